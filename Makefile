@@ -1,0 +1,41 @@
+# Every recipe sets up what it needs. `make help` lists them.
+.DEFAULT_GOAL := help
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+BASE ?= python
+else
+BIN := .venv/bin
+BASE ?= python3
+endif
+PYTHON := $(BIN)/python
+
+.PHONY: help setup demo test lint types snapshots
+
+help: ## List the recipes
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+# A stamp, so that a second call costs nothing.
+.venv/installed: pyproject.toml constraints.txt
+	@command -v uv >/dev/null 2>&1 && uv venv -q --allow-existing .venv || $(BASE) -m venv .venv
+	@command -v uv >/dev/null 2>&1 \
+		&& uv pip install -q --python $(PYTHON) -c constraints.txt -e '.[langchain,dev]' \
+		|| $(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[langchain,dev]'
+	@touch .venv/installed
+
+setup: .venv/installed ## Make .venv with the package and its tools
+
+demo: .venv/installed ## Ask a video a question, end to end, offline
+	@$(BIN)/memories-mcp demo
+
+test: .venv/installed ## Run the whole test suite
+	@$(PYTHON) -m pytest
+
+lint: .venv/installed ## Check style
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/installed ## Check types over package, tests and examples
+	@$(BIN)/pyright
+
+snapshots: .venv/installed ## Accept the tools' definitions as they are now
+	@UPDATE_SNAPSHOTS=1 $(PYTHON) -m pytest tests/test_snapshots.py

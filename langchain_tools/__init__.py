@@ -1,0 +1,15 @@
+"""Native LangChain tools over Memories.ai: no server in between, sync and async."""
+
+try:
+    import langchain_core as _langchain_core
+except ImportError as error:
+    raise ImportError(
+        'langchain_tools needs langchain-core; install it with: pip install "memories-mcp[langchain]"'
+    ) from error
+
+from langchain_tools.toolkit import MemoriesToolkit
+from langchain_tools.tools import MemoriesTool
+
+del _langchain_core
+
+__all__ = ["MemoriesTool", "MemoriesToolkit"]

@@ -1,0 +1,1 @@
+"""MCP server and tools over Memories.ai, a video-understanding API."""

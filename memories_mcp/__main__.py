@@ -1,0 +1,7 @@
+"""`python -m memories_mcp` is `memories-mcp`."""
+
+import sys
+
+from memories_mcp.cli import main
+
+sys.exit(main())

@@ -1,0 +1,275 @@
+"""The HTTP client: key, envelope, timeouts, limits, retries."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+import httpx2
+from pydantic import TypeAdapter, ValidationError
+
+from memories_mcp.api.endpoint import Endpoint, Pace, Rate
+from memories_mcp.api.failures import data_of
+from memories_mcp.api.files import CHUNK, beside, pieces
+from memories_mcp.api.limits import Limits
+from memories_mcp.api.retry import NeverSent, repeat
+from memories_mcp.api.stream import ChatAssembler, ChatEvent
+from memories_mcp.errors import ConfigurationError, UnexpectedResponse, Unreachable
+
+T = TypeVar("T")
+
+_READ_SECONDS: dict[Pace, float] = {"quick": 30, "slow": 180, "transfer": 300}
+_CONNECT_SECONDS = 10
+_JSON_LIMIT = 64 * 1024
+
+
+class Api:
+    """One caller's way to the API; it opens its connections on first use.
+
+    Args:
+        key: The account's key, sent bare in `Authorization` (API 2.2).
+        base_url: Scheme and host, without a path.
+        rates: Requests and seconds for each class; `NO_LIMITS` for none, the API's own figures by default.
+        transport: What carries the requests in place of the network.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        base_url: str,
+        *,
+        rates: dict[Rate, tuple[float, float]] | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._key = key
+        self._base_url = base_url
+        self._limits = Limits(rates)
+        self._transport = transport
+        self._opened: httpx2.AsyncClient | None = None
+
+    def __repr__(self) -> str:
+        return f"Api({self._base_url!r})"
+
+    async def call(
+        self,
+        endpoint: Endpoint,
+        *,
+        into: type[T],
+        query: Mapping[str, Any] | None = None,
+        json: Any = None,
+        form: Mapping[str, Any] | None = None,
+    ) -> T:
+        """Send one request and read its `data` into a type; parameters that are `None` are left out.
+
+        Raises:
+            ApiError: The API refused.
+            Unreachable: No connection or no answer, after the tries that are safe.
+            UnexpectedResponse: The answer does not have the documented shape.
+        """
+
+        async def once() -> Any:
+            request = self._request(endpoint, query=query, json=json, form=form)
+            async with self._sent(endpoint, request) as response:
+                return data_of(await response.aread(), **_status(response))
+
+        return _read(await repeat(once, repeatable=endpoint.repeatable), into, endpoint)
+
+    async def chat(
+        self,
+        endpoint: Endpoint,
+        *,
+        into: type[T],
+        json: Any,
+        on_event: Callable[[ChatEvent], Awaitable[None]] | None = None,
+    ) -> T:
+        """Ask a question; the answer is read whether it streams or not, and `on_event` hears it grow."""
+
+        async def once() -> Any:
+            accept = "text/event-stream" if on_event else "application/json"
+            request = self._request(endpoint, json=json, accept=accept)
+            async with self._sent(endpoint, request) as response:
+                if response.status_code >= 400 or _is_json(response):
+                    return data_of(await response.aread(), **_status(response))
+                return await _assembled(response, on_event)
+
+        return _read(await repeat(once, repeatable=endpoint.repeatable), into, endpoint)
+
+    async def download(
+        self,
+        endpoint: Endpoint,
+        *,
+        json: Any,
+        target: Path,
+        overwrite: bool,
+        on_bytes: Callable[[int, int | None], Awaitable[None]],
+    ) -> int:
+        """Stream a file to `target` and return its size; a failure leaves nothing behind.
+
+        Raises:
+            ApiError: The answer was a refusal in JSON, which comes with HTTP 200 too (API 3.5, 37).
+        """
+
+        async def once() -> int:
+            async with self._sent(endpoint, self._request(endpoint, json=json, accept="*/*")) as response:
+                chunks = response.aiter_bytes(CHUNK)
+                first = await anext(chunks, b"")
+                # A file that begins with "{" is none of a video's, whatever its declared type.
+                if response.status_code >= 400 or _is_json(response) or first[:1] in {b"{", b""}:
+                    body = first
+                    async for chunk in chunks:
+                        if len(body) > _JSON_LIMIT:
+                            break
+                        body += chunk
+                    data_of(body, **_status(response))
+                    raise UnexpectedResponse("The API answered a download with JSON that is no refusal.")
+                total = int(response.headers.get("content-length", 0)) or None
+                with beside(target, overwrite=overwrite) as handle:
+                    size = 0
+                    async for chunk in pieces(chunks, first):
+                        handle.write(chunk)
+                        size += len(chunk)
+                        await on_bytes(size, total)
+                return size
+
+        return await repeat(once, repeatable=endpoint.repeatable)
+
+    async def aclose(self) -> None:
+        """Close the connections; a later call opens them again."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.aclose()
+
+    @property
+    def _client(self) -> httpx2.AsyncClient:
+        if not self._key:
+            raise ConfigurationError(
+                "There is no API key.",
+                next_step="Set MEMORIES_API_KEY to a key from memories.ai, or start with --sandbox to try without one.",
+            )
+        if self._opened is None:
+            loopback = urlsplit(self._base_url).hostname in {"127.0.0.1", "localhost", "::1"}
+            self._opened = httpx2.AsyncClient(
+                base_url=self._base_url,
+                headers={"Authorization": self._key, "User-Agent": "memories-mcp"},
+                transport=self._transport,
+                limits=httpx2.Limits(max_connections=32, max_keepalive_connections=16),
+                trust_env=not loopback,  # a proxy for the world is none for this machine
+                follow_redirects=False,  # the key goes to the host that was configured, and to no other
+            )
+        return self._opened
+
+    def _request(
+        self,
+        endpoint: Endpoint,
+        *,
+        query: Mapping[str, Any] | None = None,
+        json: Any = None,
+        form: Mapping[str, Any] | None = None,
+        accept: str = "application/json",
+    ) -> httpx2.Request:
+        read = _READ_SECONDS[endpoint.pace]
+        return self._client.build_request(
+            endpoint.method,
+            endpoint.full_path,
+            params=_given(query) if query else None,
+            json=_given(cast(Mapping[str, Any], json)) if isinstance(json, Mapping) else json,
+            data=_given(form) if form else None,
+            headers={"Accept": accept},
+            timeout=httpx2.Timeout(read, connect=_CONNECT_SECONDS, pool=read),
+        )
+
+    @asynccontextmanager
+    async def _sent(self, endpoint: Endpoint, request: httpx2.Request) -> AsyncGenerator[httpx2.Response, None]:
+        await self._limits.turn(endpoint.rate)
+        try:
+            response = await self._client.send(request, stream=True)
+            try:
+                yield response
+            finally:
+                await response.aclose()
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
+            raise NeverSent(
+                f"No connection to {self._base_url}.",
+                next_step="Check the network and MEMORIES_BASE_URL; nothing was sent.",
+            ) from None
+        except httpx2.TimeoutException:
+            raise Unreachable(
+                f"{self._base_url} did not answer within {_READ_SECONDS[endpoint.pace]:g} s.",
+                next_step=_look_first(endpoint),
+            ) from None
+        except (httpx2.TransportError, httpx2.DecodingError):
+            raise Unreachable(
+                f"The connection to {self._base_url} broke before the answer was whole.",
+                next_step=_look_first(endpoint),
+            ) from None
+
+
+async def _assembled(
+    response: httpx2.Response, on_event: Callable[[ChatEvent], Awaitable[None]] | None
+) -> dict[str, Any]:
+    assembler = ChatAssembler()
+    try:
+        async for line in _lines(response):
+            for event in assembler.feed(line):
+                if on_event:
+                    await on_event(event)
+            if assembler.complete:
+                break
+    except httpx2.TransportError:
+        # What came is kept, marked as incomplete; without any of it the break is the error.
+        if not assembler.content:
+            raise
+    return assembler.answer()
+
+
+async def _lines(response: httpx2.Response) -> AsyncIterator[str]:
+    """Lines ended by a line feed alone: `aiter_lines` also breaks at U+2028, which JSON strings may contain."""
+    rest = b""
+    async for chunk in response.aiter_bytes():
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line.decode("utf-8", "replace")
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+def _look_first(endpoint: Endpoint) -> str:
+    if endpoint.repeatable:
+        return "Try again later."
+    if endpoint.rate == "chat":
+        return "A finished answer shows up in list_sessions and get_session_detail; look there before you ask again."
+    return "It may have been carried out; look (list_videos) before you try again."
+
+
+def _status(response: httpx2.Response) -> dict[str, Any]:
+    return {"status": response.status_code, "retry_after": response.headers.get("retry-after", "")}
+
+
+def _is_json(response: httpx2.Response) -> bool:
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json"
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+@cache
+def _adapter(into: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(into)
+
+
+def _read(data: Any, into: type[T], endpoint: Endpoint) -> T:
+    try:
+        return _adapter(into).validate_python(data)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "data"
+        raise UnexpectedResponse(
+            f"The API's answer to {endpoint.path} is not as documented: {where}: {problem['msg']}.",
+            next_step="Try again; if it stays, the API has changed and this package needs an update.",
+        ) from None

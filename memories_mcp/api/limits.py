@@ -1,0 +1,64 @@
+"""How fast one may ask: the API's limits (API 2.10), kept here so that parallel calls wait instead of failing."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from aiolimiter import AsyncLimiter
+
+from memories_mcp.api.endpoint import Rate
+from memories_mcp.errors import RateLimited
+
+LONGEST_WAIT = 20.0
+"""Seconds; who would have to wait longer is refused at once."""
+
+PER_ACCOUNT: dict[Rate, tuple[float, float]] = {
+    "upload": (1, 1),
+    "scrape": (1, 60),
+    "search": (10, 1),
+    "chat": (1, 1),
+    "read": (5, 1),
+    "list": (5, 1),
+    "delete": (5, 1),
+    "download": (12, 60),
+    "task": (1, 1),
+    "detail": (1, 2),
+}
+"""Requests and the seconds in which they are allowed; polls and public details by the newer, tighter figures."""
+
+
+class Limits:
+    """One limiter a class of requests; lives on the event loop that uses it first."""
+
+    def __init__(self, rates: dict[Rate, tuple[float, float]] | None = None) -> None:
+        rates = PER_ACCOUNT if rates is None else rates
+        self._limiters = {rate: AsyncLimiter(*rates[rate]) for rate in get_args(Rate) if rate in rates}
+        self._waiting = dict.fromkeys(self._limiters, 0)
+
+    async def turn(self, rate: Rate) -> None:
+        """Wait for a turn.
+
+        Raises:
+            RateLimited: The queue is longer than `LONGEST_WAIT`; nothing was sent.
+        """
+        limiter = self._limiters.get(rate)
+        if limiter is None:
+            return
+        wait = 0.0
+        if not limiter.has_capacity():
+            wait = (self._waiting[rate] + 1) * limiter.time_period / limiter.max_rate
+        if wait > LONGEST_WAIT:
+            raise RateLimited(
+                f"Too many {rate} requests are waiting already; nothing was sent.",
+                retry_after=wait,
+                next_step=f"Try again in {wait:.0f} s.",
+            )
+        self._waiting[rate] += 1
+        try:
+            await limiter.acquire()
+        finally:
+            self._waiting[rate] -= 1
+
+
+NO_LIMITS: dict[Rate, tuple[float, float]] = {}
+"""For the sandbox and for measurements."""

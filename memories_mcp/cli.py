@@ -1,0 +1,167 @@
+"""The command line: serve (the default), or use the same tools by hand."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from memories_mcp.errors import ConfigurationError, InvalidArguments, MemoriesError
+from memories_mcp.settings import Settings, parse_setting
+
+if TYPE_CHECKING:
+    from memories_mcp.operation import Preview
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 1 for a failure, 2 for wrong use."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console that lacks a character shows a mark in its place
+    options = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        return _run(options)
+    except MemoriesError as error:
+        print(f"memories-mcp: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigurationError | InvalidArguments) else 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    match options.command:
+        case "tools":
+            return _tools(settings, as_json=options.json)
+        case "call":
+            return asyncio.run(_call(settings, options.name, options.arguments, as_json=options.json))
+        case "sandbox":
+            return asyncio.run(_sandbox(options.port, options.data))
+        case "demo":
+            from memories_mcp.demo import demo
+
+            return asyncio.run(demo())
+        case _:
+            if options.transport != "stdio":
+                raise ConfigurationError(f"The {options.transport} transport is not built yet.", next_step="Use stdio.")
+            from memories_mcp.server.transports import serve_stdio
+
+            serve_stdio(settings)
+            return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="memories-mcp",
+        description="Serve the Memories.ai tools over MCP, or use them by hand. Options win over MEMORIES_* variables.",
+    )
+    parser.add_argument("--transport", choices=["stdio", "http", "sse"], default="stdio", help="default: stdio")
+    parser.add_argument("--host", default="127.0.0.1", help="for http and sse; default: 127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000, help="for http and sse; default: 8000")
+    parser.add_argument("--sandbox", action="store_true", default=None, help="use the offline twin; no key is needed")
+    parser.add_argument("--toolsets", metavar="A,B", help="toolsets to offer, `default` or `all`")
+    parser.add_argument("--read-only", action="store_true", default=None, help="only tools that change nothing")
+    parser.add_argument("--exclude-tools", metavar="A,B", help="tools to leave out")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands (none: serve)")
+    commands.add_parser("demo", help="ask a video a question, end to end, offline")
+    tools = commands.add_parser("tools", help="list the tools")
+    tools.add_argument("--json", action="store_true", help="as MCP serves them")
+    call = commands.add_parser("call", help="call one tool")
+    call.add_argument("name", help="the tool")
+    call.add_argument("arguments", nargs="?", default="{}", help="its arguments as a JSON object")
+    call.add_argument("--json", action="store_true", help="print the structured result")
+    twin = commands.add_parser("sandbox", help="serve the offline twin of the API for any client")
+    twin.add_argument("--port", dest="port", type=int, default=8080, help="default: 8080")
+    twin.add_argument("--data", type=Path, help="a folder that keeps the accounts across restarts")
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    return Settings.from_environment().change(
+        sandbox=options.sandbox,
+        toolsets=parse_setting("toolsets", options.toolsets, "--toolsets") if options.toolsets else None,
+        read_only=options.read_only,
+        exclude_tools=(
+            parse_setting("exclude_tools", options.exclude_tools, "--exclude-tools") if options.exclude_tools else None
+        ),
+    )
+
+
+def _tools(settings: Settings, *, as_json: bool) -> int:
+    from memories_mcp.call import Caller
+
+    caller = Caller(settings)
+    if as_json:
+        tools = [
+            {
+                "name": each.name,
+                "title": each.title,
+                "description": each.description,
+                "inputSchema": each.schema_without(caller.pinned),
+                "outputSchema": each.output_schema,
+            }
+            for each in caller.operations.values()
+        ]
+        print(json.dumps(tools, indent=2, ensure_ascii=False))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("toolset", "tool", "effect", "what it does", box=None, pad_edge=False)
+    for each in caller.operations.values():
+        table.add_row(each.toolset, each.name, each.effect.value, each.description.split("\n\n")[0].replace("\n", " "))
+    Console(soft_wrap=False).print(table)
+    return 0
+
+
+async def _call(settings: Settings, name: str, arguments: str, *, as_json: bool) -> int:
+    from memories_mcp.call import Caller, connected
+
+    try:
+        raw: Any = json.loads(arguments)
+    except ValueError as error:
+        raise ConfigurationError(f"The arguments are not JSON: {error}.") from None
+    if not isinstance(raw, dict):
+        raise ConfigurationError("The arguments must be a JSON object.", next_step='Write {"name": "value"}.')
+    operation = Caller(settings).operations.get(name)
+    if operation is None:
+        raise ConfigurationError(f"There is no tool {name}.", next_step="`memories-mcp tools` lists them.")
+    with_person = sys.stdin.isatty() and sys.stderr.isatty()
+    async with connected(settings) as caller:
+        answer = await caller.run(
+            operation,
+            cast(dict[str, Any], raw),
+            follow=_show_progress if with_person else None,
+            ask=_ask if with_person else None,
+        )
+    print(json.dumps(answer.structured, indent=2, ensure_ascii=False) if as_json else answer.text)
+    return 0
+
+
+async def _show_progress(done: float, total: float | None, message: str) -> None:
+    print(message, end="" if total is None else "\n", file=sys.stderr, flush=True)
+
+
+async def _ask(preview: Preview) -> bool:
+    print(preview.action, *(f"  {each}" for each in preview.items), sep="\n", file=sys.stderr)
+    print("Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    return (await asyncio.to_thread(sys.stdin.readline)).strip().lower() in {"y", "yes"}
+
+
+async def _sandbox(port: int, data: Path | None) -> int:
+    from memories_mcp import sandbox
+
+    if data is not None:
+        data.mkdir(parents=True, exist_ok=True)
+    async with sandbox.running(port=port, data=data) as url:
+        print(f"The sandbox runs at {url}; any API key is an account of its own. Ctrl-C ends it.")
+        print(f"Use it with: MEMORIES_BASE_URL={url} MEMORIES_API_KEY={sandbox.DEMO_KEY} memories-mcp", flush=True)
+        await asyncio.Event().wait()
+    return 0

@@ -1,0 +1,78 @@
+"""Identifiers, and refusing one of the wrong kind before a request is made (API 2.6)."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+_ID = re.compile(r"[A-Za-z0-9_-]+")
+_TASK = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(_[0-9a-f]{32})?", re.IGNORECASE)
+
+
+def _shaped(value: str, what: str) -> str:
+    value = value.strip()
+    if "://" in value:
+        raise ValueError(f"this is a URL, not a {what}; a video behind a URL is added with upload_video_url")
+    if not _ID.fullmatch(value):
+        raise ValueError(f"not a {what}: only letters, digits, - and _ occur in one")
+    return value
+
+
+def _video(value: str) -> str:
+    value = _shaped(value, "video_no")
+    if _TASK.fullmatch(value):
+        raise ValueError("this is a task id, not a video_no; wait_until_ready takes it and names the videos")
+    return value
+
+
+def private_only(public_tool: str) -> AfterValidator:
+    """Refuses a public video's number and names the tool that takes it."""
+
+    def check(value: str) -> str:
+        value = _video(value)
+        if value.upper().startswith("PI-"):
+            raise ValueError(f"PI- numbers are public videos; {public_tool} takes them")
+        return value
+
+    return AfterValidator(check)
+
+
+def public_only(private_tool: str) -> AfterValidator:
+    """Refuses a private video's number and names the tool that takes it."""
+
+    def check(value: str) -> str:
+        value = _video(value)
+        if not value.upper().startswith("PI-"):
+            raise ValueError(f"public videos have PI- numbers; {private_tool} takes videos of your own library")
+        return value
+
+    return AfterValidator(check)
+
+
+def _task(value: str) -> str:
+    value = _shaped(value, "task id")
+    if re.match(r"VE?I\d|PI-", value):
+        raise ValueError("this is a video_no, not a task id; pass it as video_nos")
+    return value
+
+
+def _session(value: str) -> str:
+    value = value.strip()
+    if not value.isdigit():
+        raise ValueError("a session_id is a string of digits, as list_sessions gives it")
+    return value
+
+
+_length = Field(min_length=1, max_length=64)
+
+VideoNo = Annotated[str, _length, AfterValidator(_video)]
+"""A video's number, private or public."""
+TaskId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_task)]
+SessionId = Annotated[str, Field(min_length=1, max_length=32), AfterValidator(_session)]
+
+
+def is_public(video_no: str) -> bool:
+    """Whether the number belongs to the public library."""
+    return video_no.upper().startswith("PI-")

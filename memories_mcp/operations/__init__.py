@@ -1,0 +1,56 @@
+"""All operations, and choosing among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from memories_mcp.errors import ConfigurationError
+from memories_mcp.operation import Effect, Operation, Toolset
+from memories_mcp.operations.chat import chat
+from memories_mcp.operations.evidence import evidence
+from memories_mcp.operations.library import library
+from memories_mcp.operations.public import public
+from memories_mcp.operations.search import search
+from memories_mcp.operations.transcripts import transcripts
+from memories_mcp.operations.upload import upload
+
+TOOLSETS: tuple[Toolset, ...] = (search, chat, transcripts, library, upload, public, evidence)
+OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(each for toolset in TOOLSETS for each in toolset.operations)
+
+
+def select(
+    toolsets: Sequence[str] = ("default",), read_only: bool = False, exclude_tools: Sequence[str] = ()
+) -> tuple[Operation[Any, Any], ...]:
+    """The operations that are offered, in a fixed order; `read_only` and exclusions only ever narrow.
+
+    Args:
+        toolsets: Names of toolsets, `default` or `all`.
+        read_only: Leave out whatever changes something.
+        exclude_tools: Names of single operations to leave out.
+
+    Raises:
+        ConfigurationError: A name is unknown; the text lists those there are.
+    """
+    known = {toolset.name: toolset for toolset in TOOLSETS}
+    if unknown := [name for name in toolsets if name not in {*known, "default", "all"}]:
+        raise ConfigurationError(
+            f"Unknown toolset: {', '.join(unknown)}.", next_step=f"There are: default, all, {', '.join(known)}."
+        )
+    operations = {each.name for each in OPERATIONS}
+    if unknown := [name for name in exclude_tools if name not in operations]:
+        raise ConfigurationError(
+            f"Unknown tool to exclude: {', '.join(unknown)}.", next_step="`memories-mcp tools` lists the names."
+        )
+    chosen = {
+        name
+        for name, toolset in known.items()
+        if name in toolsets or "all" in toolsets or ("default" in toolsets and toolset.default)
+    }
+    return tuple(
+        each
+        for each in OPERATIONS
+        if each.toolset in chosen
+        and each.name not in exclude_tools
+        and not (read_only and each.effect is not Effect.READ)
+    )

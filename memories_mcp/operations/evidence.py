@@ -1,0 +1,261 @@
+"""Our own tools: the moments behind an answer, and waiting until videos are ready."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import Annotated, get_args
+
+from pydantic import AfterValidator, Field, model_validator
+
+from memories_mcp.errors import ApiError, NotFound
+from memories_mcp.ids import SessionId, VideoNo, is_public
+from memories_mcp.models import Evidence, Reference, Track, Video, parse_ref
+from memories_mcp.operation import Context, Effect, Output, Private, Row, Toolset
+from memories_mcp.operations.shared import (
+    LIST_VIDEOS,
+    PRIVATE_DETAILS,
+    PUBLIC_DETAIL,
+    PUBLIC_TRANSCRIPTS,
+    SESSION_DETAIL,
+    TRANSCRIPTS,
+    Segments,
+    WireSession,
+    fetch_transcript,
+    find_videos,
+    name_and_link,
+)
+from memories_mcp.render import BUDGET, line, span
+from memories_mcp.wire import OptionalLine, Seconds
+
+evidence = Toolset("evidence", "Read the moments behind an answer, and wait until new videos are ready.")
+
+
+def _is_ref(ref: str) -> str:
+    return str(parse_ref(ref))
+
+
+Ref = Annotated[str, Field(max_length=200), AfterValidator(_is_ref)]
+
+
+class GetEvidence(Private):
+    """Arguments of `get_evidence`."""
+
+    refs: list[Ref] | None = Field(
+        default=None, max_length=50, examples=[["VI612515093881740229#t=266,275&kind=audio"]]
+    )
+    """Evidence refs from a search, a chat or a transcript."""
+    session_id: SessionId | None = None
+    """Instead of refs: all moments that this conversation's answers rest on."""
+    context_seconds: float = Field(default=15, ge=0, le=300)
+    """How much to read before and after each moment."""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> GetEvidence:
+        if bool(self.refs) == bool(self.session_id):
+            raise ValueError("give either refs or session_id")
+        return self
+
+
+class Moment(Row):
+    """A stretch of video around one or more references."""
+
+    video_no: str
+    video_name: OptionalLine = None
+    video_url: OptionalLine = None
+    start_seconds: Seconds = None
+    end_seconds: Seconds = None
+    refs: list[str]
+    """The references that fall into it."""
+    segments: list[Evidence] = []
+    """What is seen (visual) and said (audio) there, in order of time."""
+
+
+@line.register
+def _(moment: Moment) -> str:
+    head = (span(moment.start_seconds, moment.end_seconds), moment.video_no, moment.video_name, moment.video_url)
+    return " ".join(part for part in head if part) + f"; refs: {', '.join(moment.refs)}"
+
+
+class EvidenceReport(Output):
+    """The moments, those that overlap merged."""
+
+    moments: list[Moment]
+    """By video, in order of time."""
+    unread: list[str] = []
+    """References that could not be read, with the reason."""
+
+
+@evidence.operation(
+    title="Read evidence",
+    effect=Effect.READ,
+    endpoints=[
+        *TRANSCRIPTS.values(),
+        *PUBLIC_TRANSCRIPTS.values(),
+        SESSION_DETAIL,
+        PRIVATE_DETAILS,
+        PUBLIC_DETAIL,
+    ],
+)
+async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
+    """Read what is seen and said around the moments that an answer or a search rests on.
+
+    Give refs (from any result) or a session_id. Returns each moment with its transcript lines, video name and link,
+    overlapping moments merged. Quote from it with times.
+    """
+    refs = [parse_ref(ref) for ref in args.refs or []]
+    if args.session_id:
+        query = {"sessionId": args.session_id, "unique_id": args.unique_id}
+        session = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
+        found = (each.ref for message in session.messages for each in message.evidence())
+        refs = [parse_ref(ref) for ref in dict.fromkeys(found)]
+    report = EvidenceReport(moments=[])
+    by_video: dict[str, list[Reference]] = defaultdict(list)
+    for ref in refs:
+        if ref.kind == "image":
+            report.unread.append(f"{ref}: an image has no transcript")
+        else:
+            by_video[ref.video_no].append(ref)
+    for done, (video_no, of_video) in enumerate(by_video.items()):
+        await context.progress(done, len(by_video), f"Reading {video_no}")
+        try:
+            report.moments += await _moments(context, video_no, of_video, args)
+        except ApiError as error:
+            report.unread += [f"{ref}: {error.summary} {error.words}".strip() for ref in of_video]
+    _fit(report)
+    if not refs:
+        report.note = "The conversation names no moments."
+    return report
+
+
+async def _moments(context: Context, video_no: str, refs: list[Reference], args: GetEvidence) -> list[Moment]:
+    """The stretches of one video: each transcript is fetched once, however many refs point into it."""
+    name, link = await _name_and_link(context, video_no, args.unique_id)
+    timed = sorted((ref for ref in refs if ref.start is not None), key=lambda ref: ref.start or 0)
+    untimed = [str(ref) for ref in refs if ref.start is None]
+    moments = [Moment(video_no=video_no, video_name=name, video_url=link, refs=untimed)] if untimed else []
+    if not timed:
+        return moments
+    tracks: list[Segments] = [
+        await fetch_transcript(context, video_no, track, args.unique_id) for track in get_args(Track)
+    ]
+    for start, end, merged in merge(timed, args.context_seconds):
+        segments = [segment.of_known_video() for track in tracks for segment in track.between(start, end)]
+        segments.sort(key=lambda each: each.start_seconds or 0)
+        moments.append(
+            Moment(
+                video_no=video_no,
+                video_name=name,
+                video_url=link,
+                start_seconds=start,
+                end_seconds=end,
+                refs=[str(ref) for ref in merged],
+                segments=segments,
+            )
+        )
+    return moments
+
+
+async def _name_and_link(context: Context, video_no: str, unique_id: str | None) -> tuple[str | None, str | None]:
+    try:
+        return await name_and_link(context, video_no, unique_id)
+    except NotFound:
+        raise
+    except ApiError:  # the moments are worth more than their video's name
+        return None, None
+
+
+def merge(refs: list[Reference], margin: float) -> list[tuple[float, float, list[Reference]]]:
+    """Windows around the references, which are in order of time; those that overlap become one."""
+    windows: list[tuple[float, float, list[Reference]]] = []
+    for ref in refs:
+        begins = ref.start or 0.0
+        start, end = max(0.0, begins - margin), (begins if ref.end is None else ref.end) + margin
+        if windows and start <= windows[-1][1]:
+            first, last, merged = windows[-1]
+            windows[-1] = (first, max(last, end), [*merged, ref])
+        else:
+            windows.append((start, end, [ref]))
+    return windows
+
+
+def _fit(report: EvidenceReport) -> None:
+    """Leave out whole moments from the end until the rest fits; the note names their refs' number."""
+    used, count = 1000, 0
+    for moment in report.moments:
+        used += len(moment.model_dump_json(exclude_defaults=True))
+        if used > BUDGET and count:
+            break
+        count += 1
+    left_out = report.moments[count:]
+    if left_out:
+        refs = [ref for moment in left_out for ref in moment.refs]
+        report.moments = report.moments[:count]
+        report.note = (
+            f"{len(left_out)} moments were left out; ask again with their refs, from {refs[0]} on, "
+            "or with fewer context_seconds."
+        )
+
+
+class WaitUntilReady(Private):
+    """Arguments of `wait_until_ready`."""
+
+    video_nos: list[VideoNo] = Field(min_length=1, max_length=20, examples=[["VI612515093881740229"]])
+    """The videos to wait for."""
+    max_seconds: int = Field(default=30, ge=0, le=45)
+    """How long to wait at most; 0 only looks."""
+
+
+class Readiness(Output):
+    """How far the processing is."""
+
+    ready: bool
+    """Whether every video can be searched and asked about."""
+    videos: list[Video]
+    """Each with its state."""
+
+
+_POLLS = (1.0, 2.0, 3.0, 5.0)
+
+
+@evidence.operation(title="Wait until ready", effect=Effect.READ, endpoints=[LIST_VIDEOS, PUBLIC_DETAIL])
+async def wait_until_ready(context: Context, args: WaitUntilReady) -> Readiness:
+    """Wait until uploaded videos are processed, at most 45 seconds a call.
+
+    Returns their present state; when some are still processing, call it again. A minute of video takes about half
+    a minute, an hour ten minutes.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + args.max_seconds
+    poll = 0
+    while True:
+        videos = await _states(context, args)
+        waiting = [each for each in videos if each.status == "processing"]
+        spent = args.max_seconds - (deadline - clock())
+        await context.progress(spent, args.max_seconds, f"{len(videos) - len(waiting)} of {len(videos)} processed")
+        pause = _POLLS[min(poll, len(_POLLS) - 1)]
+        if not waiting or clock() + pause > deadline:
+            break
+        await asyncio.sleep(pause)
+        poll += 1
+    notes = [
+        f"{each.video_no} failed: {each.cause or 'no reason given'}." for each in videos if each.status == "failed"
+    ]
+    if waiting:
+        notes.append("Still processing; call wait_until_ready again.")
+    return Readiness(ready=all(each.status == "ready" for each in videos), videos=videos, note=" ".join(notes) or None)
+
+
+async def _states(context: Context, args: WaitUntilReady) -> list[Video]:
+    private = [each for each in args.video_nos if not is_public(each)]
+    found = await find_videos(context, private, args.unique_id) if private else []
+    missing = set(private) - {each.video_no for each in found}
+    if missing:
+        raise NotFound(
+            f"Not in this namespace: {', '.join(sorted(missing))}.",
+            next_step="Check the numbers with list_videos, and unique_id if they were uploaded under one.",
+        )
+    for video_no in args.video_nos:
+        if is_public(video_no):
+            found.append(await context.api.call(PUBLIC_DETAIL, query={"video_no": video_no}, into=Video))
+    return found

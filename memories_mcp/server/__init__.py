@@ -1,0 +1,1 @@
+"""The MCP server: with the demo, the only importer of mcp."""

@@ -1,0 +1,123 @@
+"""What an operator can set; the only reader of the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from memories_mcp.errors import ConfigurationError
+
+API_URL = "https://api.memories.ai"
+CAPTION_URL = "https://security.memories.ai"
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _switch(text: str) -> bool:
+    word = text.strip().lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError("use true or false")
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("use a full URL such as https://host")
+    return text.rstrip("/")
+
+
+def _key(text: str) -> str:
+    key = text.strip()
+    # The API wants the bare key; many documents of third parties say otherwise.
+    key = key[7:].strip() if key.lower().startswith("bearer ") else key
+    if not key.isprintable() or not key.isascii() or " " in key:
+        raise ValueError("it holds characters that no key has")
+    return key
+
+
+def _directory(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        raise ValueError("it is not an existing folder")
+    return path.resolve()
+
+
+def setting(variable: str, help: str, default: Any, parse: Callable[[str], Any], *, secret: bool = False) -> Any:
+    """A field of `Settings` that the variable fills."""
+    metadata = {"variable": variable, "help": help, "parse": parse, "secret": secret}
+    return field(default=default, repr=not secret, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that can be set, with its default; no field shows a key in `repr`."""
+
+    api_key: str = setting("MEMORIES_API_KEY", "Key of the Memories.ai account", "", _key, secret=True)
+    base_url: str = setting("MEMORIES_BASE_URL", "Where the API is", API_URL, _url)
+    unique_id: str = setting(
+        "MEMORIES_UNIQUE_ID",
+        "Fixes the namespace of the library; the argument then leaves the tools",
+        "",
+        str.strip,
+    )
+    toolsets: tuple[str, ...] = setting(
+        "MEMORIES_TOOLSETS", "Comma-separated toolsets, `default` or `all`", ("default",), _words
+    )
+    exclude_tools: tuple[str, ...] = setting("MEMORIES_EXCLUDE_TOOLS", "Comma-separated tools to leave out", (), _words)
+    read_only: bool = setting("MEMORIES_READ_ONLY", "Offer only tools that change nothing", False, _switch)
+    files_root: Path | None = setting(
+        "MEMORIES_FILES_ROOT", "The one folder that file tools may read and write", None, _directory
+    )
+    sandbox: bool = setting("MEMORIES_SANDBOX", "Serve the offline twin instead of the API", False, _switch)
+    confirm: bool = setting(
+        "MEMORIES_CONFIRM", "Ask before what cannot be undone; `off` when the client asks", True, _switch
+    )
+    secret: str = setting(
+        "MEMORIES_SECRET",
+        "Seals confirmation tokens across restarts and replicas",
+        "",
+        str.strip,
+        secret=True,
+    )
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read every `MEMORIES_*` variable.
+
+        Raises:
+            ConfigurationError: A value makes no sense; the text names the variable.
+        """
+        values: dict[str, Any] = {}
+        for each in fields(cls):
+            text = environ.get(each.metadata["variable"], "").strip()
+            if text:
+                values[each.name] = parse_setting(each.name, text, each.metadata["variable"])
+        return cls(**values)
+
+    def change(self, **changes: Any) -> Settings:
+        """A copy with the given values; `None` means unchanged."""
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+
+def parse_setting(name: str, text: str, source: str) -> object:
+    """One value from text, as `from_environment` reads it; `source` is what the error names."""
+    metadata = next(each.metadata for each in fields(Settings) if each.name == name)
+    if text.startswith("${"):
+        raise ConfigurationError(
+            f"{source} still holds a placeholder.",
+            next_step="Replace it by a value in the client's configuration.",
+        )
+    try:
+        return cast(Callable[[str], object], metadata["parse"])(text)
+    except ValueError as error:
+        shown = "" if metadata["secret"] else f" is {text!r}"
+        raise ConfigurationError(f"{source}{shown}: {error}.") from None

@@ -1,0 +1,157 @@
+"""Coercions for the wire's quirks (API 2.7), as pydantic types, and the cleaning of its texts.
+
+Numbers come as strings, missing values as the string "null", names in both casings, ids beyond 2^53,
+and texts with characters that no reader can see. Everything that is read from the network passes here.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar, cast
+
+from pydantic import (
+    AliasChoices,
+    AliasGenerator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+T = TypeVar("T")
+
+_MISSING = {"null", ""}
+
+
+def missing(value: Any) -> bool:
+    """Whether a value means "nothing": `None`, `""` or the four letters `null`."""
+    return value is None or (isinstance(value, str) and value.strip().lower() in _MISSING)
+
+
+def _or_none(read: Callable[[Any], Any]) -> BeforeValidator:
+    return BeforeValidator(lambda value: None if missing(value) else read(value))
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str):
+        return float(value) if "." in value or "e" in value.lower() else int(value)
+    return value
+
+
+def _whole(value: Any) -> Any:
+    number = _number(value)
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _moment(unit: float) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if isinstance(value, str) and not value.strip().lstrip("-").isdigit():
+            return value  # already a date; pydantic reads ISO 8601
+        return datetime.fromtimestamp(int(value) / unit, UTC).replace(microsecond=0)
+
+    return read
+
+
+def _shortest(value: float) -> float:
+    """13 rather than 13.0: the same number in fewer characters."""
+    rounded = round(value, 3)
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def _utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# Controls, formats (zero-width, bidirectional, tags), surrogates, private use; and variation selectors
+# beyond the two that emoji need, which can carry hidden bytes.
+_UNSEEN = re.compile("[\ufe00-\ufe0d\U000e0100-\U000e01ef]")
+_UNSEEN_CATEGORIES = {"Cc", "Cf", "Cs", "Co"}
+_SPACES = re.compile(r"[^\S\n]+")
+
+
+def clean(text: str) -> str:
+    """The text as a person would see it: no invisible or control characters, line breaks as `\\n`."""
+    if text.isascii() and text.isprintable():
+        return text.strip()
+    text = re.sub("\r\n?|[\u2028\u2029\u0085\v\f]", "\n", text).replace("\t", " ")
+    text = _UNSEEN.sub("", text)
+    kept = (c for c in text if c == "\n" or unicodedata.category(c) not in _UNSEEN_CATEGORIES)
+    return "".join(kept).strip()
+
+
+def one_line(text: str) -> str:
+    """A cleaned text on one line."""
+    return _SPACES.sub(" ", clean(text).replace("\n", " ")).strip()
+
+
+def _text(shape: Callable[[str], str]) -> Callable[[Any], Any]:
+    return lambda value: shape(value) if isinstance(value, str) else value
+
+
+Number = Annotated[float, PlainSerializer(_shortest, return_type=float)]
+Seconds = Annotated[Number | None, _or_none(_number)]
+"""Seconds from a string or a number; "null" is nothing."""
+Score = Annotated[Number | None, _or_none(_number)]
+Count = Annotated[int | None, _or_none(_whole)]
+Id = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
+"""An identifier; integers beyond 2^53 keep every digit."""
+Text = Annotated[str, BeforeValidator(_text(clean))]
+Line = Annotated[str, BeforeValidator(_text(one_line))]
+OptionalText = Annotated[str | None, _or_none(_text(clean))]
+OptionalLine = Annotated[str | None, _or_none(_text(one_line))]
+Date = Annotated[datetime, PlainSerializer(_utc)]
+FromMillis = Annotated[Date | None, _or_none(_moment(1000))]
+"""A date sent as milliseconds since the epoch."""
+FromSeconds = Annotated[Date | None, _or_none(_moment(1))]
+"""A date sent as seconds since the epoch."""
+
+Status = Literal["ready", "processing", "failed"]
+
+
+def status(word: str) -> Status:
+    """`PARSE` means ready, whatever the upload pages say (API 2.9)."""
+    match word.strip().upper():
+        case "PARSE":
+            return "ready"
+        case "FAIL" | "FAILED" | "PARSE_ERROR":
+            return "failed"
+        case _:
+            return "processing"
+
+
+def names(*words: str) -> AliasChoices:
+    """The spellings of one field: every word given, each also in camelCase."""
+    return AliasChoices(*dict.fromkeys(form for word in words for form in (word, to_camel(word))))
+
+
+def _object(value: Any) -> Any:
+    return {} if missing(value) else value
+
+
+class Wire(BaseModel):
+    """What the API sends: unknown fields pass, both casings are read, `null` is an empty object."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        defer_build=True,
+        alias_generator=AliasGenerator(validation_alias=lambda name: names(name)),
+    )
+
+    _null_is_empty = model_validator(mode="before")(_object)
+
+
+def rows(*keys: str) -> BeforeValidator:
+    """Reads a list that comes bare, under one of the keys of an object, or as nothing."""
+
+    def read(value: object) -> object:
+        if isinstance(value, dict):
+            found = cast(dict[str, Any], value)
+            value = next((found[key] for key in keys if found.get(key) is not None), None)
+        return [] if missing(value) else value
+
+    return BeforeValidator(read)

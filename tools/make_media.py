@@ -1,0 +1,311 @@
+"""Make the sandbox library's media files: short clips and small pictures.
+
+For each private video of the library one clip of about six seconds is written, in
+which moving shapes stand for the picture and espeak-ng speaks the video's first
+audio line; two more clips, which are not in the library, are for trying uploads
+(their .vtt transcripts are written by hand). The pictures named in images.toml are
+drawn as JPEG files.
+
+ffmpeg (with libx264) and espeak-ng are needed, and the DejaVu Sans font for the
+titles; without the font the clips have no title. Run it with Python 3.11 or newer:
+
+    python tools/make_media.py
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+LIBRARY = Path(__file__).resolve().parent.parent / "memories_mcp" / "sandbox" / "library"
+MEDIA = LIBRARY / "media"
+
+WIDTH, HEIGHT, FPS = 320, 180, 12
+MIN_SECONDS, MAX_SECONDS = 6.0, 7.0
+MAX_CLIP_BYTES, MAX_IMAGE_BYTES, MAX_TOTAL_BYTES = 45_000, 8_192, 350_000
+
+FONTS = (
+    Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"),
+    Path("/usr/share/fonts/dejavu-sans-fonts/DejaVuSans.ttf"),
+    Path("/usr/share/fonts/TTF/DejaVuSans.ttf"),
+    Path("/Library/Fonts/DejaVuSans.ttf"),
+)
+
+# Background, ground and the two moving shapes of a clip.
+Palette = tuple[str, str, str, str]
+PALETTES: tuple[Palette, ...] = (
+    ("0x1d3557", "0x457b9d", "0xf1faee", "0xe63946"),
+    ("0x283618", "0x606c38", "0xfefae0", "0xdda15e"),
+    ("0x3d2c2e", "0x7a5c58", "0xf4f1de", "0xe07a5f"),
+    ("0x22223b", "0x4a4e69", "0xf2e9e4", "0xc9ada7"),
+    ("0x003d3d", "0x00796b", "0xe0f2f1", "0xffb300"),
+    ("0x2b2d42", "0x8d99ae", "0xedf2f4", "0xef233c"),
+)
+
+# Title and spoken line of the clips which are not in the library.
+EXTRA_CLIPS = {
+    "espresso-machine.mp4": (
+        "Espresso machine",
+        "Here is how to make a good espresso on a home machine.",
+    ),
+    "sunrise-rowing.mp4": (
+        "Sunrise rowing",
+        "It is ten to six and we are rowing four kilometres up the lake before breakfast.",
+    ),
+}
+
+
+def box(x: int, y: int, width: int, height: int, colour: str) -> str:
+    """A filled rectangle as a drawbox filter."""
+    return f"drawbox=x={x}:y={y}:w={width}:h={height}:color={colour}:t=fill"
+
+
+def shape(condition: str, red: int, green: int, blue: int) -> str:
+    """A geq filter that paints the pixels for which `condition` (in X and Y) holds."""
+    return f"geq=r='if({condition},{red},r(X,Y))':g='if({condition},{green},g(X,Y))':b='if({condition},{blue},b(X,Y))'"
+
+
+def disc(x: int, y: int, radius: int, red: int, green: int, blue: int) -> str:
+    """A filled circle."""
+    return shape(f"lte(hypot(X-{x},Y-{y}),{radius})", red, green, blue)
+
+
+def peak(x: int, top: int, bottom: int, slope: float, red: int, green: int, blue: int) -> str:
+    """A triangle with its tip at (x, top), standing on the line `bottom`."""
+    inside = f"gte(Y-{top},abs(X-{x})*{slope})*lt(Y,{bottom})"
+    return shape(inside, red, green, blue)
+
+
+def boat(x: int, y: int, colour: str) -> list[str]:
+    """A small fishing boat with a cabin and a mast, its waterline at y."""
+    return [
+        box(x, y - 12, 70, 12, colour),
+        box(x + 8, y, 54, 5, colour),
+        box(x + 40, y - 26, 18, 14, "0xf5f0e6"),
+        box(x + 28, y - 44, 3, 32, "0x4a3728"),
+    ]
+
+
+def city() -> list[str]:
+    """Five towers with lit windows."""
+    filters: list[str] = []
+    towers = ((14, 90, 44), (70, 50, 48), (130, 110, 46), (188, 66, 50), (252, 98, 50))
+    for number, (left, top, width) in enumerate(towers):
+        filters.append(box(left, top, width, 240 - top, "0x0b1020"))
+        for row, y in enumerate(range(top + 10, 226, 20)):
+            for column, x in enumerate(range(left + 6, left + width - 8, 13)):
+                if (row * 3 + column * 5 + number) % 4 != 0:
+                    filters.append(box(x, y, 6, 9, "0xf6c945"))
+    return filters
+
+
+# Background colour and the filters that draw each picture (320x240).
+IMAGES: dict[str, tuple[str, list[str]]] = {
+    "harbour-morning.jpg": (
+        "0xf4b6a6",
+        [
+            box(0, 0, 320, 60, "0xe79aa8"),
+            disc(220, 118, 30, 255, 140, 40),
+            box(0, 128, 320, 112, "0x5b7f9c"),
+            box(196, 136, 48, 4, "0xf7a35c"),
+            box(206, 150, 28, 3, "0xf7a35c"),
+            *boat(40, 176, "0x1f5fae"),
+            *boat(170, 204, "0xfafafa"),
+        ],
+    ),
+    "mountain-lake.jpg": (
+        "0xa9d6f5",
+        [
+            peak(70, 60, 150, 1.1, 120, 124, 130),
+            peak(70, 60, 84, 1.1, 250, 250, 252),
+            peak(250, 72, 150, 1.0, 138, 142, 148),
+            peak(250, 72, 94, 1.0, 250, 250, 252),
+            peak(160, 30, 150, 1.2, 98, 102, 110),
+            peak(160, 30, 62, 1.2, 250, 250, 252),
+            box(0, 150, 320, 90, "0x123a66"),
+            box(60, 176, 90, 2, "0x2c5f94"),
+            box(180, 202, 100, 2, "0x2c5f94"),
+        ],
+    ),
+    "city-at-night.jpg": ("0x101c3f", [disc(150, 40, 20, 245, 240, 215), *city()]),
+    "red-door.jpg": (
+        "0xf3f1ea",
+        [
+            box(0, 212, 320, 28, "0x8b8780"),
+            box(100, 52, 120, 160, "0x5a1a16"),
+            box(108, 60, 104, 152, "0xb3261e"),
+            box(120, 74, 34, 54, "0x8f1d17"),
+            box(166, 74, 34, 54, "0x8f1d17"),
+            box(120, 142, 34, 56, "0x8f1d17"),
+            box(166, 142, 34, 56, "0x8f1d17"),
+            disc(204, 138, 5, 214, 170, 60),
+            # The house number 12.
+            box(146, 22, 4, 22, "0x222222"),
+            box(158, 22, 14, 4, "0x222222"),
+            box(168, 22, 4, 13, "0x222222"),
+            box(158, 31, 14, 4, "0x222222"),
+            box(158, 31, 4, 13, "0x222222"),
+            box(158, 40, 14, 4, "0x222222"),
+            # The flower pot.
+            disc(254, 172, 18, 70, 130, 60),
+            disc(246, 166, 4, 240, 120, 160),
+            disc(262, 172, 4, 240, 120, 160),
+            box(240, 186, 28, 26, "0x2e7d4f"),
+        ],
+    ),
+    "traffic-light-crossing.jpg": (
+        "0xcfe0ea",
+        [
+            box(0, 120, 320, 120, "0x6b6e72"),
+            box(96, 62, 150, 76, "0xf2c200"),
+            box(106, 72, 26, 26, "0x33424d"),
+            box(138, 72, 26, 26, "0x33424d"),
+            box(170, 72, 26, 26, "0x33424d"),
+            box(202, 72, 34, 26, "0x33424d"),
+            disc(124, 140, 14, 30, 30, 30),
+            disc(216, 140, 14, 30, 30, 30),
+            *[box(x, 168, 26, 60, "0xf4f4f4") for x in range(8, 320, 48)],
+            box(282, 70, 6, 130, "0x2b2b2b"),
+            box(268, 14, 34, 84, "0x1d1d1d"),
+            disc(285, 30, 10, 70, 20, 20),
+            disc(285, 56, 10, 75, 60, 10),
+            disc(285, 82, 10, 40, 220, 90),
+        ],
+    ),
+}
+
+
+def run(*arguments: str | Path) -> str:
+    """Run a program and return what it printed; a failure ends the script."""
+    command = [str(argument) for argument in arguments]
+    try:
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    except FileNotFoundError:
+        sys.exit(f"make_media: {command[0]} is not installed")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"make_media: {command[0]} failed:\n{error.stderr.strip()}")
+    return done.stdout
+
+
+def ffmpeg(*arguments: str | Path) -> None:
+    """Run ffmpeg in its reproducible mode, overwriting its output."""
+    run("ffmpeg", "-v", "error", "-nostdin", "-y", *arguments)
+
+
+def seconds_of(path: Path) -> float:
+    """Duration of a media file."""
+    fields = ("-show_entries", "format=duration", "-of", "csv=p=0")
+    return float(run("ffprobe", "-v", "error", *fields, path))
+
+
+def first_line(track: str) -> str:
+    """Text of a transcript's first segment."""
+    return track.strip().splitlines()[0].split(" ", 1)[1]
+
+
+def wrapped(title: str, width: int = 26) -> str:
+    """The title broken into lines that fit the picture."""
+    lines = [""]
+    for word in title.split():
+        candidate = f"{lines[-1]} {word}".strip()
+        if len(candidate) <= width or not lines[-1]:
+            lines[-1] = candidate
+        else:
+            lines.append(word)
+    return "\n".join(lines)
+
+
+def title_filter(title: str, colour: str, folder: Path) -> list[str]:
+    """A drawtext filter for the title, or nothing if no known font is installed."""
+    font = next((path for path in FONTS if path.is_file()), None)
+    if font is None:
+        return []
+    text = folder / "title.txt"
+    text.write_text(wrapped(title), encoding="utf-8")
+    return [
+        f"drawtext=fontfile={font}:textfile={text}:expansion=none"
+        f":fontcolor={colour}:fontsize=19:line_spacing=4:x=14:y=14"
+    ]
+
+
+def make_clip(name: str, title: str, speech: str, number: int) -> None:
+    """Write one clip: moving shapes, the title and the spoken line."""
+    back, ground, light, accent = PALETTES[number % len(PALETTES)]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        voice = folder / "voice.wav"
+        run("espeak-ng", "-v", "en", "-s", "165", "-w", voice, speech)
+        seconds = min(MAX_SECONDS, max(MIN_SECONDS, seconds_of(voice) + 0.3))
+        speed = 18 + 5 * (number % 4)
+        period = 3 + number % 3
+        graph = [
+            "[0:v]" + ",".join([box(0, 138, WIDTH, 42, ground), "format=yuv420p"]) + "[scene]",
+            f"[scene][1:v]overlay=x='mod(20+{speed}*t,{WIDTH})':y=116:eval=frame[first]",
+            f"[first][2:v]overlay=x=236:y='80+24*sin(2*PI*t/{period})':eval=frame[moving]",
+            "[moving]" + ",".join([*title_filter(title, light, folder), "format=yuv420p"]) + "[v]",
+        ]
+        ffmpeg(
+            *("-f", "lavfi", "-i", f"color=c={back}:s={WIDTH}x{HEIGHT}:r={FPS}"),
+            *("-f", "lavfi", "-i", f"color=c={accent}:s=44x22:r={FPS}"),
+            *("-f", "lavfi", "-i", f"color=c={light}:s=28x28:r={FPS}"),
+            *("-i", voice, "-filter_complex", ";".join(graph)),
+            *("-map", "[v]", "-map", "3:a", "-af", "apad", "-t", f"{seconds:.2f}"),
+            *("-c:v", "libx264", "-preset", "slow", "-crf", "30", "-threads", "1"),
+            *("-pix_fmt", "yuv420p", "-r", str(FPS)),
+            *("-c:a", "aac", "-b:a", "24k", "-ac", "1", "-ar", "22050"),
+            *("-map_metadata", "-1", "-fflags", "+bitexact"),
+            *("-flags:v", "+bitexact", "-flags:a", "+bitexact", "-movflags", "+faststart"),
+            MEDIA / name,
+        )
+
+
+def make_image(name: str) -> None:
+    """Write one picture, in the best quality that keeps it small."""
+    background, filters = IMAGES[name]
+    picture = MEDIA / name
+    for quality in (5, 8, 12, 16):
+        ffmpeg(
+            *("-f", "lavfi", "-i", f"color=c={background}:s=320x240,format=gbrp"),
+            *("-vf", ",".join([*filters, "format=yuvj420p"])),
+            *("-frames:v", "1", "-update", "1", "-q:v", str(quality)),
+            *("-fflags", "+bitexact", "-flags:v", "+bitexact", picture),
+        )
+        if picture.stat().st_size <= MAX_IMAGE_BYTES:
+            return
+
+
+def check_sizes() -> None:
+    """Stop with a message if a file, or all of them together, is too large."""
+    limits = {".mp4": MAX_CLIP_BYTES, ".jpg": MAX_IMAGE_BYTES}
+    total = 0
+    for path in sorted(MEDIA.iterdir()):
+        size = path.stat().st_size
+        total += size
+        sys.stdout.write(f"{size:>7}  {path.name}\n")
+        if size > limits.get(path.suffix, size):
+            sys.exit(f"make_media: {path.name} is larger than {limits[path.suffix]} bytes")
+    sys.stdout.write(f"{total:>7}  in all\n")
+    if total > MAX_TOTAL_BYTES:
+        sys.exit(f"make_media: the media are larger than {MAX_TOTAL_BYTES} bytes")
+
+
+def main() -> None:
+    """Write every clip and picture."""
+    MEDIA.mkdir(exist_ok=True)
+    clips: dict[str, tuple[str, str]] = {}
+    for path in sorted((LIBRARY / "private").glob("*.toml")):
+        video = tomllib.loads(path.read_text(encoding="utf-8"))
+        clips[video["media"]] = (video["video_name"], first_line(video["audio"]))
+    clips |= EXTRA_CLIPS
+    for number, (name, (title, speech)) in enumerate(clips.items()):
+        make_clip(name, title, speech, number)
+    for image in tomllib.loads((LIBRARY / "images.toml").read_text(encoding="utf-8"))["image"]:
+        make_image(image["media"])
+    check_sizes()
+
+
+if __name__ == "__main__":
+    main()
