@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from memories_mcp.api import Api
 from memories_mcp.api.limits import NO_LIMITS
@@ -23,8 +23,11 @@ Ask = Callable[[Preview], Awaitable[bool]]
 """Shows a person what would be lost and says whether they agreed."""
 
 
+Out = TypeVar("Out", bound=Output)
+
+
 @dataclass(frozen=True)
-class Answer:
+class Answer(Generic[Out]):
     """A finished call.
 
     Attributes:
@@ -35,7 +38,7 @@ class Answer:
 
     text: str
     structured: dict[str, Any]
-    output: Output
+    output: Out
 
 
 @dataclass(frozen=True)
@@ -104,18 +107,19 @@ class Caller:
             each.name: each for each in select(settings.toolsets, settings.read_only, settings.exclude_tools)
         }
         self.pinned: dict[str, Any] = {"unique_id": settings.unique_id} if settings.unique_id else {}
-        self.api = api or Api(settings.api_key, settings.base_url, rates=NO_LIMITS if settings.sandbox else None)
+        rates = NO_LIMITS if settings.sandbox else settings.rate_limits
+        self.api = api or Api(settings.api_key, settings.base_url, rates=rates)
         self.files = Files(settings.files_root)
 
     async def run(
         self,
-        operation: Operation[Any, Any],
+        operation: Operation[Any, Out],
         raw: Mapping[str, Any] | None,
         *,
         follow: Follow | None = None,
         ask: Ask | None = None,
         nonce: str | None = None,
-    ) -> Answer:
+    ) -> Answer[Out]:
         """Run one operation with raw arguments.
 
         Raises:

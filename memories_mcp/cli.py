@@ -117,7 +117,7 @@ def _tools(settings: Settings, *, as_json: bool) -> int:
     table = Table("toolset", "tool", "effect", "what it does", box=None, pad_edge=False)
     for each in caller.operations.values():
         table.add_row(each.toolset, each.name, each.effect.value, each.description.split("\n\n")[0].replace("\n", " "))
-    Console(soft_wrap=False).print(table)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
     return 0
 
 

@@ -43,10 +43,11 @@ class _Story:
 
 async def _call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     result = await client.call_tool(tool, arguments)
-    if result.is_error or not isinstance(result.structured_content, dict):
+    structured: object = result.structured_content
+    if result.is_error or not isinstance(structured, dict):
         texts = [each.text for each in result.content if isinstance(each, TextContent)]
         raise MemoriesError(f"The demo stopped at {tool}: {' '.join(texts) or 'no structured result'}")
-    return cast(dict[str, Any], result.structured_content)
+    return cast(dict[str, Any], structured)
 
 
 async def demo() -> int:

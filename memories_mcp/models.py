@@ -14,6 +14,7 @@ from memories_mcp.wire import (
     FromMillis,
     Id,
     Line,
+    OptionalId,
     OptionalLine,
     OptionalText,
     Score,
@@ -21,7 +22,6 @@ from memories_mcp.wire import (
     Status,
     Text,
     Wire,
-    missing,
     names,
     rows,
     status,
@@ -300,7 +300,7 @@ class WireMessage(Wire):
     content: Text = Field(default="", validation_alias=names("content", "response", "answer", "text"))
     thinkings: Annotated[list[WireThinking], rows()] = []
     refs: Annotated[list[Ref], rows()] = Field(default=[], validation_alias=names("refs", "ref"))
-    session_id: Annotated[Id | None, BeforeValidator(lambda value: None if missing(value) else value)] = None
+    session_id: OptionalId = None
     complete: bool = True
 
     def evidence(self) -> list[Evidence]:

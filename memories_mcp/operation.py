@@ -253,7 +253,7 @@ def _problem(error: ErrorDetails) -> str:
     if isinstance(given, str | int | float | bool):
         shown = str(given)
         message += f" (got {shown[:60]!r}{'…' if len(shown) > 60 else ''})"
-    return f"{where}: {message}"
+    return f"{where}: {message}."
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,26 @@ def _key(text: str) -> str:
     return key
 
 
+Rates = dict[str, tuple[float, float]]
+"""Requests and seconds for classes of requests; empty for no limits."""
+
+
+def _rates(text: str) -> Rates:
+    if text.lower() == "off":
+        return {}
+    rates: Rates = {}
+    for word in _words(text):
+        name, _, figures = word.partition("=")
+        requests, _, seconds = figures.partition("/")
+        try:
+            rates[name.strip()] = (float(requests), float(seconds or 1))
+        except ValueError:
+            raise ValueError("use `off` or `class=requests/seconds`, separated by commas") from None
+        if min(rates[name.strip()]) <= 0:
+            raise ValueError("requests and seconds are more than 0")
+    return rates
+
+
 def _directory(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.is_dir():
@@ -80,6 +100,9 @@ class Settings:
     sandbox: bool = setting("MEMORIES_SANDBOX", "Serve the offline twin instead of the API", False, _switch)
     confirm: bool = setting(
         "MEMORIES_CONFIRM", "Ask before what cannot be undone; `off` when the client asks", True, _switch
+    )
+    rate_limits: Rates | None = setting(
+        "MEMORIES_RATE_LIMITS", "`off`, or changes such as `search=10/1,chat=1/60` (requests/seconds)", None, _rates
     )
     secret: str = setting(
         "MEMORIES_SECRET",

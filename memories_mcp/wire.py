@@ -19,6 +19,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     PlainSerializer,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -93,13 +94,18 @@ def _text(shape: Callable[[str], str]) -> Callable[[Any], Any]:
     return lambda value: shape(value) if isinstance(value, str) else value
 
 
-Number = Annotated[float, PlainSerializer(_shortest, return_type=float)]
+Number = Annotated[
+    float,
+    PlainSerializer(_shortest, return_type=Any),  # with `float`, 13 would be written as 13.0 again
+    WithJsonSchema({"type": "number"}, mode="serialization"),
+]
 Seconds = Annotated[Number | None, _or_none(_number)]
 """Seconds from a string or a number; "null" is nothing."""
 Score = Annotated[Number | None, _or_none(_number)]
 Count = Annotated[int | None, _or_none(_whole)]
 Id = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
 """An identifier; integers beyond 2^53 keep every digit."""
+OptionalId = Annotated[str | None, _or_none(lambda value: str(value) if isinstance(value, int) else value)]
 Text = Annotated[str, BeforeValidator(_text(clean))]
 Line = Annotated[str, BeforeValidator(_text(one_line))]
 OptionalText = Annotated[str | None, _or_none(_text(clean))]

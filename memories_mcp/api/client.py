@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import TypeAdapter, ValidationError
 
-from memories_mcp.api.endpoint import Endpoint, Pace, Rate
+from memories_mcp.api.endpoint import Endpoint, Pace
 from memories_mcp.api.failures import data_of
 from memories_mcp.api.files import CHUNK, beside, pieces
 from memories_mcp.api.limits import Limits
@@ -33,7 +33,7 @@ class Api:
     Args:
         key: The account's key, sent bare in `Authorization` (API 2.2).
         base_url: Scheme and host, without a path.
-        rates: Requests and seconds for each class; `NO_LIMITS` for none, the API's own figures by default.
+        rates: Requests and seconds for classes of requests, in place of the API's own figures; `NO_LIMITS` for none.
         transport: What carries the requests in place of the network.
     """
 
@@ -42,7 +42,7 @@ class Api:
         key: str,
         base_url: str,
         *,
-        rates: dict[Rate, tuple[float, float]] | None = None,
+        rates: Mapping[str, tuple[float, float]] | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self._key = key
@@ -92,7 +92,7 @@ class Api:
             accept = "text/event-stream" if on_event else "application/json"
             request = self._request(endpoint, json=json, accept=accept)
             async with self._sent(endpoint, request) as response:
-                if response.status_code >= 400 or _is_json(response):
+                if response.status_code >= 400 or _is_whole(response):
                     return data_of(await response.aread(), **_status(response))
                 return await _assembled(response, on_event)
 
@@ -117,8 +117,8 @@ class Api:
             async with self._sent(endpoint, self._request(endpoint, json=json, accept="*/*")) as response:
                 chunks = response.aiter_bytes(CHUNK)
                 first = await anext(chunks, b"")
-                # A file that begins with "{" is none of a video's, whatever its declared type.
-                if response.status_code >= 400 or _is_json(response) or first[:1] in {b"{", b""}:
+                # No video begins with "{" or "<", whatever the declared type.
+                if response.status_code >= 400 or _is_whole(response) or first[:1] in {b"{", b"<", b""}:
                     body = first
                     async for chunk in chunks:
                         if len(body) > _JSON_LIMIT:
@@ -158,6 +158,7 @@ class Api:
                 transport=self._transport,
                 limits=httpx2.Limits(max_connections=32, max_keepalive_connections=16),
                 trust_env=not loopback,  # a proxy for the world is none for this machine
+                verify=self._base_url.startswith("https:"),  # loading the trust store costs 45 ms
                 follow_redirects=False,  # the key goes to the host that was configured, and to no other
             )
         return self._opened
@@ -249,9 +250,10 @@ def _status(response: httpx2.Response) -> dict[str, Any]:
     return {"status": response.status_code, "retry_after": response.headers.get("retry-after", "")}
 
 
-def _is_json(response: httpx2.Response) -> bool:
+def _is_whole(response: httpx2.Response) -> bool:
+    """Whether the body is one document, neither a stream nor a file: an envelope, or a proxy's page."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind == "application/json"
+    return kind in {"application/json", "text/html"}
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,8 @@ def data_of(body: bytes, *, status: int, retry_after: str = "") -> Any:
     except ValueError:
         if status >= 400:
             raise refusal("", _first_words(body), status=status, retry_after=retry_after) from None
-        kind = "HTML" if body.lstrip()[:1] == b"<" else "broken JSON" if body.lstrip()[:1] in b"{[" else "no JSON"
+        start = body.lstrip()
+        kind = "HTML" if start.startswith(b"<") else "broken JSON" if start.startswith((b"{", b"[")) else "no JSON"
         raise UnexpectedResponse(
             f"The API answered HTTP {status} with {kind}.",
             next_step="This is a fault between here and the API; try again later.",

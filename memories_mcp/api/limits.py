@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Mapping
 
 from aiolimiter import AsyncLimiter
 
 from memories_mcp.api.endpoint import Rate
-from memories_mcp.errors import RateLimited
+from memories_mcp.errors import ConfigurationError, RateLimited
 
 LONGEST_WAIT = 20.0
 """Seconds; who would have to wait longer is refused at once."""
 
-PER_ACCOUNT: dict[Rate, tuple[float, float]] = {
+PER_ACCOUNT: dict[str, tuple[float, float]] = {
     "upload": (1, 1),
     "scrape": (1, 60),
     "search": (10, 1),
@@ -30,9 +30,15 @@ PER_ACCOUNT: dict[Rate, tuple[float, float]] = {
 class Limits:
     """One limiter a class of requests; lives on the event loop that uses it first."""
 
-    def __init__(self, rates: dict[Rate, tuple[float, float]] | None = None) -> None:
-        rates = PER_ACCOUNT if rates is None else rates
-        self._limiters = {rate: AsyncLimiter(*rates[rate]) for rate in get_args(Rate) if rate in rates}
+    def __init__(self, rates: Mapping[str, tuple[float, float]] | None = None) -> None:
+        if unknown := [rate for rate in rates or () if rate not in PER_ACCOUNT]:
+            raise ConfigurationError(
+                f"MEMORIES_RATE_LIMITS: there is no class {', '.join(unknown)}.",
+                next_step=f"There are: {', '.join(PER_ACCOUNT)}.",
+            )
+        # Nothing given is the API's own figures, something given changes those, an empty mapping is no limits.
+        chosen = {} if rates is not None and not rates else {**PER_ACCOUNT, **(rates or {})}
+        self._limiters = {rate: AsyncLimiter(*figures) for rate, figures in chosen.items()}
         self._waiting = dict.fromkeys(self._limiters, 0)
 
     async def turn(self, rate: Rate) -> None:
@@ -60,5 +66,5 @@ class Limits:
             self._waiting[rate] -= 1
 
 
-NO_LIMITS: dict[Rate, tuple[float, float]] = {}
+NO_LIMITS: dict[str, tuple[float, float]] = {}
 """For the sandbox and for measurements."""

@@ -12,7 +12,7 @@ from memories_mcp.models import Evidence, Kind
 from memories_mcp.operation import Context, Effect, Output, Private, Toolset
 from memories_mcp.operations.shared import why_empty
 from memories_mcp.render import fitting
-from memories_mcp.wire import Id, OptionalLine, OptionalText, Score, Seconds, Wire, names, rows
+from memories_mcp.wire import Id, OptionalId, OptionalLine, OptionalText, Score, Seconds, Wire, names, rows
 
 search = Toolset("search", "Find moments in your own video library by meaning, by words said or by image.")
 
@@ -38,7 +38,7 @@ class Hit(Wire):
     end_time: Seconds = Field(default=None, validation_alias=names("end_time", "end"))
     score: Score = Field(default=None, validation_alias=names("score", "similarity_score"))
     text: OptionalText = Field(default=None, validation_alias=names("text", "audio_ts", "snippet"))
-    image_id: Annotated[str | None, Field(validation_alias=names("id", "image_no"))] = None
+    image_id: OptionalId = Field(default=None, validation_alias=names("id", "image_no"))
     name: OptionalLine = None
     img_url: OptionalLine = None
 

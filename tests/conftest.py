@@ -1,0 +1,104 @@
+"""One sandbox a test session, on a real loopback socket; a fresh account a test."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio.from_thread
+import httpx2
+import pytest
+
+from memories_mcp import sandbox
+from memories_mcp.api import Api
+from memories_mcp.api.limits import NO_LIMITS
+from memories_mcp.call import Caller
+from memories_mcp.settings import Settings
+
+MEETING = "VI612515093881740229"
+BIKE = "VI611702946038315594"
+BREAD = "PI-604418309112233984"
+MEETING_SESSION = "612990037562867712"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("MEMORIES_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def sandbox_url() -> Iterator[str]:
+    with (
+        anyio.from_thread.start_blocking_portal("asyncio") as portal,
+        portal.wrap_async_context_manager(sandbox.running()) as url,
+    ):
+        yield url
+
+
+@pytest.fixture
+def key() -> str:
+    return f"sk-test-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def settings(sandbox_url: str, key: str) -> Settings:
+    """An account of its own on the sandbox; `toolsets` is all, limits are off."""
+    return Settings(api_key=key, base_url=sandbox_url, sandbox=True, toolsets=("all",))
+
+
+@pytest.fixture
+async def caller(settings: Settings) -> AsyncIterator[Caller]:
+    caller = Caller(settings)
+    yield caller
+    await caller.aclose()
+
+
+Handler = Callable[[httpx2.Request], httpx2.Response]
+
+
+class FakeWire:
+    """Answers requests from a handler and keeps them, in place of the network."""
+
+    def __init__(self, *answers: httpx2.Response | Exception | Handler) -> None:
+        self.requests: list[httpx2.Request] = []
+        self._answers = list(answers)
+
+    async def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        await request.aread()
+        self.requests.append(request)
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, httpx2.Response) else answer(request)
+
+
+def envelope(data: Any, code: str = "0000", msg: str = "success") -> httpx2.Response:
+    good = code == "0000"
+    return httpx2.Response(200, json={"code": code, "msg": msg, "data": data, "success": good, "failed": not good})
+
+
+@asynccontextmanager
+async def calling(wire: FakeWire, **settings: Any) -> AsyncIterator[Caller]:
+    """A caller whose requests go to a fake wire."""
+    api = Api("sk-secret-key", "https://api.example", rates=NO_LIMITS, transport=httpx2.MockTransport(wire))
+    caller = Caller(Settings(api_key="sk-secret-key", toolsets=("all",)).change(**settings), api=api)
+    try:
+        yield caller
+    finally:
+        await caller.aclose()
+
+
+async def run(caller: Caller, name: str, /, **arguments: Any) -> Any:
+    """The typed result of one tool."""
+    return (await caller.run(caller.operations[name], arguments)).output

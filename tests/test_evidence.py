@@ -1,0 +1,101 @@
+"""Evidence: the moments behind an answer, merged, with what is seen and said around them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import BREAD, MEETING, MEETING_SESSION, FakeWire, calling, envelope, run
+
+from memories_mcp.call import Caller
+from memories_mcp.models import parse_ref
+from memories_mcp.operations.evidence import merge
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_refs_come_back_with_both_tracks_name_and_link(caller: Caller) -> None:
+    report = await run(caller, "get_evidence", refs=[f"{MEETING}#t=266,275&kind=audio"], context_seconds=5)
+    (moment,) = report.moments
+
+    assert moment.video_name == "Quarterly planning meeting"
+    assert moment.video_url.endswith("/media/quarterly-planning.mp4")
+    assert (moment.start_seconds, moment.end_seconds) == (261, 280)
+    assert {each.kind for each in moment.segments} == {"audio", "visual"}
+    assert all(parse_ref(each.ref).video_no == MEETING for each in moment.segments)
+
+
+async def test_the_moments_of_a_conversation_are_found_by_its_session(caller: Caller) -> None:
+    report = await run(caller, "get_evidence", session_id=MEETING_SESSION)
+
+    assert report.moments
+    assert sum(len(each.refs) for each in report.moments) == 8
+
+
+async def test_every_search_and_chat_ref_can_be_passed_back(caller: Caller) -> None:
+    found = await run(caller, "search_videos", query="launch date")
+    answer = await run(caller, "chat_with_videos", prompt="launch date", video_nos=[MEETING])
+    refs = [each.ref for each in (*found.moments, *answer.evidence)]
+    report = await run(caller, "get_evidence", refs=refs, context_seconds=0)
+
+    assert {ref for moment in report.moments for ref in moment.refs} == set(refs)
+    assert report.unread == []
+
+
+async def test_public_and_private_videos_go_together(caller: Caller) -> None:
+    refs = [f"{MEETING}#t=60,98&kind=audio", f"{BREAD}#t=66,75&kind=visual"]
+    report = await run(caller, "get_evidence", refs=refs)
+
+    assert [each.video_no for each in report.moments] == [MEETING, BREAD]
+    assert all(each.segments for each in report.moments)
+
+
+async def test_what_cannot_be_read_is_named_and_the_rest_is_given(caller: Caller) -> None:
+    refs = [f"{MEETING}#t=60,98&kind=audio", "VI999#t=1,2&kind=clip", "image:568102998803353601"]
+    report = await run(caller, "get_evidence", refs=refs)
+
+    assert [each.video_no for each in report.moments] == [MEETING]
+    assert len(report.unread) == 2
+
+
+async def test_a_moment_without_times_names_the_video(caller: Caller) -> None:
+    report = await run(caller, "get_evidence", refs=[f"{BREAD}#kind=metadata"])
+    (moment,) = report.moments
+
+    assert "sourdough" in moment.video_name
+    assert moment.segments == []
+
+
+async def test_each_transcript_is_fetched_once_however_many_refs_point_into_it() -> None:
+    def answer(request: Any) -> Any:
+        return envelope({"video_name": "n", "transcriptions": [{"content": "c", "startTime": "0", "endTime": "999"}]})
+
+    wire = FakeWire(answer)
+    async with calling(wire) as caller:
+        await run(caller, "get_evidence", refs=[f"VI1#t={start},{start + 1}&kind=clip" for start in range(0, 500, 10)])
+
+    assert sorted(request.url.path.rsplit("/", 1)[1] for request in wire.requests) == [
+        "get_audio_transcription",
+        "get_private_video_details",
+        "get_video_transcription",
+    ]
+
+
+def test_overlapping_windows_become_one() -> None:
+    refs = [parse_ref(f"VI1#t={start},{start + 5}&kind=clip") for start in (10, 20, 100)]
+
+    assert merge(refs, 3) == [(7, 28, refs[:2]), (97, 108, refs[2:])]
+    assert merge(refs[:1], 60) == [(0, 75, refs[:1])]
+
+
+async def test_a_report_that_does_not_fit_leaves_out_whole_moments_and_says_which() -> None:
+    segments = [{"content": "word " * 40, "startTime": str(s), "endTime": str(s + 10)} for s in range(0, 9000, 10)]
+    wire = FakeWire(lambda request: envelope({"video_name": "n", "transcriptions": segments}))
+    refs = [f"VI1#t={start},{start + 1}&kind=clip" for start in range(0, 9000, 180)]
+    async with calling(wire) as caller:
+        answer = await caller.run(caller.operations["get_evidence"], {"refs": refs, "context_seconds": 20})
+
+    shown = [ref for moment in answer.output.moments for ref in moment.refs]
+    assert 0 < len(shown) < len(refs)
+    assert refs[len(shown)] in answer.output.note
+    assert len(answer.text) <= 24_000

@@ -1,0 +1,197 @@
+"""The LangChain tools: native, sync and async, over the same operations as MCP."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+from conftest import MEETING
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import BaseTool, ToolException
+from pydantic import SecretStr
+
+from langchain_tools import MemoriesToolkit
+from langchain_tools.bridge import bridge
+from memories_mcp.errors import ConfigurationError, Unauthorized
+from memories_mcp.operations import OPERATIONS
+from memories_mcp.server.app import make_server
+from memories_mcp.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMORIES_RATE_LIMITS", "off")
+
+
+SEARCH: dict[str, Any] = {"query": "price of the Team plan", "top_k": 2}
+
+
+def toolkit(settings: Settings, **more: Any) -> MemoriesToolkit:
+    key = SecretStr(settings.api_key)
+    return MemoriesToolkit(api_key=key, base_url=settings.base_url, toolsets=["all"], **more)
+
+
+def tool(toolkit: MemoriesToolkit, name: str) -> BaseTool:
+    return next(each for each in toolkit.get_tools() if each.name == name)
+
+
+def called(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "args": arguments, "id": "1", "type": "tool_call"}
+
+
+def test_it_offers_the_same_tools_as_the_server(settings: Settings) -> None:
+    assert [each.name for each in toolkit(settings).get_tools()] == [each.name for each in OPERATIONS]
+    assert len(MemoriesToolkit(toolsets=["search"]).get_tools()) == 1
+    assert "delete_videos" not in {each.name for each in MemoriesToolkit(read_only=True).get_tools()}
+
+
+def test_it_works_without_an_event_loop(settings: Settings) -> None:
+    with toolkit(settings) as kit:
+        message = tool(kit, "search_videos").invoke(called("search_videos", SEARCH))
+
+    assert isinstance(message, ToolMessage)
+    assert "Quarterly planning meeting" in str(message.content)
+    assert message.artifact["structured_content"]["moments"][0]["video_no"] == MEETING
+
+
+def test_it_works_in_several_event_loops_one_after_the_other(settings: Settings) -> None:
+    kit = toolkit(settings)
+    for _ in range(3):
+        assert MEETING in asyncio.run(tool(kit, "search_videos").ainvoke(SEARCH))
+    assert MEETING in tool(kit, "search_videos").invoke(SEARCH)
+    kit.close()
+
+
+@pytest.mark.anyio
+async def test_it_works_inside_a_running_loop_both_ways(settings: Settings) -> None:
+    async with toolkit(settings) as kit:
+        asynchronous = await tool(kit, "search_videos").ainvoke(SEARCH)
+        synchronous = tool(kit, "search_videos").invoke(SEARCH)
+
+    assert MEETING in asynchronous
+    assert MEETING in synchronous
+
+
+def test_many_threads_share_one_toolkit(settings: Settings) -> None:
+    kit = toolkit(settings)
+    tool(kit, "list_sessions").invoke({})
+    before = threading.active_count()
+    results = list[str]()
+
+    def work() -> None:
+        for _ in range(5):
+            results.append(tool(kit, "list_sessions").invoke({}))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    kit.close()
+
+    assert len(results) == 40
+    assert threading.active_count() == before
+
+
+def test_its_own_sandbox_needs_nothing() -> None:
+    with MemoriesToolkit(sandbox=True) as kit:
+        assert MEETING in tool(kit, "search_videos").invoke(SEARCH)
+
+
+def test_a_toolkit_nobody_closed_leaves_nothing(settings: Settings) -> None:
+    kit = toolkit(settings)
+    tool(kit, "list_sessions").invoke({})
+    del kit
+    gc.collect()
+    bridge.wait(asyncio.sleep(0.05))
+    gc.collect()  # a client left open would warn here, and warnings are errors
+
+
+@pytest.mark.anyio
+async def test_text_structured_content_and_errors_are_those_of_mcp(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mcp import Client
+    from mcp_types import TextContent
+
+    monkeypatch.setattr("langchain_tools.tools.make_nonce", lambda: "fixed")
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("search_videos", SEARCH),
+        ("get_audio_transcription", {"video_no": MEETING, "end_seconds": 30}),
+        ("get_audio_transcription", {"video_no": "VI1"}),
+        ("search_videos", {"q": 1}),
+    ]
+    from memories_mcp.api import Api
+
+    api = Api(settings.api_key, settings.base_url, rates={})
+    async with Client(make_server(settings, api=api, nonce=lambda: "fixed")) as client, toolkit(settings) as kit:
+        for name, arguments in calls:
+            over_mcp = await client.call_tool(name, arguments)
+            message = await tool(kit, name).ainvoke(called(name, arguments))
+            assert isinstance(over_mcp.content[0], TextContent)
+
+            assert message.content == over_mcp.content[0].text
+            assert (message.status == "error") == bool(over_mcp.is_error)
+            if not over_mcp.is_error:
+                assert message.artifact == {"structured_content": over_mcp.structured_content}
+
+
+def test_its_metadata_carries_the_hints_of_mcp(settings: Settings) -> None:
+    metadata = tool(toolkit(settings), "delete_videos").metadata
+    assert metadata
+
+    assert metadata["mcp"]["tool"]["annotations"]["destructive_hint"] is True
+
+
+def test_what_a_model_can_mend_is_a_tool_exception_where_asked_for(settings: Settings) -> None:
+    with toolkit(settings, handle_tool_error=False) as kit, pytest.raises(ToolException, match="video not found"):
+        tool(kit, "get_audio_transcription").invoke({"video_no": "VI1"})
+
+
+def test_a_missing_or_refused_key_is_raised_so_that_no_agent_loops_on_it(settings: Settings) -> None:
+    with pytest.raises(ConfigurationError, match="MEMORIES_API_KEY"):
+        tool(MemoriesToolkit(), "list_videos").invoke({})
+    with (
+        MemoriesToolkit(api_key=SecretStr("sk-refused"), base_url=settings.base_url) as kit,
+        pytest.raises(Unauthorized),
+    ):
+        tool(kit, "list_videos").invoke({})
+
+
+def test_the_key_never_shows(settings: Settings) -> None:
+    kit = toolkit(settings)
+    shown = [repr(kit), str(kit), repr(kit.get_tools()), str(kit.model_dump())]
+
+    assert not any(settings.api_key in each for each in shown)
+
+
+def test_arguments_win_over_the_environment_but_can_only_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMORIES_READ_ONLY", "true")
+    monkeypatch.setenv("MEMORIES_EXCLUDE_TOOLS", "list_sessions")
+    monkeypatch.setenv("MEMORIES_TOOLSETS", "search")
+    names = {each.name for each in MemoriesToolkit(toolsets=["library"], read_only=False).get_tools()}
+
+    assert names == {"list_videos", "get_private_video_details", "get_session_detail"}
+
+
+@pytest.mark.anyio
+async def test_cancelling_an_async_call_leaves_the_toolkit_usable(settings: Settings) -> None:
+    async with toolkit(settings) as kit:
+        task = asyncio.create_task(tool(kit, "wait_until_ready").ainvoke({"video_nos": [MEETING]}))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert MEETING in await tool(kit, "search_videos").ainvoke(SEARCH)
+
+
+def test_without_langchain_the_import_names_the_command() -> None:
+    code = "import sys; sys.modules['langchain_core'] = None; import langchain_tools"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert 'pip install "memories-mcp[langchain]"' in done.stderr

@@ -1,0 +1,196 @@
+"""Chat streams: both dialects, every terminator, every way to fail (API 4)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+from conftest import FakeWire, calling
+
+from memories_mcp.call import Caller
+from memories_mcp.errors import ApiError, NotFound, NotReady, RateLimited, Unauthorized, UnexpectedResponse, Unreachable
+
+pytestmark = pytest.mark.anyio
+
+CONTENT = 'data:{"type":"content","role":"assistant","content":"A\\" sha","sessionId":"606122521255088128"}'
+MORE = 'data: {"type":"content","role":"assistant","content":"pe","sessionId":"606122521255088128"}'
+DONE = 'data:{"code":"SUCCESS","data":"Done"}'
+
+
+def stream(*lines: str, kind: str = "text/event-stream", end: str = "\n\n") -> httpx2.Response:
+    return httpx2.Response(200, content=end.join(lines).encode() + end.encode(), headers={"content-type": kind})
+
+
+async def ask(caller: Caller, heard: list[str] | None = None) -> Any:
+    async def follow(done: float, total: float | None, message: str) -> None:
+        if heard is not None:
+            heard.append(message)
+
+    arguments = {"prompt": "x", "video_nos": ["VI1"], "include_thinkings": True}
+    return (await caller.run(caller.operations["chat_with_videos"], arguments, follow=follow)).output
+
+
+async def asked(response: httpx2.Response | Exception, heard: list[str] | None = None) -> Any:
+    async with calling(FakeWire(response)) as caller:
+        return await ask(caller, heard)
+
+
+async def test_dialect_a_gives_answer_reasoning_references_and_session() -> None:
+    thinking = 'data:{"type":"thinking","title":"Look","content":"Okay, ","sessionId":"606122521255088128"}'
+    again = 'data:{"type":"thinking","title":"Look","content":"the user","sessionId":"606122521255088128"}'
+    refs = {
+        "type": "ref",
+        "ref": [
+            {
+                "video": {"duration": "10", "video_no": "VI1", "video_name": "n"},
+                "refItems": [{"videoNo": "VI1", "startTime": 30, "type": "visual_ts", "endTime": 36, "text": "t"}],
+            }
+        ],
+    }
+    heard = list[str]()
+    answer = await asked(stream(thinking, again, f"data:{json.dumps(refs)}", CONTENT, MORE, DONE), heard)
+
+    assert answer.answer == 'A" shape'
+    assert answer.session_id == "606122521255088128"
+    assert [(each.title, each.content) for each in answer.thinkings] == [("Look", "Okay, the user")]
+    assert [each.ref for each in answer.evidence] == ["VI1#t=30,36&kind=visual"]
+    assert answer.complete
+    assert heard == ["Look", 'A" sha', "pe"]
+
+
+async def test_dialect_b_gives_the_answer_without_a_session() -> None:
+    answer = await asked(stream('data: {"token":"This "}', 'data: {"token":"is"}', "data: [DONE]"))
+
+    assert (answer.answer, answer.session_id, answer.complete) == ("This is", None, True)
+
+
+@pytest.mark.parametrize(
+    "end", [DONE, 'data:"Done"', "data:[DONE]", "data:done", "[done]", "done", "DONE", 'data: {"data": "Done"}']
+)
+async def test_every_terminator_ends_the_answer(end: str) -> None:
+    answer = await asked(stream(CONTENT, end, 'data:{"type":"content","content":" never"}'))
+
+    assert (answer.answer, answer.complete) == ('A" sha', True)
+
+
+async def test_a_missing_terminator_is_an_incomplete_answer_that_says_so() -> None:
+    answer = await asked(stream(CONTENT, MORE))
+
+    assert (answer.answer, answer.complete) == ('A" shape', False)
+    assert "get_session_detail" in answer.note
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"type":"content","content":"hi"}',
+        '{"data":{"content":"hi"}}',
+        'data: {"text":"hi"}',
+        'data: {"delta":"hi"}',
+        'data: {"message":"hi"}',
+        'data: "hi"',
+        "data: hi",
+        ': comment\n\nevent: message\n\ndata:{"type":"session","sessionId":"1"}\n\ndata:{"text":"hi"}',
+    ],
+)
+async def test_other_spellings_of_a_delta_are_read(line: str) -> None:
+    assert (await asked(stream(line, DONE))).answer == "hi"
+
+
+async def test_lines_may_end_like_on_windows_and_hold_line_separators() -> None:
+    separated = 'data:{"type":"content","content":"one\u2028two"}'
+
+    assert (await asked(stream(separated, DONE, end="\r\n\r\n"))).answer == "one\ntwo"
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream", "text/plain"])
+async def test_one_json_document_in_place_of_a_stream_is_the_answer(kind: str) -> None:
+    body = {"code": "0000", "data": {"role": "ASSISTANT", "content": "whole", "session_id": "1"}}
+    answer = await asked(httpx2.Response(200, content=json.dumps(body).encode(), headers={"content-type": kind}))
+
+    assert (answer.answer, answer.session_id, answer.complete) == ("whole", "1", True)
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ('data:{"code":"0001","data":"No videos found for the provided video numbers."}', NotFound),
+        ('data:{"code":"SUCCESS","data":"Video is not parsed: VI1"}', NotReady),
+        ('data:{"code":"SUCCESS","data":"user don\'t login"}', Unauthorized),
+        ('data:{"code":"SUCCESS","data":"Error"}', ApiError),
+        ('{"code":"0429","msg":"Request has exceeded the limit.","data":null}', RateLimited),
+        ('{"code":"0401","msg":"no","data":null,"success":false}', Unauthorized),
+    ],
+)
+async def test_a_refusal_inside_the_stream_is_the_error_it_means(
+    line: str, error: type[ApiError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memories_mcp.api.retry.ATTEMPTS", 1)
+    with pytest.raises(error):
+        await asked(stream(line))
+
+
+async def test_an_empty_stream_is_no_answer() -> None:
+    with pytest.raises(UnexpectedResponse, match="before it began"):
+        await asked(stream(""))
+
+
+class Breaking(httpx2.AsyncByteStream):
+    def __init__(self, *chunks: bytes, forever: bool = False) -> None:
+        self.chunks, self.forever, self.closed = chunks, forever, False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self.chunks:
+            yield chunk
+        if self.forever:
+            await asyncio.sleep(60)
+        raise httpx2.RemoteProtocolError("peer closed connection")
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def test_a_stream_that_stops_half_way_keeps_what_came() -> None:
+    broken = httpx2.Response(
+        200, stream=Breaking(CONTENT.encode() + b"\n"), headers={"content-type": "text/event-stream"}
+    )
+    answer = await asked(broken)
+
+    assert (answer.answer, answer.complete) == ('A" sha', False)
+
+
+async def test_a_stream_that_stops_before_anything_came_is_an_error_and_is_not_asked_again() -> None:
+    wire = FakeWire(httpx2.Response(200, stream=Breaking(), headers={"content-type": "text/event-stream"}))
+    async with calling(wire) as caller:
+        with pytest.raises(Unreachable, match="get_session_detail"):
+            await ask(caller)
+
+    assert len(wire.requests) == 1
+
+
+async def test_cancelling_reaches_the_request() -> None:
+    body = Breaking(CONTENT.encode() + b"\n", forever=True)
+    async with calling(FakeWire(httpx2.Response(200, stream=body))) as caller:
+        task = asyncio.create_task(ask(caller))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    assert body.closed
+
+
+async def test_nobody_following_means_the_plain_endpoint_and_the_same_answer(caller: Caller) -> None:
+    arguments = {"prompt": "What is the price of the Team plan?", "video_nos": ["VI612515093881740229"]}
+    operation = caller.operations["chat_with_videos"]
+
+    async def follow(done: float, total: float | None, message: str) -> None: ...
+
+    plain = (await caller.run(operation, arguments)).output
+    streamed = (await caller.run(operation, arguments, follow=follow)).output
+
+    assert plain.model_copy(update={"session_id": None}) == streamed.model_copy(update={"session_id": None})
