@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -89,7 +89,7 @@ def envelope(data: Any, code: str = "0000", msg: str = "success") -> httpx2.Resp
 
 
 @asynccontextmanager
-async def calling(wire: FakeWire, **settings: Any) -> AsyncIterator[Caller]:
+async def calling(wire: FakeWire, **settings: Any) -> AsyncGenerator[Caller, None]:
     """A caller whose requests go to a fake wire."""
     api = Api("sk-secret-key", "https://api.example", rates=NO_LIMITS, transport=httpx2.MockTransport(wire))
     caller = Caller(Settings(api_key="sk-secret-key", toolsets=("all",)).change(**settings), api=api)
