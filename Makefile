@@ -9,7 +9,7 @@ BASE ?= python3
 endif
 PYTHON := $(BIN)/python
 
-.PHONY: help setup demo test lint types snapshots
+.PHONY: help setup demo test lint types docs snapshots
 
 help: ## List the recipes
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -36,6 +36,9 @@ lint: .venv/installed ## Check style
 
 types: .venv/installed ## Check types over package, tests and examples
 	@$(BIN)/pyright
+
+docs: .venv/installed ## Write the generated tables into the documents
+	@$(PYTHON) tools/write_docs.py
 
 snapshots: .venv/installed ## Accept the tools' definitions as they are now
 	@UPDATE_SNAPSHOTS=1 $(PYTHON) -m pytest tests/test_snapshots.py

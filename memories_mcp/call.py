@@ -60,6 +60,10 @@ class _CallContext:
         return self.caller.files
 
     @property
+    def callback_url(self) -> str | None:
+        return self.caller.settings.callback_url or None
+
+    @property
     def follows(self) -> bool:
         return self.follow is not None
 
@@ -87,7 +91,8 @@ async def connected(settings: Settings, *, api: Api | None = None) -> AsyncGener
             from memories_mcp import sandbox
 
             url = await stack.enter_async_context(sandbox.running())
-            settings = settings.change(base_url=url, api_key=settings.api_key or sandbox.DEMO_KEY)
+            key = settings.api_key or sandbox.DEMO_KEY
+            settings = settings.change(base_url=url, api_key=key, caption_base_url=url, caption_api_key=key)
         caller = Caller(settings, api=api)
         stack.push_async_callback(caller.aclose)
         yield caller
@@ -108,7 +113,13 @@ class Caller:
         }
         self.pinned: dict[str, Any] = {"unique_id": settings.unique_id} if settings.unique_id else {}
         rates = NO_LIMITS if settings.sandbox else settings.rate_limits
-        self.api = api or Api(settings.api_key, settings.base_url, rates=rates)
+        self.api = api or Api(
+            settings.api_key,
+            settings.base_url,
+            caption_key=settings.caption_api_key,
+            caption_base_url=settings.caption_base_url,
+            rates=rates,
+        )
         self.files = Files(settings.files_root)
 
     async def run(

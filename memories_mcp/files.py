@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from memories_mcp.errors import ConfigurationError, FileRefused
+
+Looks = Callable[[bytes], bool]
+_MEDIA: dict[str, dict[str, tuple[tuple[str, ...], Looks]]] = {
+    "video": {
+        "video/mp4": ((".mp4",), lambda start: start[4:8] == b"ftyp" and start[8:10] != b"qt"),
+        "video/quicktime": ((".mov",), lambda start: start[4:8] in {b"ftyp", b"moov", b"wide", b"mdat", b"free"}),
+        "video/x-msvideo": ((".avi",), lambda start: start[:4] == b"RIFF" and start[8:12] == b"AVI "),
+        "video/x-matroska": ((".mkv",), lambda start: start[:4] == b"\x1a\x45\xdf\xa3"),
+    },
+    "image": {
+        "image/jpeg": ((".jpg", ".jpeg"), lambda start: start[:3] == b"\xff\xd8\xff"),
+        "image/png": ((".png",), lambda start: start[:8] == b"\x89PNG\r\n\x1a\n"),
+        "image/gif": ((".gif",), lambda start: start[:4] == b"GIF8"),
+        "image/bmp": ((".bmp",), lambda start: start[:2] == b"BM"),
+        "image/webp": ((".webp",), lambda start: start[:4] == b"RIFF" and start[8:12] == b"WEBP"),
+    },
+}
+"""Media type to its file endings and how its first bytes look (API 2.11)."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +49,29 @@ class Files:
         if not found.is_file():
             raise FileRefused(f"{path} is not a file in {self.root}.", next_step="Check the name.")
         return found
+
+    def media(self, path: str, kind: Literal["video", "image"], *, largest: int) -> tuple[Path, str]:
+        """A file of the right kind to send, and its media type, by content and by extension.
+
+        Args:
+            path: Below the root.
+            kind: What it must be.
+            largest: The most bytes the service takes.
+
+        Raises:
+            FileRefused: Missing, of another kind, empty or too large.
+        """
+        found = self.readable(path)
+        with found.open("rb") as file:
+            start = file.read(16)
+        media_type = next((name for name, (_, looks) in _MEDIA[kind].items() if looks(start)), None)
+        endings = sorted(ending for each, _ in _MEDIA[kind].values() for ending in each)
+        if media_type is None or found.suffix.lower() not in endings:
+            raise FileRefused(f"{path} is no {kind} the service takes.", next_step=f"It takes {', '.join(endings)}.")
+        size = found.stat().st_size
+        if size > largest:
+            raise FileRefused(f"{path} has {size} bytes; at most {largest} are taken.", next_step="Send a smaller one.")
+        return found, media_type
 
     def writable(self, path: str, *, overwrite: bool) -> Path:
         """Where a new file may be written below the root; its folder exists afterwards.

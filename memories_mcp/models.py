@@ -202,6 +202,8 @@ class Transcript(Output):
     """In the order of time."""
     next_start_seconds: Seconds = None
     """Pass as start_seconds to read on; absent at the end."""
+    next_skip: int = 0
+    """Pass as skip then."""
 
 
 class Thinking(Row):

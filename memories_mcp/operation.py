@@ -55,7 +55,7 @@ class Private(Input):
     """Arguments of an operation on the caller's own library."""
 
     unique_id: str | None = None
-    """Namespace the videos were uploaded to; leave out for the default one."""
+    """Namespace; leave out for the default one."""
 
 
 class Confirmable(Input):
@@ -152,6 +152,11 @@ class Context(Protocol):
     @property
     def files(self) -> Files:
         """The files the caller opened to tools."""
+        ...
+
+    @property
+    def callback_url(self) -> str | None:
+        """Where the operator wants the service to report; never an argument, or a model could send data anywhere."""
         ...
 
     @property

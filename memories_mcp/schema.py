@@ -1,11 +1,12 @@
 """JSON Schemas that every provider and client takes, made from pydantic models.
 
 No `title` keys, no `anyOf` for optionals, no defaults of `null`: hosts reject or misread them, and they cost tokens.
+Lengths of strings are checked and explained when a call breaks them; no model needs them to make one.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -25,6 +26,9 @@ class _Plain(GenerateJsonSchema):
             made.pop("default", None)
         return made
 
+    def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
+        return {"type": "string"}
+
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         made = super().model_schema(schema)
         made.pop("title", None)
@@ -39,4 +43,16 @@ def json_schema(model: type[BaseModel], mode: Literal["validation", "serializati
     made.pop("description", None)  # the tool's own description says it
     for each in made.get("properties", {}).values():
         each.pop("examples", None)
-    return made
+    return _inlined(made, made.pop("$defs", {})) if mode == "validation" else made
+
+
+def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
+    """References replaced by what they name: some providers do not follow them in arguments."""
+    if isinstance(node, list):
+        return [_inlined(each, definitions) for each in cast(list[Any], node)]
+    if not isinstance(node, dict):
+        return node
+    found = cast(dict[str, Any], node)
+    if "$ref" in found:
+        return _inlined(definitions[str(found["$ref"]).rsplit("/", 1)[1]], definitions)
+    return {name: _inlined(each, definitions) for name, each in found.items()}

@@ -35,6 +35,12 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _callback(text: str) -> str:
+    if len(text) > 299:
+        raise ValueError("the service takes at most 299 characters")
+    return _url(text)
+
+
 def _key(text: str) -> str:
     key = text.strip()
     # The API wants the bare key; many documents of third parties say otherwise.
@@ -83,6 +89,13 @@ class Settings:
 
     api_key: str = setting("MEMORIES_API_KEY", "Key of the Memories.ai account", "", _key, secret=True)
     base_url: str = setting("MEMORIES_BASE_URL", "Where the API is", API_URL, _url)
+    caption_api_key: str = setting(
+        "MEMORIES_CAPTION_API_KEY", "Key of the caption service, which is issued apart", "", _key, secret=True
+    )
+    caption_base_url: str = setting("MEMORIES_CAPTION_BASE_URL", "Where the caption service is", CAPTION_URL, _url)
+    callback_url: str = setting(
+        "MEMORIES_CALLBACK_URL", "Where the service reports finished uploads and video captions", "", _callback
+    )
     unique_id: str = setting(
         "MEMORIES_UNIQUE_ID",
         "Fixes the namespace of the library; the argument then leaves the tools",

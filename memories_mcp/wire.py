@@ -39,6 +39,8 @@ def _or_none(read: Callable[[Any], Any]) -> BeforeValidator:
 
 
 def _number(value: Any) -> Any:
+    if isinstance(value, str) and ":" in value:  # "00:05:23", as one page documents times
+        return sum(float(part) * 60**power for power, part in enumerate(reversed(value.split(":"))))
     if isinstance(value, str):
         return float(value) if "." in value or "e" in value.lower() else int(value)
     return value
@@ -102,6 +104,7 @@ Number = Annotated[
 Seconds = Annotated[Number | None, _or_none(_number)]
 """Seconds from a string or a number; "null" is nothing."""
 Score = Annotated[Number | None, _or_none(_number)]
+Degrees = Annotated[float | None, _or_none(_number)]
 Count = Annotated[int | None, _or_none(_whole)]
 Id = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
 """An identifier; integers beyond 2^53 keep every digit."""

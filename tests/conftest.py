@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio.from_thread
@@ -15,6 +17,7 @@ from memories_mcp import sandbox
 from memories_mcp.api import Api
 from memories_mcp.api.limits import NO_LIMITS
 from memories_mcp.call import Caller
+from memories_mcp.sandbox import library
 from memories_mcp.settings import Settings
 
 MEETING = "VI612515093881740229"
@@ -54,7 +57,29 @@ def key() -> str:
 @pytest.fixture
 def settings(sandbox_url: str, key: str) -> Settings:
     """An account of its own on the sandbox; `toolsets` is all, limits are off."""
-    return Settings(api_key=key, base_url=sandbox_url, sandbox=True, toolsets=("all",))
+    return Settings(
+        api_key=key,
+        base_url=sandbox_url,
+        caption_api_key=key,
+        caption_base_url=sandbox_url,
+        callback_url="https://callback.example/here",
+        sandbox=True,
+        toolsets=("all",),
+    )
+
+
+SAMPLES = {"talk.mp4": "quarterly-planning.mp4", "bicycle.jpg": "red-door.jpg"}
+"""The files that the operations' examples name, and what they are copies of."""
+
+
+@pytest.fixture
+def files_root(tmp_path: Path) -> Path:
+    """A files root with what the examples send."""
+    root = tmp_path / "files"
+    root.mkdir()
+    for name, source in SAMPLES.items():
+        shutil.copy(library.MEDIA / source, root / name)
+    return root
 
 
 @pytest.fixture
@@ -91,7 +116,14 @@ def envelope(data: Any, code: str = "0000", msg: str = "success") -> httpx2.Resp
 @asynccontextmanager
 async def calling(wire: FakeWire, **settings: Any) -> AsyncGenerator[Caller, None]:
     """A caller whose requests go to a fake wire."""
-    api = Api("sk-secret-key", "https://api.example", rates=NO_LIMITS, transport=httpx2.MockTransport(wire))
+    api = Api(
+        "sk-secret-key",
+        "https://api.example",
+        caption_key="sk-secret-caption-key",
+        caption_base_url="https://caption.example",
+        rates=NO_LIMITS,
+        transport=httpx2.MockTransport(wire),
+    )
     caller = Caller(Settings(api_key="sk-secret-key", toolsets=("all",)).change(**settings), api=api)
     try:
         yield caller

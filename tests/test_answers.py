@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
@@ -275,3 +275,133 @@ async def test_an_empty_search_says_why_it_can_be_empty() -> None:
     assert found.moments == []
     for reason in ("namespace 'team'", "unique_id", "processed", "matches"):
         assert reason in found.note
+
+
+# ---- operations that were never recorded, in every shape that documents and clients tell of
+
+
+async def test_quirk_9_17_transcript_search_in_its_real_and_its_documented_shape() -> None:
+    real = {
+        "videos": [{"videoNo": "VI1", "videoName": "n", "startTime": "34", "audio_ts": " And welcome back."}],
+        "current_page": 1, "page_size": 100, "total_count": "1",
+    }  # fmt: skip
+    documented = httpx2.Response(
+        200, json={"results": [{"id": "9", "audio_id": "VI1", "snippet": "x", "timestamp": "00:05:23"}], "total": 1}
+    )
+    first = (await answered(real, "search_audio_transcripts", query="welcome")).moments[0]
+    second = (await answered(documented, "search_audio_transcripts", query="x")).moments[0]
+
+    assert (first.ref, first.text) == ("VI1#t=34&kind=audio", "And welcome back.")
+    assert (second.ref, second.text) == ("VI1#t=323&kind=audio", "x")
+
+
+async def test_quirk_10_14_a_full_page_may_have_a_next_one_whatever_the_total_says() -> None:
+    row = {"videoNo": "VI1", "startTime": "1", "audio_ts": "x"}
+    full = await answered({"videos": [row] * 2, "total_count": "1"}, "search_audio_transcripts", query="x", page_size=2)
+
+    assert "page=2" in full.note
+
+
+async def test_quirk_9_17_similar_images_in_both_shapes(files_root: Path) -> None:
+    real = envelope([{"videoNo": "VI1", "videoName": "n", "startTime": "45", "score": 0.874}])
+    documented = httpx2.Response(
+        200, json={"results": [{"id": "7", "image_url": "https://i", "similarity_score": 0.9}]}
+    )
+    async with calling(FakeWire(real, documented), files_root=files_root) as caller:
+        first = (await run(caller, "search_similar_images", path="bicycle.jpg")).moments[0]
+        second = (await run(caller, "search_similar_images", path="bicycle.jpg")).moments[0]
+
+    assert (first.ref, first.score) == ("VI1#t=45&kind=keyframe", 0.874)
+    assert second.score == 0.9
+    assert second.text == "https://i"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"videos": [{"video_no": "VI1", "status": "PARSE", "duration": "1487", "size": None, "fps": None}]},
+        {"videos": [{"videoNo": "VI1", "status": "PARSE", "duration": "1487"}]},
+        {"taskId": "t", "video_ids": ["VI1"]},
+        {"videos": ["VI1"]},
+    ],
+)
+async def test_quirk_9_30_a_task_names_its_videos_in_every_shape(data: Any) -> None:
+    status = await answered(data, "get_task_status", task_id="t")
+
+    assert [each.video_no for each in status.videos] == ["VI1"]
+
+
+async def test_an_import_without_videos_yet_says_that_failure_looks_the_same() -> None:
+    for data in cast(list[Any], [{"videos": []}, {"videos": None}, None]):
+        status = await answered(data, "get_task_status", task_id="t")
+
+        assert "Still downloading, or failed" in status.note
+
+
+async def test_images_are_listed_under_either_name() -> None:
+    documented = {"images": [{"image_no": "1", "image_name": "a", "status": "PARSE", "upload_time": "1755245460412"}]}
+    sibling = {"item": [{"id": 568102998803353601, "name": "b", "img_url": "https://i", "latitude": "1.25"}]}
+
+    assert (await answered(documented, "list_images")).images[0].image_id == "1"
+    image = (await answered(sibling, "list_images")).images[0]
+    assert (image.image_id, image.name, image.url, image.latitude) == ("568102998803353601", "b", "https://i", 1.25)
+
+
+@pytest.mark.parametrize(
+    "data", [{"session_id": "1", "response": "yes", "metadata": {}}, {"content": "yes"}, {"text": "yes"}]
+)
+async def test_quirk_9_15_personal_chat_answers_with_and_without_an_envelope(data: Any) -> None:
+    bare = httpx2.Response(200, json=data)
+
+    assert (await answered(bare, "chat_with_library", prompt="x")).answer == "yes"
+    assert (await answered(data, "chat_with_library", prompt="x")).answer == "yes"
+
+
+async def test_quirk_9_32_captions_answer_with_integer_or_string_codes() -> None:
+    data = {"text": " A dog ", "token": {"input": 5, "output": "7", "total": 12}}
+    for code in (0, "0000", "0"):
+        made = await answered(
+            httpx2.Response(200, json={"code": code, "msg": "success", "data": data}),
+            "caption_image_url", url="https://x.example/a.jpg", user_prompt="x",
+        )  # fmt: skip
+        assert (made.text, made.input_tokens, made.output_tokens) == ("A dog", 5, 7)
+
+
+async def test_quirk_2_3_each_surface_has_its_own_codes_of_success() -> None:
+    from memories_mcp.errors import ApiError
+
+    with pytest.raises(ApiError):
+        await answered(httpx2.Response(200, json={"code": 0, "data": {}}), "list_sessions")
+    with pytest.raises(ApiError):
+        await answered(
+            httpx2.Response(200, json={"code": -1, "msg": "no", "data": None}),
+            "caption_image_url", url="https://x.example/a.jpg", user_prompt="x",
+        )  # fmt: skip
+
+
+async def test_quirk_9_20_public_sessions_and_uploads_read_both_casings() -> None:
+    sessions = await answered({"sessions": [{"session_id": "1", "title": "t"}]}, "list_sessions")
+    uploaded = await answered({"video_no": "VI1", "video_name": "n"}, "upload_video_url", url="https://x.example/a.mp4")
+
+    assert sessions.sessions[0].session_id == "1"
+    assert uploaded.video_no == "VI1"
+
+
+async def test_quirk_9_8_deleting_what_is_gone_already_is_done() -> None:
+    listed = envelope({"videos": [{"video_no": "VI1", "status": "PARSE"}]})
+    wire = FakeWire(listed, envelope(None, "0409", "duplicate"), envelope({"videos": []}))
+    async with calling(wire, confirm=False) as caller:
+        deleted = await run(caller, "delete_videos", video_nos=["VI1", "VI2"])
+
+    assert (deleted.deleted, deleted.not_found) == (["VI1"], ["VI2"])
+
+
+async def test_an_older_service_that_ignores_the_filter_is_searched_page_by_page() -> None:
+    pages = [
+        envelope({"videos": [{"video_no": f"VI{page}{row:03}", "status": "PARSE"} for row in range(200)]})
+        for page in (1, 2)
+    ]
+    async with calling(FakeWire(*pages, envelope({"videos": []}))) as caller:
+        ready = await run(caller, "wait_until_ready", video_nos=["VI1005", "VI2007"])
+
+    assert [each.video_no for each in ready.videos] == ["VI1005", "VI2007"]

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 import jsonschema
 import pytest
+from conftest import SAMPLES, calling, envelope, run
 from conftest import FakeWire as Wire
-from conftest import calling, envelope, run
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langchain_tools import MemoriesToolkit
@@ -166,25 +166,26 @@ def test_mcp_and_langchain_show_one_schema(operation: AnyOperation) -> None:
 
 @pytest.mark.anyio
 @each_operation
-async def test_without_a_key_it_names_the_variable(operation: AnyOperation, tmp_path: Path) -> None:
+async def test_without_a_key_it_names_the_variable(operation: AnyOperation, files_root: Path) -> None:
     from mcp import Client
 
-    settings = Settings(toolsets=("all",), files_root=tmp_path)
+    settings = Settings(toolsets=("all",), files_root=files_root, confirm=False, callback_url="https://c.example")
     async with Client(make_server(settings)) as client:
         result = await client.call_tool(operation.name, operation.example)
 
     assert result.is_error
-    assert "MEMORIES_API_KEY" in str(result.content)
+    variable = "MEMORIES_CAPTION_API_KEY" if operation.toolset == "captions" else "MEMORIES_API_KEY"
+    assert variable in str(result.content)
     assert "--sandbox" in str(result.content)
-    assert list(tmp_path.iterdir()) == []
+    assert {each.name for each in files_root.iterdir()} == set(SAMPLES)
 
 
 @pytest.mark.anyio
 @each_operation
 async def test_its_example_works_on_the_sandbox_and_fits_its_schema(
-    operation: AnyOperation, settings: Settings, tmp_path: Path
+    operation: AnyOperation, settings: Settings, files_root: Path
 ) -> None:
-    caller = Caller(settings.change(files_root=tmp_path, confirm=False))
+    caller = Caller(settings.change(files_root=files_root, confirm=False))
     try:
         answer = await caller.run(operation, operation.example)
     finally:
@@ -224,9 +225,9 @@ def _as_text(name: str, value: Any) -> set[str]:
 @pytest.mark.anyio
 @each_operation
 async def test_its_text_carries_the_facts_of_its_structured_content(
-    operation: AnyOperation, settings: Settings, tmp_path: Path
+    operation: AnyOperation, settings: Settings, files_root: Path
 ) -> None:
-    caller = Caller(settings.change(files_root=tmp_path))
+    caller = Caller(settings.change(files_root=files_root))
     try:
         answer = await caller.run(operation, operation.example)
     finally:
@@ -243,9 +244,9 @@ async def test_its_text_carries_the_facts_of_its_structured_content(
 
 @pytest.mark.anyio
 @each_operation
-async def test_it_calls_only_the_endpoints_it_declares(operation: AnyOperation, tmp_path: Path) -> None:
+async def test_it_calls_only_the_endpoints_it_declares(operation: AnyOperation, files_root: Path) -> None:
     wire = Wire(envelope(None))
-    async with calling(wire, files_root=tmp_path, confirm=False) as caller:
+    async with calling(wire, files_root=files_root, confirm=False, callback_url="https://c.example") as caller:
         with contextlib.suppress(UnexpectedResponse, NotFound):  # null is no answer to some of them
             await run(caller, operation.name, **operation.example)
 

@@ -250,6 +250,70 @@ async def test_without_a_files_root_it_names_the_setting() -> None:
             await run(caller, "download_video", video_no="VI1", path="a.mp4")
 
 
+# ---- files that are sent
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.mp4", b"not a video at all", "no video the service takes"),
+        ("a.txt", b"\0\0\0\x20ftypisom....", "no video the service takes"),
+        ("a.mp4", b"", "no video the service takes"),
+        ("missing.mp4", None, "is not a file"),
+    ],
+)
+async def test_a_file_is_checked_by_content_and_name_before_anything_is_sent(
+    tmp_path: Path, name: str, content: bytes | None, says: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    wire = FakeWire(envelope(None))
+    async with calling(wire, files_root=tmp_path) as caller:
+        with pytest.raises(errors.FileRefused, match=says):
+            await run(caller, "upload_video_file", path=name)
+
+    assert wire.requests == []
+
+
+async def test_a_file_that_is_too_large_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    with (tmp_path / "big.jpg").open("wb") as file:
+        file.write(b"\xff\xd8\xff")
+        file.truncate(21 * 1024**2)
+    wire = FakeWire(envelope(None))
+    async with calling(wire, files_root=tmp_path) as caller:
+        for name, arguments in (
+            ("search_similar_images", {"path": "big.jpg"}),
+            ("upload_images", {"paths": ["big.jpg"]}),
+        ):
+            with pytest.raises(errors.FileRefused, match="at most 20971520 are taken"):
+                await run(caller, name, **arguments)
+
+    assert wire.requests == []
+
+
+async def test_one_bad_image_stops_all_before_anything_is_sent(files_root: Path) -> None:
+    wire = FakeWire(envelope([]))
+    async with calling(wire, files_root=files_root) as caller:
+        with pytest.raises(errors.FileRefused, match=r"talk\.mp4 is no image"):
+            await run(caller, "upload_images", paths=["bicycle.jpg", "talk.mp4"])
+
+    assert wire.requests == []
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov", "avi", "mkv"])
+async def test_every_kind_of_video_the_service_takes_is_sent_with_its_type(tmp_path: Path, ending: str) -> None:
+    starts = {
+        "mp4": b"\0\0\0\x20ftypisom", "mov": b"\0\0\0\x14ftypqt  ", "avi": b"RIFF1234AVI ", "mkv": b"\x1aE\xdf\xa3",
+    }  # fmt: skip
+    types = {"mp4": "video/mp4", "mov": "video/quicktime", "avi": "video/x-msvideo", "mkv": "video/x-matroska"}
+    (tmp_path / f"a.{ending}").write_bytes(starts[ending] + b"\0" * 32)
+    wire = FakeWire(envelope({"videoNo": "VI1"}))
+    async with calling(wire, files_root=tmp_path) as caller:
+        await run(caller, "upload_video_file", path=f"a.{ending}")
+
+    assert f"Content-Type: {types[ending]}".encode() in wire.requests[0].content
+
+
 # ---- arguments
 
 
@@ -276,7 +340,28 @@ async def test_without_a_files_root_it_names_the_setting() -> None:
         ("delete_videos", {"video_nos": ["VI1"] * 101}, "at most 100"),
         ("delete_videos", {"video_nos": []}, "at least 1"),
         ("upload_video_url", {"url": "ftp://x/a.mp4"}, "not an http or https URL"),
-        ("upload_video_url", {"url": "https://www.youtube.com/watch?v=1"}, "page of a platform"),
+        (
+            "upload_video_url",
+            {"url": "https://www.youtube.com/watch?v=1"},
+            "upload_platform_urls takes it",
+        ),
+        ("upload_video_url", {"url": "https://www.tiktok.com/@a"}, "upload_creator takes it"),
+        ("upload_platform_urls", {"video_urls": ["https://x.example/a.mp4"]}, "upload_video_url takes direct links"),
+        ("upload_platform_urls", {"video_urls": ["https://www.tiktok.com/@a"]}, "upload_creator takes it"),
+        (
+            "upload_platform_urls",
+            {"video_urls": ["https://youtu.be/1", "https://www.tiktok.com/@a/video/1"]},
+            "one platform only, these are of TikTok and YouTube",
+        ),
+        ("upload_platform_urls", {"video_urls": ["https://youtu.be/1"] * 51}, "at most 50"),
+        ("upload_creator", {"profile_url": "https://www.tiktok.com/@a/video/1"}, "upload_platform_urls takes it"),
+        ("upload_creator", {"profile_url": "@a"}, "not an http or https URL"),
+        ("upload_hashtag", {"hashtags": ["two words"]}, "one hashtag without #"),
+        ("upload_hashtag", {"hashtags": ["https://www.tiktok.com/@a"]}, "upload_creator profiles"),
+        ("upload_video_url", {"url": "https://x.example/a.mp4", "latitude": 1}, "go together"),
+        ("upload_video_url", {"url": "https://x.example/a.mp4", "tags": ["t"] * 21}, "at most 20"),
+        ("get_task_status", {"task_id": "VI611471886560694272"}, "pass it as video_nos"),
+        ("get_public_audio_transcription", {"video_no": "VI1"}, "get_video_transcription takes"),
         ("get_evidence", {}, "either refs or session_id"),
         ("get_evidence", {"refs": ["VI1"]}, "not an evidence ref"),
         ("wait_until_ready", {"video_nos": ["VI1"], "max_seconds": 46}, "less than or equal to 45"),
@@ -335,7 +420,7 @@ async def test_limits_hold_by_default_and_are_off_for_the_sandbox(sandbox_url: s
 
 async def order(settings: Settings, fault: str, **more: Any) -> None:
     """Ask the sandbox for a fault of this account."""
-    async with httpx2.AsyncClient(base_url=settings.base_url, trust_env=False) as client:
+    async with httpx2.AsyncClient(base_url=settings.base_url, trust_env=False, verify=False) as client:
         response = await client.post(
             "/sandbox/faults", json={"fault": fault, **more}, headers={"authorization": settings.api_key}
         )

@@ -46,7 +46,10 @@ def called(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def test_it_offers_the_same_tools_as_the_server(settings: Settings) -> None:
     assert [each.name for each in toolkit(settings).get_tools()] == [each.name for each in OPERATIONS]
-    assert len(MemoriesToolkit(toolsets=["search"]).get_tools()) == 1
+    assert {each.name for each in MemoriesToolkit(toolsets=["chat"]).get_tools()} == {
+        "chat_with_videos",
+        "chat_with_library",
+    }
     assert "delete_videos" not in {each.name for each in MemoriesToolkit(read_only=True).get_tools()}
 
 
@@ -174,9 +177,15 @@ def test_arguments_win_over_the_environment_but_can_only_narrow(monkeypatch: pyt
     monkeypatch.setenv("MEMORIES_READ_ONLY", "true")
     monkeypatch.setenv("MEMORIES_EXCLUDE_TOOLS", "list_sessions")
     monkeypatch.setenv("MEMORIES_TOOLSETS", "search")
-    names = {each.name for each in MemoriesToolkit(toolsets=["library"], read_only=False).get_tools()}
+    names = {
+        each.name
+        for each in MemoriesToolkit(
+            toolsets=["transcripts", "library"], exclude_tools=["list_images"], read_only=False
+        ).get_tools()
+    }
 
-    assert names == {"list_videos", "get_private_video_details", "get_session_detail"}
+    assert "get_session_detail" in names
+    assert not names & {"list_sessions", "list_images", "delete_videos", "search_videos"}
 
 
 @pytest.mark.anyio

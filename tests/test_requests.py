@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 import httpx2
 import pytest
 from conftest import FakeWire, calling, envelope, run
+
+from memories_mcp.errors import ConfigurationError
 
 pytestmark = pytest.mark.anyio
 
@@ -38,13 +42,47 @@ CASES: list[tuple[str, dict[str, Any], str, str, str, str]] = [
     ("get_public_video_detail", {"video_no": "PI-603068775285264430"}, "GET",
      P + "get_public_video_detail?video_no=PI-603068775285264430", "", ""),
     ("get_private_video_details", {"video_no": "VI1"}, "GET", P + "get_private_video_details?video_no=VI1", "", ""),
+    ("chat_with_library", {"prompt": "why?", "unique_id": "ws"}, "POST", P + "chat_personal", "application/json",
+     '{"unique_id":"ws","prompt":"why?"}'),
+    ("search_public_videos", {"query": "bread"}, "POST", P + "search_public", "application/json",
+     '{"search_param":"bread","search_type":"BY_VIDEO","type":"TIKTOK","top_k":10}'),
+    ("search_audio_transcripts", {"query": "a b", "unique_id": "ws"}, "GET",
+     P + "search_audio_transcripts?unique_id=ws&query=a+b&page=1&page_size=50", "", ""),
+    ("search_public_audio_transcripts", {"query": "a", "page": 2}, "GET",
+     P + "search_public_audio_transcripts?query=a&page=2&page_size=50", "", ""),
+    ("get_public_video_transcription", {"video_no": "PI-1"}, "GET", P + "get_public_video_transcription?video_no=PI-1",
+     "", ""),
+    ("get_public_audio_transcription", {"video_no": "PI-1"}, "GET", P + "get_public_audio_transcription?video_no=PI-1",
+     "", ""),
+    ("get_task_status", {"task_id": "31b0fccb-d6f9-4135-922d-1e8828499812", "unique_id": "ws"}, "GET",
+     P + "get_video_ids_by_task_id?task_id=31b0fccb-d6f9-4135-922d-1e8828499812&unique_id=ws", "", ""),
+    ("list_images", {"unique_id": "ws"}, "POST", P + "img_list_page", "application/json",
+     '{"unique_id":"ws","page":1,"page_size":20}'),
+    ("upload_platform_urls", {"video_urls": ["https://youtu.be/1"], "quality": 720, "unique_id": "ws"}, "POST",
+     P + "scraper_url", "application/json",
+     '{"unique_id":"ws","video_urls":["https://youtu.be/1"],"quality":720}'),
+    ("upload_creator", {"profile_url": "https://www.tiktok.com/@a"}, "POST", P + "scraper", "application/json",
+     '{"username":"https://www.tiktok.com/@a","scraper_cnt":4}'),
+    ("upload_hashtag", {"hashtags": ["#nba"]}, "POST", P + "scraper_tag", "application/json",
+     '{"hash_tags":["nba"],"scraper_cnt":2}'),
+    ("caption_image_url", {"url": "https://x.example/a.jpg", "user_prompt": "what?"}, "POST",
+     "/v1/understand/uploadImg", "application/json",
+     '{"user_prompt":"what?","system_prompt":"You describe what is seen, precisely and briefly.","thinking":false,'
+     '"url":"https://x.example/a.jpg"}'),
 ]  # fmt: skip
+
+
+def answered(request: httpx2.Request) -> httpx2.Response:
+    data = {"videoNo": "VI1", "video_no": "VI1", "content": "yes", "task_id": "1", "text": "t"}
+    if request.url.host == "caption.example":
+        return httpx2.Response(200, json={"code": 0, "data": data})
+    return envelope(data)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
 async def test_it_sends_exactly(case: tuple[str, dict[str, Any], str, str, str, str]) -> None:
     name, arguments, method, target, content_type, body = case
-    wire = FakeWire(envelope({"videoNo": "VI1", "video_no": "VI1", "content": "yes"}))
+    wire = FakeWire(answered)
     async with calling(wire) as caller:
         await run(caller, name, **arguments)
     request = wire.requests[0]
@@ -99,3 +137,114 @@ async def test_failures_are_looked_for_under_both_spellings() -> None:
         await run(caller, "list_videos", status="failed")
 
     assert [json.loads(each.content)["status"] for each in wire.requests] == ["FAIL", "FAILED"]
+
+
+def parts(request: httpx2.Request) -> list[tuple[str, str | None, str | None, bytes]]:
+    """A multipart body's parts: name, file name, type, content."""
+    message = email.message_from_bytes(
+        b"content-type: " + request.headers["content-type"].encode() + b"\n\n" + request.content,
+        policy=email.policy.HTTP,
+    )
+    found: list[tuple[str, str | None, str | None, bytes]] = []
+    for part in message.iter_parts():
+        kind = part.get_content_type() if part["content-type"] else None
+        name = str(part.get_param("name", header="content-disposition"))
+        found.append((name, part.get_filename(), kind, part.get_payload(decode=True)))  # pyright: ignore[reportArgumentType]
+    return found
+
+
+async def test_a_video_file_is_sent_as_multipart_with_its_name_type_and_fields(files_root: Path) -> None:
+    wire = FakeWire(answered)
+    arguments: dict[str, Any] = {
+        "path": "talk.mp4", "unique_id": "ws", "tags": ["a", "b"], "retain_original_video": False,
+        "datetime_taken": "2026-01-02 03:04:05", "latitude": 1.5, "longitude": -2, "camera_model": "c",
+        "video_transcription_prompt": "look",
+    }  # fmt: skip
+    async with calling(wire, files_root=files_root, callback_url="https://c.example") as caller:
+        await run(caller, "upload_video_file", **arguments)
+    fields = parts(wire.requests[0])
+
+    assert fields[-1] == ("file", "talk.mp4", "video/mp4", (files_root / "talk.mp4").read_bytes())
+    assert {(name, content.decode()) for name, _, _, content in fields[:-1]} == {
+        ("unique_id", "ws"), ("tags", "a"), ("tags", "b"), ("retain_original_video", "false"), ("camera_model", "c"),
+        ("datetime_taken", "2026-01-02 03:04:05"), ("latitude", "1.5"), ("longitude", "-2.0"),
+        ("video_transcription_prompt", "look"), ("callback", "https://c.example"),
+    }  # fmt: skip
+
+
+async def test_images_are_sent_under_one_repeated_field(files_root: Path) -> None:
+    (files_root / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n....")
+    wire = FakeWire(envelope([{"id": 568102998803353601}, {"imageNo": "2"}]))
+    async with calling(wire, files_root=files_root) as caller:
+        uploaded = await run(caller, "upload_images", paths=["bicycle.jpg", "b.png"])
+
+    assert [part[:3] for part in parts(wire.requests[0])] == [
+        ("files", "bicycle.jpg", "image/jpeg"),
+        ("files", "b.png", "image/png"),
+    ]
+    assert uploaded.image_ids == ["568102998803353601", "2"]
+
+
+async def test_an_image_search_sends_the_file_and_always_a_prompt(files_root: Path) -> None:
+    wire = FakeWire(envelope([{"start_time": 12.5, "end_time": 18.2, "score": 0.86}]))
+    async with calling(wire, files_root=files_root) as caller:
+        found = await run(caller, "search_clips_by_image", path="bicycle.jpg", video_no="VI1")
+
+    assert [part[0] for part in parts(wire.requests[0])] == ["video_no", "prompt", "file"]
+    assert found.moments[0].ref == "VI1#t=12.5,18.2&kind=clip"
+
+
+async def test_a_caption_of_a_file_sends_its_arguments_as_a_json_part_to_its_own_host_with_its_own_key(
+    files_root: Path,
+) -> None:
+    wire = FakeWire(answered)
+    async with calling(wire, files_root=files_root, callback_url="https://c.example") as caller:
+        person = {"name": "Ann", "path": "bicycle.jpg"}
+        await run(caller, "caption_video_file", path="talk.mp4", user_prompt="what?", persons=[person])
+    request = wire.requests[0]
+    sent = parts(request)
+
+    assert str(request.url) == "https://caption.example/v1/understand/uploadFile"
+    assert request.headers["authorization"] == "sk-secret-caption-key"
+    assert [part[:3] for part in sent] == [
+        ("req", "req.json", "application/json"),
+        ("files", "talk.mp4", "video/mp4"),
+        ("file", "bicycle.jpg", "image/jpeg"),
+    ]
+    assert json.loads(sent[0][3]) == {
+        "user_prompt": "what?",
+        "system_prompt": "You describe what is seen, precisely and briefly.",
+        "thinking": False,
+        "persons": [{"name": "Ann"}],
+        "callback": "https://c.example",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("upload_platform_urls", "callback_url"), ("upload_creator", "callback_url"), ("upload_hashtag", "callback"),
+     ("upload_platform_urls_public", "callback_url"), ("upload_creator_public", "callback_url"),
+     ("upload_hashtag_public", "callback"), ("update_video_transcription", "callback")],
+)  # fmt: skip
+async def test_the_operators_callback_goes_where_the_endpoint_wants_it(name: str, field: str) -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        return envelope({"taskId": "t", "videos": [{"video_no": "VI612515093881740229", "status": "PARSE"}]})
+
+    for callback in ("https://c.example", ""):
+        wire = FakeWire(answer)
+        async with calling(wire, confirm=False, callback_url=callback) as caller:
+            await run(caller, name, **caller.operations[name].example)
+        body = json.loads(wire.requests[-1].content)
+
+        assert body.get(field) == (callback or None)
+        assert "unique_id" not in body
+        assert "confirmation_token" not in body
+
+
+async def test_a_videos_caption_without_a_callback_refuses_and_names_the_setting() -> None:
+    wire = FakeWire(answered)
+    async with calling(wire) as caller:
+        with pytest.raises(ConfigurationError, match="MEMORIES_CALLBACK_URL"):
+            await run(caller, "caption_video_url", url="https://x.example/a.mp4", user_prompt="x")
+
+    assert wire.requests == []

@@ -2,6 +2,7 @@
 
 from memories_mcp.api.client import Api
 from memories_mcp.api.endpoint import Endpoint
+from memories_mcp.api.files import Part
 from memories_mcp.api.stream import ChatEvent
 
-__all__ = ["Api", "ChatEvent", "Endpoint"]
+__all__ = ["Api", "ChatEvent", "Endpoint", "Part"]

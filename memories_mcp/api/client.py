@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from memories_mcp.api.endpoint import Endpoint, Pace
 from memories_mcp.api.failures import data_of
-from memories_mcp.api.files import CHUNK, beside, pieces
+from memories_mcp.api.files import CHUNK, OnBytes, Part, beside, opened, pieces
 from memories_mcp.api.limits import Limits
 from memories_mcp.api.retry import NeverSent, repeat
 from memories_mcp.api.stream import ChatAssembler, ChatEvent
@@ -25,6 +25,10 @@ T = TypeVar("T")
 _READ_SECONDS: dict[Pace, float] = {"quick": 30, "slow": 180, "transfer": 300}
 _CONNECT_SECONDS = 10
 _JSON_LIMIT = 64 * 1024
+_NO_KEY = {
+    "api": "Set MEMORIES_API_KEY to a key from memories.ai, or start with --sandbox to try without one.",
+    "caption": "Captions need a key of their own: set MEMORIES_CAPTION_API_KEY, or start with --sandbox to try.",
+}
 
 
 class Api:
@@ -33,6 +37,8 @@ class Api:
     Args:
         key: The account's key, sent bare in `Authorization` (API 2.2).
         base_url: Scheme and host, without a path.
+        caption_key: Key of the caption service.
+        caption_base_url: Scheme and host of the caption service.
         rates: Requests and seconds for classes of requests, in place of the API's own figures; `NO_LIMITS` for none.
         transport: What carries the requests in place of the network.
     """
@@ -42,17 +48,18 @@ class Api:
         key: str,
         base_url: str,
         *,
+        caption_key: str = "",
+        caption_base_url: str = "",
         rates: Mapping[str, tuple[float, float]] | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        self._key = key
-        self._base_url = base_url
+        self._hosts = {"api": (base_url, key), "caption": (caption_base_url, caption_key)}
         self._limits = Limits(rates)
         self._transport = transport
         self._opened: httpx2.AsyncClient | None = None
 
     def __repr__(self) -> str:
-        return f"Api({self._base_url!r})"
+        return f"Api({self._hosts['api'][0]!r})"
 
     async def call(
         self,
@@ -62,8 +69,12 @@ class Api:
         query: Mapping[str, Any] | None = None,
         json: Any = None,
         form: Mapping[str, Any] | None = None,
+        files: Sequence[Part] = (),
+        on_bytes: OnBytes | None = None,
     ) -> T:
         """Send one request and read its `data` into a type; parameters that are `None` are left out.
+
+        With `files` it is multipart: the parts stream from disk, and `on_bytes` hears how much has gone.
 
         Raises:
             ApiError: The API refused.
@@ -72,9 +83,11 @@ class Api:
         """
 
         async def once() -> Any:
-            request = self._request(endpoint, query=query, json=json, form=form)
-            async with self._sent(endpoint, request) as response:
-                return data_of(await response.aread(), **_status(response))
+            async with opened(files, on_bytes) as parts:
+                request = self._request(endpoint, query=query, json=json, form=form, parts=parts)
+                async with self._sent(endpoint, request) as response:
+                    body = await response.aread()
+                    return data_of(body, **_status(response), success=endpoint.success)
 
         return _read(await repeat(once, repeatable=endpoint.repeatable), into, endpoint)
 
@@ -105,7 +118,7 @@ class Api:
         json: Any,
         target: Path,
         overwrite: bool,
-        on_bytes: Callable[[int, int | None], Awaitable[None]],
+        on_bytes: OnBytes,
     ) -> int:
         """Stream a file to `target` and return its size; a failure leaves nothing behind.
 
@@ -117,8 +130,9 @@ class Api:
             async with self._sent(endpoint, self._request(endpoint, json=json, accept="*/*")) as response:
                 chunks = response.aiter_bytes(CHUNK)
                 first = await anext(chunks, b"")
-                # No video begins with "{" or "<", whatever the declared type.
-                if response.status_code >= 400 or _is_whole(response) or first[:1] in {b"{", b"<", b""}:
+                # No video begins like this, whatever the declared type.
+                no_video = first[:1] in {b"{", b"<", b""} or first.strip() == b"null"
+                if response.status_code >= 400 or _is_whole(response) or no_video:
                     body = first
                     async for chunk in chunks:
                         if len(body) > _JSON_LIMIT:
@@ -145,20 +159,15 @@ class Api:
 
     @property
     def _client(self) -> httpx2.AsyncClient:
-        if not self._key:
-            raise ConfigurationError(
-                "There is no API key.",
-                next_step="Set MEMORIES_API_KEY to a key from memories.ai, or start with --sandbox to try without one.",
-            )
         if self._opened is None:
-            loopback = urlsplit(self._base_url).hostname in {"127.0.0.1", "localhost", "::1"}
+            base_url, _ = self._hosts["api"]
+            loopback = urlsplit(base_url).hostname in {"127.0.0.1", "localhost", "::1"}
             self._opened = httpx2.AsyncClient(
-                base_url=self._base_url,
-                headers={"Authorization": self._key, "User-Agent": "memories-mcp"},
+                headers={"User-Agent": "memories-mcp"},
                 transport=self._transport,
                 limits=httpx2.Limits(max_connections=32, max_keepalive_connections=16),
                 trust_env=not loopback,  # a proxy for the world is none for this machine
-                verify=self._base_url.startswith("https:"),  # loading the trust store costs 45 ms
+                verify=base_url.startswith("https:"),  # loading the trust store costs 45 ms
                 follow_redirects=False,  # the key goes to the host that was configured, and to no other
             )
         return self._opened
@@ -170,16 +179,21 @@ class Api:
         query: Mapping[str, Any] | None = None,
         json: Any = None,
         form: Mapping[str, Any] | None = None,
+        parts: Sequence[Any] = (),
         accept: str = "application/json",
     ) -> httpx2.Request:
+        base_url, key = self._hosts[endpoint.host]
+        if not key:
+            raise ConfigurationError("There is no API key.", next_step=_NO_KEY[endpoint.host])
         read = _READ_SECONDS[endpoint.pace]
         return self._client.build_request(
             endpoint.method,
-            endpoint.full_path,
+            base_url + endpoint.full_path,
             params=_given(query) if query else None,
             json=_given(cast(Mapping[str, Any], json)) if isinstance(json, Mapping) else json,
             data=_given(form) if form else None,
-            headers={"Accept": accept},
+            files=list(parts) or None,
+            headers={"Accept": accept, "Authorization": key},
             timeout=httpx2.Timeout(read, connect=_CONNECT_SECONDS, pool=read),
         )
 
@@ -194,17 +208,17 @@ class Api:
                 await response.aclose()
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
             raise NeverSent(
-                f"No connection to {self._base_url}.",
+                f"No connection to {request.url.host}.",
                 next_step="Check the network and MEMORIES_BASE_URL; nothing was sent.",
             ) from None
         except httpx2.TimeoutException:
             raise Unreachable(
-                f"{self._base_url} did not answer within {_READ_SECONDS[endpoint.pace]:g} s.",
+                f"{request.url.host} did not answer within {_READ_SECONDS[endpoint.pace]:g} s.",
                 next_step=_look_first(endpoint),
             ) from None
         except (httpx2.TransportError, httpx2.DecodingError):
             raise Unreachable(
-                f"The connection to {self._base_url} broke before the answer was whole.",
+                f"The connection to {request.url.host} broke before the answer was whole.",
                 next_step=_look_first(endpoint),
             ) from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Rate = Literal["upload", "scrape", "search", "chat", "read", "list", "delete", "download", "task", "detail"]
+Rate = Literal["upload", "scrape", "search", "chat", "read", "list", "delete", "download", "task", "detail", "caption"]
 """A class of requests that the API counts together (API 2.10)."""
 
 Pace = Literal["quick", "slow", "transfer"]
@@ -22,6 +22,7 @@ class Endpoint:
         rate: The class whose rate limit it shares.
         repeatable: Whether a second try can neither cost nor change anything twice.
         pace: How long an answer may take.
+        host: `caption` is a host of its own, with a key of its own (API 2.1).
     """
 
     method: Literal["GET", "POST"]
@@ -29,11 +30,17 @@ class Endpoint:
     rate: Rate
     repeatable: bool
     pace: Pace = "quick"
+    host: Literal["api", "caption"] = "api"
 
     @property
     def full_path(self) -> str:
         """The path on the host."""
-        return f"/serve/api/v1/{self.path}"
+        return f"{'/serve/api/v1' if self.host == 'api' else '/v1/understand'}/{self.path}"
+
+    @property
+    def success(self) -> frozenset[str]:
+        """The codes that mean success on this host; the oldest search page has `SUCCESS` (API 2.3)."""
+        return frozenset({"0000", "SUCCESS"} if self.host == "api" else {"0", "0000"})
 
     def __str__(self) -> str:
         return f"{self.method} {self.full_path}"

@@ -17,11 +17,11 @@ from memories_mcp.errors import (
 )
 from memories_mcp.wire import one_line
 
-_SUCCESS = {"0000", "SUCCESS", "0", "200"}
+_SUCCESS = frozenset({"0000", "SUCCESS"})
 _WORDS_LIMIT = 300
 
 
-def data_of(body: bytes, *, status: int, retry_after: str = "") -> Any:
+def data_of(body: bytes, *, status: int, retry_after: str = "", success: frozenset[str] = _SUCCESS) -> Any:
     """What an answer carries: its `data`, or all of it where the documents show no envelope.
 
     Raises:
@@ -39,10 +39,10 @@ def data_of(body: bytes, *, status: int, retry_after: str = "") -> Any:
             f"The API answered HTTP {status} with {kind}.",
             next_step="This is a fault between here and the API; try again later.",
         ) from None
-    return unwrap(answer, status=status, retry_after=retry_after)
+    return unwrap(answer, status=status, retry_after=retry_after, success=success)
 
 
-def unwrap(answer: Any, *, status: int = 200, retry_after: str = "") -> Any:
+def unwrap(answer: Any, *, status: int = 200, retry_after: str = "", success: frozenset[str] = _SUCCESS) -> Any:
     """`data_of` for a body that is parsed already."""
     if isinstance(answer, list):
         return cast(list[Any], answer)
@@ -54,7 +54,7 @@ def unwrap(answer: Any, *, status: int = 200, retry_after: str = "") -> Any:
     envelope = cast(dict[str, Any], answer)
     code = str(envelope.get("code", ""))
     failed = status >= 400 or envelope.get("success") is False or envelope.get("failed") is True
-    if code not in _SUCCESS if code else failed:
+    if code not in success if code else failed:
         words = envelope.get("msg") or envelope.get("message") or envelope.get("error") or ""
         raise refusal(code, str(words), status=status, retry_after=retry_after)
     return envelope.get("data") if "data" in envelope or code else envelope

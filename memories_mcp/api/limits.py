@@ -23,6 +23,7 @@ PER_ACCOUNT: dict[str, tuple[float, float]] = {
     "download": (12, 60),
     "task": (1, 1),
     "detail": (1, 2),
+    "caption": (1, 1),
 }
 """Requests and the seconds in which they are allowed; polls and public details by the newer, tighter figures."""
 

@@ -54,7 +54,8 @@ class ChatAssembler:
         try:
             record = json.loads(payload)
         except ValueError:
-            yield from self._text(payload)
+            if not payload.lstrip().startswith('{"'):  # that is a record that was cut, not a piece of text
+                yield from self._text(payload)
             return
         if isinstance(record, dict):
             yield from self._record(cast(dict[str, Any], record))

@@ -6,16 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from memories_mcp.errors import ConfigurationError
-from memories_mcp.operation import Effect, Operation, Toolset
-from memories_mcp.operations.chat import chat
-from memories_mcp.operations.evidence import evidence
-from memories_mcp.operations.library import library
-from memories_mcp.operations.public import public
-from memories_mcp.operations.search import search
-from memories_mcp.operations.transcripts import transcripts
-from memories_mcp.operations.upload import upload
+from memories_mcp.operation import Effect, Operation
+from memories_mcp.operations import (
+    captions,
+    chat,
+    evidence,
+    library,
+    public,
+    public_upload,
+    search,
+    sessions,
+    transcripts,
+    upload,
+)
+from memories_mcp.operations.toolsets import TOOLSETS
 
-TOOLSETS: tuple[Toolset, ...] = (search, chat, transcripts, library, upload, public, evidence)
+MODULES = (search, chat, transcripts, library, sessions, upload, public, public_upload, captions, evidence)
+"""Importing them fills the toolsets."""
 OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(each for toolset in TOOLSETS for each in toolset.operations)
 
 

@@ -5,26 +5,16 @@ from __future__ import annotations
 from pydantic import Field
 
 from memories_mcp.api.endpoint import write
-from memories_mcp.ids import SessionId, VideoNo
+from memories_mcp.ids import VideoNo
 from memories_mcp.models import ChatAnswer
-from memories_mcp.operation import Context, Effect, Private, Toolset
-from memories_mcp.operations.shared import ask
-
-chat = Toolset("chat", "Ask questions about your own videos and get answers with the moments they rest on.")
+from memories_mcp.operation import Context, Effect
+from memories_mcp.operations.asking import REMEMBERED, Question, ask
+from memories_mcp.operations.toolsets import chat
 
 CHAT = write("chat", "chat", pace="slow")
 CHAT_STREAM = write("chat_stream", "chat", pace="slow")
-
-
-class Question(Private):
-    """What every chat takes."""
-
-    prompt: str = Field(min_length=1, max_length=8000, examples=["What was decided about the launch date?"])
-    """The question, in English."""
-    session_id: SessionId | None = None
-    """Go on with an earlier conversation."""
-    include_thinkings: bool = Field(default=False, exclude=True)
-    """Return the reasoning steps too."""
+LIBRARY_CHAT = write("chat_personal", "chat", pace="slow")
+LIBRARY_CHAT_STREAM = write("chat_personal_stream", "chat", pace="slow")
 
 
 class ChatWithVideos(Question):
@@ -34,7 +24,7 @@ class ChatWithVideos(Question):
     """The videos to ask about."""
 
 
-@chat.operation(title="Chat with videos", effect=Effect.READ, endpoints=[CHAT, CHAT_STREAM])
+@chat.operation(title="Chat with videos", effect=Effect.READ, endpoints=[CHAT, CHAT_STREAM, *REMEMBERED])
 async def chat_with_videos(context: Context, args: ChatWithVideos) -> ChatAnswer:
     """Ask a question about chosen videos.
 
@@ -42,3 +32,21 @@ async def chat_with_videos(context: Context, args: ChatWithVideos) -> ChatAnswer
     and costs tokens. The videos must be ready.
     """
     return await ask(context, CHAT, CHAT_STREAM, args.wire(), include_thinkings=args.include_thinkings)
+
+
+class ChatWithLibrary(Question):
+    """Arguments of `chat_with_library`."""
+
+
+@chat.operation(
+    title="Chat with the library",
+    effect=Effect.READ,
+    endpoints=[LIBRARY_CHAT, LIBRARY_CHAT_STREAM, *REMEMBERED],
+)
+async def chat_with_library(context: Context, args: ChatWithLibrary) -> ChatAnswer:
+    """Ask a question over all videos and images of your own library ("personal chat").
+
+    Use it when you do not know which videos hold the answer. Returns the answer, the moments it rests on and a
+    session_id for follow-up questions. Slow, and it costs tokens.
+    """
+    return await ask(context, LIBRARY_CHAT, LIBRARY_CHAT_STREAM, args.wire(), include_thinkings=args.include_thinkings)

@@ -9,26 +9,28 @@ from typing import Annotated, get_args
 from pydantic import AfterValidator, Field, model_validator
 
 from memories_mcp.errors import ApiError, NotFound
-from memories_mcp.ids import SessionId, VideoNo, is_public
+from memories_mcp.ids import SessionId, TaskId, VideoNo, is_public
 from memories_mcp.models import Evidence, Reference, Track, Video, parse_ref
-from memories_mcp.operation import Context, Effect, Output, Private, Row, Toolset
+from memories_mcp.operation import Context, Effect, Output, Private, Row
 from memories_mcp.operations.shared import (
     LIST_VIDEOS,
     PRIVATE_DETAILS,
     PUBLIC_DETAIL,
     PUBLIC_TRANSCRIPTS,
     SESSION_DETAIL,
+    TASK_STATUS,
     TRANSCRIPTS,
     Segments,
     WireSession,
     fetch_transcript,
     find_videos,
     name_and_link,
+    not_in_namespace,
+    task_videos,
 )
+from memories_mcp.operations.toolsets import evidence
 from memories_mcp.render import BUDGET, line, span
 from memories_mcp.wire import OptionalLine, Seconds
-
-evidence = Toolset("evidence", "Read the moments behind an answer, and wait until new videos are ready.")
 
 
 def _is_ref(ref: str) -> str:
@@ -140,7 +142,7 @@ async def _moments(context: Context, video_no: str, refs: list[Reference], args:
         await fetch_transcript(context, video_no, track, args.unique_id) for track in get_args(Track)
     ]
     for start, end, merged in merge(timed, args.context_seconds):
-        segments = [segment.of_known_video() for track in tracks for segment in track.between(start, end)]
+        segments = [track.at(number).of_known_video() for track in tracks for number in track.between(start, end)]
         segments.sort(key=lambda each: each.start_seconds or 0)
         moments.append(
             Moment(
@@ -200,10 +202,18 @@ def _fit(report: EvidenceReport) -> None:
 class WaitUntilReady(Private):
     """Arguments of `wait_until_ready`."""
 
-    video_nos: list[VideoNo] = Field(min_length=1, max_length=20, examples=[["VI612515093881740229"]])
+    video_nos: list[VideoNo] | None = Field(default=None, max_length=20, examples=[["VI612515093881740229"]])
     """The videos to wait for."""
+    task_id: TaskId | None = None
+    """Instead of videos: an import from a platform."""
     max_seconds: int = Field(default=30, ge=0, le=45)
     """How long to wait at most; 0 only looks."""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> WaitUntilReady:
+        if bool(self.video_nos) == bool(self.task_id):
+            raise ValueError("give either video_nos or task_id")
+        return self
 
 
 class Readiness(Output):
@@ -218,9 +228,9 @@ class Readiness(Output):
 _POLLS = (1.0, 2.0, 3.0, 5.0)
 
 
-@evidence.operation(title="Wait until ready", effect=Effect.READ, endpoints=[LIST_VIDEOS, PUBLIC_DETAIL])
+@evidence.operation(title="Wait until ready", effect=Effect.READ, endpoints=[LIST_VIDEOS, PUBLIC_DETAIL, TASK_STATUS])
 async def wait_until_ready(context: Context, args: WaitUntilReady) -> Readiness:
-    """Wait until uploaded videos are processed, at most 45 seconds a call.
+    """Wait until uploaded videos, or those of an import, are processed; at most 45 seconds a call.
 
     Returns their present state; when some are still processing, call it again. A minute of video takes about half
     a minute, an hour ten minutes.
@@ -230,32 +240,43 @@ async def wait_until_ready(context: Context, args: WaitUntilReady) -> Readiness:
     poll = 0
     while True:
         videos = await _states(context, args)
-        waiting = [each for each in videos if each.status == "processing"]
+        waiting = not videos or any(each.status == "processing" for each in videos)
+        done = sum(each.status != "processing" for each in videos)
         spent = args.max_seconds - (deadline - clock())
-        await context.progress(spent, args.max_seconds, f"{len(videos) - len(waiting)} of {len(videos)} processed")
+        await context.progress(spent, args.max_seconds, f"{done} of {len(videos) or '?'} processed")
         pause = _POLLS[min(poll, len(_POLLS) - 1)]
         if not waiting or clock() + pause > deadline:
             break
         await asyncio.sleep(pause)
         poll += 1
-    notes = [
-        f"{each.video_no} failed: {each.cause or 'no reason given'}." for each in videos if each.status == "failed"
-    ]
-    if waiting:
-        notes.append("Still processing; call wait_until_ready again.")
-    return Readiness(ready=all(each.status == "ready" for each in videos), videos=videos, note=" ".join(notes) or None)
+    ready = bool(videos) and all(each.status == "ready" for each in videos)
+    return Readiness(ready=ready, videos=videos, note=_onward(videos, args))
+
+
+def _onward(videos: list[Video], args: WaitUntilReady) -> str | None:
+    notes: list[str] = []
+    if not videos:
+        notes.append(
+            "The import has brought no video yet. Creators take minutes; after ten, it has probably failed, "
+            "which the service does not tell."
+        )
+    if any(each.status == "failed" for each in videos):
+        notes.append("Some failed; their cause is beside them.")
+    if not videos or any(each.status == "processing" for each in videos):
+        which = f"task_id={args.task_id}" if args.task_id else "the same video_nos"
+        notes.append(f"Still processing; call wait_until_ready again with {which}.")
+    return " ".join(notes) or None
 
 
 async def _states(context: Context, args: WaitUntilReady) -> list[Video]:
-    private = [each for each in args.video_nos if not is_public(each)]
+    if args.task_id:
+        return await task_videos(context, args.task_id, args.unique_id)
+    wanted = args.video_nos or []
+    private = [each for each in wanted if not is_public(each)]
     found = await find_videos(context, private, args.unique_id) if private else []
-    missing = set(private) - {each.video_no for each in found}
-    if missing:
-        raise NotFound(
-            f"Not in this namespace: {', '.join(sorted(missing))}.",
-            next_step="Check the numbers with list_videos, and unique_id if they were uploaded under one.",
-        )
-    for video_no in args.video_nos:
+    if missing := sorted(set(private) - {each.video_no for each in found}):
+        raise not_in_namespace(missing)
+    for video_no in wanted:
         if is_public(video_no):
             found.append(await context.api.call(PUBLIC_DETAIL, query={"video_no": video_no}, into=Video))
     return found

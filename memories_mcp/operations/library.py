@@ -4,38 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from memories_mcp.api.endpoint import read, write
 from memories_mcp.errors import ApiError, MemoriesError
-from memories_mcp.ids import SessionId, private_only
-from memories_mcp.models import Evidence, Page, Thinking, Video, WireMessage
-from memories_mcp.operation import (
-    Confirmable,
-    Context,
-    Effect,
-    Output,
-    Pending,
-    Preview,
-    Private,
-    Row,
-    Toolset,
-)
+from memories_mcp.ids import TaskId, private_only
+from memories_mcp.models import Page, Video
+from memories_mcp.operation import Confirmable, Context, Effect, Output, Pending, Preview, Private, Row
 from memories_mcp.operations.shared import (
     LIST_VIDEOS,
+    NOT_YET,
     PRIVATE_DETAILS,
-    SESSION_DETAIL,
-    WireSession,
+    TASK_STATUS,
     find_videos,
+    shown_video,
+    task_videos,
     why_empty,
     within,
 )
-from memories_mcp.render import BUDGET, clock, fitting, line
-from memories_mcp.wire import Count, Id, Line, Number, Text, names, rows
+from memories_mcp.operations.toolsets import library
+from memories_mcp.render import BUDGET
+from memories_mcp.wire import Count, Degrees, FromMillis, Id, Line, Number, OptionalLine, names, rows
 
-library = Toolset("library", "List, look up, download and delete your own videos, and read past conversations.")
-
-LIST_SESSIONS = read("list_sessions", "list")
+LIST_IMAGES = read("img_list_page", "list", method="POST")
 DOWNLOAD = write("download", "download", pace="transfer")
 DELETE_VIDEOS = write("delete_videos", "delete")
 
@@ -109,129 +100,71 @@ async def get_private_video_details(context: Context, args: GetPrivateVideoDetai
     return await context.api.call(PRIVATE_DETAILS, query=args.wire(), into=PrivateVideo)
 
 
-class ListSessions(Private):
-    """Arguments of `list_sessions`."""
+class ListImages(Private):
+    """Arguments of `list_images`."""
 
     page: int = Field(default=1, ge=1)
-    """Which page; there are 20 sessions on one."""
+    """Which page."""
+    page_size: int = Field(default=20, ge=1, le=100)
+    """Images a page."""
 
 
-class SessionRow(Row):
-    """A conversation."""
+class ImageRow(Row):
+    """An image of the library."""
 
-    session_id: Id
-    title: Line = ""
-
-
-@line.register
-def _(row: SessionRow) -> str:
-    return f"{row.session_id} {row.title}"
-
-
-class SessionPage(Page):
-    """A page of conversations."""
-
-    sessions: Annotated[list[SessionRow], rows()] = []
-    """Newest first."""
+    image_id: Id = Field(validation_alias=names("image_no", "id"))
+    name: OptionalLine = Field(default=None, validation_alias=names("image_name", "name"))
+    state: OptionalLine = Field(default=None, validation_alias=names("status", "upload_status"))
+    url: OptionalLine = Field(default=None, validation_alias=names("img_url", "image_url"))
+    uploaded_at: FromMillis = Field(default=None, validation_alias=names("upload_time"))
+    taken_at: FromMillis = Field(default=None, validation_alias=names("datetime_taken"))
+    camera: OptionalLine = Field(default=None, validation_alias=names("camera_model"))
+    latitude: Degrees = None
+    longitude: Degrees = None
 
 
-@library.operation(title="List conversations", effect=Effect.READ, endpoints=[LIST_SESSIONS])
-async def list_sessions(context: Context, args: ListSessions) -> SessionPage:
-    """List past conversations and summaries, with the session_id that get_session_detail takes."""
-    found = await context.api.call(LIST_SESSIONS, query=args.wire(), into=SessionPage)
-    if not found.sessions:
-        found.note = "No conversations in this namespace." if args.page == 1 else f"Page {args.page} is past the end."
-    elif found.total is not None and args.page * 20 < found.total:
-        found.note = f"There are {found.total} in all; go on with page={args.page + 1}."
-    found.page = args.page
-    return found
+class ImagePage(Page):
+    """A page of images."""
+
+    # No answer was ever recorded; its sibling, image search, has `item` (API 3.5, 35).
+    images: Annotated[list[ImageRow], rows()] = Field(default=[], validation_alias=names("images", "item", "items"))
 
 
-class GetSessionDetail(Private):
-    """Arguments of `get_session_detail`."""
-
-    # The wire wants camelCase here, against the page's prose (API 9, 9).
-    session_id: SessionId = Field(serialization_alias="sessionId", examples=["612990037562867712"])
-    """The conversation, as list_sessions or a chat gave it."""
-    from_message: int = Field(default=1, ge=1, exclude=True)
-    """Begin with this message, where an earlier call left some out."""
-    from_character: int = Field(default=0, ge=0, exclude=True)
-    """Begin inside that message."""
-    include_thinkings: bool = Field(default=False, exclude=True)
-    """Return the reasoning steps too."""
+@library.operation(title="List images", effect=Effect.READ, endpoints=[LIST_IMAGES])
+async def list_images(context: Context, args: ListImages) -> ImagePage:
+    """List the images of your own library. Find images by content with search_videos and search_type BY_IMAGE."""
+    found = await context.api.call(LIST_IMAGES, json=args.wire(), into=ImagePage)
+    shown, note = within(found.images, args.page_size, args.page, BUDGET)
+    if not found.images:
+        note = why_empty(args.unique_id) if args.page == 1 else f"Page {args.page} is past the end."
+    elif note is None and found.total is not None and args.page * args.page_size < found.total:
+        note = f"There are {found.total} in all; go on with page={args.page + 1}."
+    return ImagePage(images=found.images[:shown], page=args.page, total=found.total, note=note)
 
 
-class Message(Row):
-    """One turn of a conversation."""
+class GetTaskStatus(Private):
+    """Arguments of `get_task_status`."""
 
-    role: str
-    content: Text
-    evidence: list[Evidence] = []
-    """The moments it refers to."""
-    thinkings: list[Thinking] = []
+    task_id: TaskId = Field(examples=["31b0fccb-d6f9-4135-922d-1e8828499812_84f9d9b4b6e5940b67e67e2d17ef1f97"])
+    """The task, as an import from a platform returned it."""
 
 
-@line.register
-def _(message: Message) -> str:
-    return f"{message.role}: {message.content}"
+class TaskStatus(Output):
+    """The videos that an import brought so far."""
+
+    task_id: str
+    videos: list[Video]
+    """Each with its state; empty while the downloads run."""
 
 
-class Session(Output):
-    """A conversation."""
-
-    session_id: str
-    title: Line = ""
-    messages: list[Message]
-    """In order."""
-    message_count: int
-    """How many messages the conversation has in all."""
-
-
-@library.operation(title="Read a conversation", effect=Effect.READ, endpoints=[SESSION_DETAIL])
-async def get_session_detail(context: Context, args: GetSessionDetail) -> Session:
-    """Read a past conversation: its messages and the moments the answers rest on."""
-    found = await context.api.call(SESSION_DETAIL, query=args.wire(), into=WireSession)
-    session = Session(session_id=args.session_id, title=found.title, messages=[], message_count=len(found.messages))
-    left = BUDGET - 1500
-    for number, message in enumerate(found.messages[args.from_message - 1 :], args.from_message):
-        skipped = args.from_character if number == args.from_message else 0
-        whole = _message(message, args.include_thinkings, skipped)
-        size = _size(whole)
-        if size <= left:
-            session.messages.append(whole)
-            left -= size
-            continue
-        if not session.messages:
-            cut, onward = _cut(whole, left)
-            session.messages.append(cut)
-            session.note = f"go on with from_message={number} and from_character={skipped + onward}."
-        else:
-            session.note = f"go on with from_message={number}."
-        session.note = f"{len(found.messages)} messages in all; {session.note}"
-        break
-    if not found.messages:
-        session.note = "The conversation is empty, or belongs to another unique_id."
-    return session
-
-
-def _message(message: WireMessage, include_thinkings: bool, skipped: int) -> Message:
-    return Message(
-        role=message.role.lower(),
-        content=message.content[skipped:],
-        evidence=message.evidence(),
-        thinkings=message.steps() if include_thinkings else [],
-    )
-
-
-def _size(row: BaseModel) -> int:
-    return len(row.model_dump_json(exclude_defaults=True))
-
-
-def _cut(message: Message, budget: int) -> tuple[Message, int]:
-    """As much of a message as fits, and how much of its content that is."""
-    kept = message.content[: budget // 2]
-    evidence = message.evidence[: fitting(message.evidence, budget // 2)] if message.evidence else []
-    return Message(role=message.role, content=kept, evidence=evidence), len(kept)
+@library.operation(title="Look up an import", effect=Effect.READ, endpoints=[TASK_STATUS])
+async def get_task_status(context: Context, args: GetTaskStatus) -> TaskStatus:
+    """Look up which videos an import from a platform (a task) has brought, and their state."""
+    videos = await task_videos(context, args.task_id, args.unique_id)
+    note = None
+    if not videos:
+        note = "Still downloading, or failed: the service does not tell which. Look again in a minute or two."
+    return TaskStatus(task_id=args.task_id, videos=videos, note=note)
 
 
 class DownloadVideo(Private):
@@ -239,7 +172,7 @@ class DownloadVideo(Private):
 
     video_no: OwnVideoNo = Field(examples=["VI612515093881740229"])
     """A video of your library."""
-    path: str = Field(min_length=1, max_length=500, exclude=True, examples=["talk.mp4"])
+    path: str = Field(min_length=1, max_length=500, exclude=True, examples=["planning.mp4"])
     """Where to put it, below the files root."""
     overwrite: bool = Field(default=False, exclude=True)
     """Replace a file that is there already."""
@@ -304,14 +237,14 @@ async def delete_videos(context: Context, args: DeleteVideos) -> Deleted:
     if not there:
         return Deleted(not_found=missing, note=why_empty(args.unique_id))
     preview = Preview(
-        action=f"Delete {len(there)} video{'s' * (len(there) != 1)} for good.", items=[_shown(each) for each in before]
+        action=f"Delete {len(there)} video{'s' * (len(there) != 1)} for good.",
+        items=[shown_video(each) for each in before],
     )
     if pending := await context.confirm(preview):
         return Deleted(
             not_found=missing,
             confirmation=pending,
-            note="Nothing was deleted yet. Show the user this list; if they agree, call again with the same "
-            "arguments and confirmation_token.",
+            note=NOT_YET,
         )
     await _delete(context, there, args.unique_id)
     try:
@@ -333,9 +266,3 @@ async def _delete(context: Context, video_nos: list[str], unique_id: str | None)
     except ApiError as error:
         if error.code != "0409":  # "already deleted" is what was wanted
             raise
-
-
-def _shown(video: Video) -> str:
-    length = "" if video.duration_seconds is None else clock(video.duration_seconds)
-    date = "" if video.created_at is None else f"added {video.created_at:%Y-%m-%d}"
-    return ", ".join(part for part in (video.video_no, video.video_name, length, date) if part)

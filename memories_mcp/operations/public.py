@@ -6,40 +6,113 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from memories_mcp.api.endpoint import write
-from memories_mcp.ids import SessionId, public_only
-from memories_mcp.models import ChatAnswer, Video
-from memories_mcp.operation import Context, Effect, Input, Output, Private, Toolset
-from memories_mcp.operations.shared import PUBLIC_DETAIL, ask
+from memories_mcp.api.endpoint import read, write
+from memories_mcp.ids import public_only
+from memories_mcp.models import ChatAnswer, Transcript, Video
+from memories_mcp.operation import Context, Effect, Input, Output
+from memories_mcp.operations.asking import REMEMBERED, Question, ask
+from memories_mcp.operations.finding import Hits, MomentPage, Moments, moments, search_by_image, search_words
+from memories_mcp.operations.shared import PUBLIC_DETAIL, PUBLIC_TRANSCRIPTS, Window, read_transcript
+from memories_mcp.operations.toolsets import public
 from memories_mcp.wire import Count, FromSeconds, OptionalLine, names
 
-public = Toolset("public", "Search, ask about and read public videos of TikTok, YouTube and Instagram.")
-
+SEARCH_PUBLIC = read("search_public", "search", method="POST")
+SEARCH_PUBLIC_TRANSCRIPTS = read("search_public_audio_transcripts", "search")
+SEARCH_PUBLIC_IMAGES = read("search_public_similar_images", "search", method="POST")
 MARKETER_CHAT = write("marketer_chat", "chat", pace="slow")
 MARKETER_CHAT_STREAM = write("marketer_chat_stream", "chat", pace="slow")
 
 Platform = Literal["TIKTOK", "YOUTUBE", "INSTAGRAM"]
 PublicVideoNo = Annotated[str, Field(min_length=1, max_length=64), public_only("get_private_video_details")]
+PublicTranscribedNo = Annotated[str, Field(min_length=1, max_length=64), public_only("get_video_transcription")]
 
 
-class ChatWithPublicVideos(Private):
-    """Arguments of `chat_with_public_videos`."""
+_UNLIKELY = "Nothing in the public library matches; try other or fewer words, or another platform."
 
-    prompt: str = Field(min_length=1, max_length=8000, examples=["How do creators explain saving money?"])
-    """The question, in English; @creator and #hashtag narrow it."""
+
+class SearchPublicVideos(Input):
+    """Arguments of `search_public_videos`."""
+
+    query: str = Field(
+        min_length=1, max_length=2000, serialization_alias="search_param", examples=["bread with a crackly crust"]
+    )
+    """What to look for, in plain English."""
+    # BY_CLIP and BY_IMAGE are refused here (API 3.2, 11).
+    search_type: Literal["BY_VIDEO", "BY_AUDIO"] = "BY_VIDEO"
+    """BY_VIDEO: by what is seen; BY_AUDIO: by speech."""
+    platform: Platform = Field(default="TIKTOK", serialization_alias="type")
+    """Which platform's videos to search."""
+    top_k: int = Field(default=10, ge=1, le=1000)
+    """The most hits to return."""
+    filtering_level: Literal["low", "medium", "high"] | None = None
+    """How good a hit must be: low keeps nearly all."""
+    offset: int = Field(default=0, ge=0, exclude=True)
+    """Skip this many hits, where an earlier call left some out."""
+
+
+@public.operation(title="Search public videos", effect=Effect.READ, endpoints=[SEARCH_PUBLIC])
+async def search_public_videos(context: Context, args: SearchPublicVideos) -> Moments:
+    """Find public videos of one platform that match a description.
+
+    Weak for creators' names: ask chat_with_public_videos with @name for those. Links come from
+    get_public_video_detail.
+    """
+    found = await context.api.call(SEARCH_PUBLIC, json=args.wire(), into=Hits)
+    return moments(found.root, "audio" if args.search_type == "BY_AUDIO" else "clip", args.offset, _UNLIKELY)
+
+
+class SearchPublicAudioTranscripts(Input):
+    """Arguments of `search_public_audio_transcripts`."""
+
+    query: str = Field(min_length=1, max_length=500, examples=["sourdough"])
+    """Words as they were spoken; matched literally, not by meaning."""
+    page: int = Field(default=1, ge=1)
+    """Which page."""
+    page_size: int = Field(default=50, ge=1, le=100)
+    """Hits a page."""
+
+
+@public.operation(title="Search words said in public", effect=Effect.READ, endpoints=[SEARCH_PUBLIC_TRANSCRIPTS])
+async def search_public_audio_transcripts(context: Context, args: SearchPublicAudioTranscripts) -> MomentPage:
+    """Find where exact words are said in public videos.
+
+    Use search_public_videos to search by meaning. Returns moments with the words around them.
+    """
+    return await search_words(context, SEARCH_PUBLIC_TRANSCRIPTS, args.wire(), args, _UNLIKELY)
+
+
+class SearchPublicSimilarImages(Input):
+    """Arguments of `search_public_similar_images`."""
+
+    path: str = Field(min_length=1, max_length=500, exclude=True, examples=["bicycle.jpg"])
+    """The image, below the files root; at most 20 MB."""
+    platform: Platform = Field(default="TIKTOK", serialization_alias="type")
+    """Which platform's videos to search."""
+    similarity: float | None = Field(default=None, ge=0, le=1)
+    """How alike a frame must be, from 0 to 1."""
+
+
+@public.operation(title="Search public videos by image", effect=Effect.READ, endpoints=[SEARCH_PUBLIC_IMAGES])
+async def search_public_similar_images(context: Context, args: SearchPublicSimilarImages) -> Moments:
+    """Find frames of public videos that look like an image file."""
+    return await search_by_image(context, SEARCH_PUBLIC_IMAGES, args.wire(), args.path, _UNLIKELY)
+
+
+class ChatWithPublicVideos(Question):
+    """Arguments of `chat_with_public_videos`; @creator and #hashtag in the prompt narrow it."""
+
     platform: Platform = Field(default="TIKTOK", serialization_alias="type")
     """Which platform's videos to ask."""
-    session_id: SessionId | None = None
-    """Go on with an earlier conversation."""
-    include_thinkings: bool = Field(default=False, exclude=True)
-    """Return the reasoning steps too."""
 
 
-@public.operation(title="Chat with public videos", effect=Effect.READ, endpoints=[MARKETER_CHAT, MARKETER_CHAT_STREAM])
+@public.operation(
+    title="Chat with public videos", effect=Effect.READ, endpoints=[MARKETER_CHAT, MARKETER_CHAT_STREAM, *REMEMBERED]
+)
 async def chat_with_public_videos(context: Context, args: ChatWithPublicVideos) -> ChatAnswer:
     """Ask a question over about a million public videos of one platform ("marketer chat").
 
-    Returns the answer, the videos it rests on and a session_id for follow-up questions. Slow, and the dearest call.
+    @creator and #hashtag in the prompt narrow it. Returns the answer, the videos it rests on and a session_id for
+    follow-up questions. Slow, and the dearest call.
     """
     return await ask(
         context, MARKETER_CHAT, MARKETER_CHAT_STREAM, args.wire(), include_thinkings=args.include_thinkings
@@ -75,3 +148,22 @@ async def get_public_video_detail(context: Context, args: GetPublicVideoDetail) 
     Its rate limit is tight: ask for the few videos that matter, not for every hit.
     """
     return await context.api.call(PUBLIC_DETAIL, query=args.wire(), into=PublicVideo)
+
+
+class GetPublicTranscription(Window):
+    """Arguments of the transcription operations of public videos."""
+
+    video_no: PublicTranscribedNo = Field(examples=["PI-604418309112233984"])
+    """A public video's number, PI-…"""
+
+
+@public.operation(title="Read what is seen in public", effect=Effect.READ, endpoints=[PUBLIC_TRANSCRIPTS["visual"]])
+async def get_public_video_transcription(context: Context, args: GetPublicTranscription) -> Transcript:
+    """Read the visual transcription of a public video: descriptions of what is SEEN, with times."""
+    return await read_transcript(context, args.video_no, "visual", args, None)
+
+
+@public.operation(title="Read what is said in public", effect=Effect.READ, endpoints=[PUBLIC_TRANSCRIPTS["audio"]])
+async def get_public_audio_transcription(context: Context, args: GetPublicTranscription) -> Transcript:
+    """Read the audio transcription of a public video: the words that are SAID, with times."""
+    return await read_transcript(context, args.video_no, "audio", args, None)

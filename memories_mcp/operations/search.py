@@ -4,74 +4,31 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, RootModel
+from pydantic import Field
 
+from memories_mcp.api import Part
 from memories_mcp.api.endpoint import read
 from memories_mcp.ids import private_only
-from memories_mcp.models import Evidence, Kind
-from memories_mcp.operation import Context, Effect, Output, Private, Toolset
+from memories_mcp.models import Kind
+from memories_mcp.operation import Context, Effect, Input, Private
+from memories_mcp.operations.finding import (
+    IMAGE_BYTES,
+    Hits,
+    MomentPage,
+    Moments,
+    moments,
+    search_by_image,
+    search_words,
+)
 from memories_mcp.operations.shared import why_empty
-from memories_mcp.render import fitting
-from memories_mcp.wire import Id, OptionalId, OptionalLine, OptionalText, Score, Seconds, Wire, names, rows
-
-search = Toolset("search", "Find moments in your own video library by meaning, by words said or by image.")
+from memories_mcp.operations.toolsets import search
 
 SEARCH = read("search", "search", method="POST")
+SEARCH_TRANSCRIPTS = read("search_audio_transcripts", "search")
+SEARCH_IMAGES = read("search_similar_images", "search", method="POST")
+SEARCH_CLIPS = read("search_clips_by_image", "search", method="POST")
 
 PrivateVideoNo = Annotated[str, Field(min_length=1, max_length=64), private_only("get_public_video_detail")]
-FilteringLevel = Literal["low", "medium", "high"]
-
-
-class Moments(Output):
-    """What a search found."""
-
-    moments: list[Evidence]
-    """Best first."""
-
-
-class Hit(Wire):
-    """A row of any search's answer; fields differ by search and by month."""
-
-    video_no: Id = ""
-    video_name: OptionalLine = None
-    start_time: Seconds = Field(default=None, validation_alias=names("start_time", "start"))
-    end_time: Seconds = Field(default=None, validation_alias=names("end_time", "end"))
-    score: Score = Field(default=None, validation_alias=names("score", "similarity_score"))
-    text: OptionalText = Field(default=None, validation_alias=names("text", "audio_ts", "snippet"))
-    image_id: OptionalId = Field(default=None, validation_alias=names("id", "image_no"))
-    name: OptionalLine = None
-    img_url: OptionalLine = None
-
-    def evidence(self, kind: Kind) -> Evidence:
-        """The hit as a moment; a hit of an image search is the image."""
-        if kind == "image" or not self.video_no:
-            text = self.text or self.img_url
-            return Evidence.at(self.image_id or "", "image", video_name=self.name, text=text, score=self.score)
-        return Evidence.at(
-            self.video_no,
-            kind,
-            self.start_time,
-            self.end_time,
-            video_name=self.video_name,
-            text=self.text,
-            score=self.score,
-        )
-
-
-class Hits(RootModel[Annotated[list[Hit], rows("videos", "items", "item", "results")]]):
-    """A search's answer, whichever of its shapes it has (API 3.2, 10)."""
-
-
-def moments(found: list[Hit], kind: Kind, offset: int, empty: str) -> Moments:
-    """A page of hits; what does not fit is left out with the argument that continues."""
-    shown = [hit.evidence(kind) for hit in found[offset:]]
-    count = fitting(shown)
-    note = None
-    if not shown:
-        note = empty
-    elif count < len(shown):
-        note = f"{len(shown) - count} more were left out; go on with offset={offset + count}."
-    return Moments(moments=shown[:count], note=note)
 
 
 class SearchVideos(Private):
@@ -86,7 +43,7 @@ class SearchVideos(Private):
     descriptions; BY_IMAGE: uploaded images."""
     top_k: int = Field(default=10, ge=1, le=1000)
     """The most hits to return."""
-    filtering_level: FilteringLevel | None = None
+    filtering_level: Literal["low", "medium", "high"] | None = None
     """How good a hit must be: low keeps nearly all."""
     video_nos: list[PrivateVideoNo] | None = Field(default=None, max_length=100)
     """Search only these videos."""
@@ -108,3 +65,63 @@ async def search_videos(context: Context, args: SearchVideos) -> Moments:
     """
     found = await context.api.call(SEARCH, json=args.wire(), into=Hits)
     return moments(found.root, _KINDS.get(args.search_type, "clip"), args.offset, why_empty(args.unique_id))
+
+
+class SearchAudioTranscripts(Private):
+    """Arguments of `search_audio_transcripts`."""
+
+    query: str = Field(min_length=1, max_length=500, examples=["launch date"])
+    """Words as they were spoken; matched literally, not by meaning."""
+    page: int = Field(default=1, ge=1)
+    """Which page."""
+    page_size: int = Field(default=50, ge=1, le=100)
+    """Hits a page."""
+
+
+@search.operation(title="Search words said", effect=Effect.READ, endpoints=[SEARCH_TRANSCRIPTS])
+async def search_audio_transcripts(context: Context, args: SearchAudioTranscripts) -> MomentPage:
+    """Find where exact words are said in your own videos.
+
+    Use search_videos to search by meaning. Returns moments with the words around them.
+    """
+    return await search_words(context, SEARCH_TRANSCRIPTS, args.wire(), args, why_empty(args.unique_id))
+
+
+class ImageQuery(Input):
+    """An image file to search with."""
+
+    path: str = Field(min_length=1, max_length=500, exclude=True, examples=["bicycle.jpg"])
+    """The image, below the files root; at most 20 MB."""
+
+
+class SearchSimilarImages(ImageQuery, Private):
+    """Arguments of `search_similar_images`."""
+
+    similarity: float | None = Field(default=None, ge=0, le=1)
+    """How alike a frame must be, from 0 to 1."""
+
+
+@search.operation(title="Search by image", effect=Effect.READ, endpoints=[SEARCH_IMAGES])
+async def search_similar_images(context: Context, args: SearchSimilarImages) -> Moments:
+    """Find frames of your own videos that look like an image file."""
+    return await search_by_image(context, SEARCH_IMAGES, args.wire(), args.path, why_empty(args.unique_id))
+
+
+class SearchClipsByImage(ImageQuery, Private):
+    """Arguments of `search_clips_by_image`."""
+
+    video_no: PrivateVideoNo = Field(examples=["VI611702946038315594"])
+    """The video to look through."""
+    # Newer documents require a text that older ones call optional: it is always sent (API 3.2, 16).
+    prompt: str = Field(default="Find what the image shows.", min_length=1, max_length=2000)
+    """What to look for in the image."""
+
+
+@search.operation(title="Find an image in a video", effect=Effect.READ, endpoints=[SEARCH_CLIPS])
+async def search_clips_by_image(context: Context, args: SearchClipsByImage) -> Moments:
+    """Find the clips of one of your own videos that show what an image file shows."""
+    path, media_type = context.files.media(args.path, "image", largest=IMAGE_BYTES)
+    part = Part("file", path.name, media_type, path)
+    found = await context.api.call(SEARCH_CLIPS, form=args.wire(), files=[part], into=Hits)
+    hits = [hit.model_copy(update={"video_no": hit.video_no or args.video_no}) for hit in found.root]
+    return moments(hits, "clip", 0, "Nothing in this video looks like it; try another prompt.")

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
-from memories_mcp.api import ChatEvent
 from memories_mcp.api.endpoint import Endpoint, read
+from memories_mcp.errors import NotFound
 from memories_mcp.ids import is_public
-from memories_mcp.models import ChatAnswer, Evidence, Track, Video, WireMessage
-from memories_mcp.operation import Context
+from memories_mcp.models import Evidence, Track, Transcript, Video, WireMessage
+from memories_mcp.operation import Context, Input
+from memories_mcp.render import BUDGET, clock
 from memories_mcp.wire import Line, OptionalText, Seconds, Wire, names, rows
 
 LIST_VIDEOS = read("list_videos", "list", method="POST")
+TASK_STATUS = read("get_video_ids_by_task_id", "task")
 PRIVATE_DETAILS = read("get_private_video_details", "list")
+LIST_SESSIONS = read("list_sessions", "list")
 SESSION_DETAIL = read("get_session_detail", "list")
 PUBLIC_DETAIL = read("get_public_video_detail", "detail")
 TRANSCRIPTS: dict[Track, Endpoint] = {
@@ -29,6 +30,8 @@ PUBLIC_TRANSCRIPTS: dict[Track, Endpoint] = {
     "audio": read("get_public_audio_transcription", "read"),
 }
 
+_ENVELOPE = 400
+"""Characters of a result around its rows."""
 _LARGEST_PAGE = 200
 _PAGES_SEARCHED = 5
 
@@ -58,6 +61,16 @@ async def find_videos(context: Context, video_nos: Sequence[str], unique_id: str
     return [found[each] for each in video_nos if each in found]
 
 
+class _Task(Wire):
+    videos: Annotated[list[Any], rows()] = Field(default=[], validation_alias=names("videos", "video_ids", "video_nos"))
+
+
+async def task_videos(context: Context, task_id: str, unique_id: str | None) -> list[Video]:
+    """The videos of a task: rows, as the wire has them, or bare numbers, as the documents say (API 9, 30)."""
+    task = await context.api.call(TASK_STATUS, query={"task_id": task_id, "unique_id": unique_id}, into=_Task)
+    return [Video.model_validate({"video_no": each} if isinstance(each, str) else each) for each in task.videos]
+
+
 class WireSession(Wire):
     """A conversation as sent."""
 
@@ -77,33 +90,57 @@ class _Segment(Wire):
     text: OptionalText = Field(default=None, validation_alias=names("content", "text"))
 
 
+class Window(Input):
+    """A window of time in a transcript."""
+
+    start_seconds: float = Field(default=0, ge=0)
+    """From here on."""
+    end_seconds: float | None = Field(default=None, ge=0)
+    """Up to here; leave out for the end."""
+    skip: int = Field(default=0, ge=0)
+    """Leave out this many segments, where an earlier call says so."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Window:
+        if self.end_seconds is not None and self.end_seconds < self.start_seconds:
+            raise ValueError("end_seconds lies before start_seconds")
+        return self
+
+
 class Segments:
-    """One track of a video; only the segments that are asked for are read closely."""
+    """One track of a video; of a long one only the segments that are asked for are read closely."""
 
     def __init__(self, video_no: str, track: Track, raw: list[dict[str, Any]]) -> None:
         self.video_no = video_no
         self.track: Track = track
-        self._raw = raw
+        self._raw = [each for each in raw if each.get("content") or each.get("text")]
+        self._times = [_quick_times(each) for each in self._raw]
 
     def __len__(self) -> int:
         return len(self._raw)
 
-    def between(self, start: float, end: float | None) -> Iterator[Evidence]:
-        """The segments that overlap a window, in the order sent; `end` of `None` is the end of the video."""
-        for raw in self._raw:
-            began, ended = _quick_times(raw)
-            if ended < start or (ended == start and began < start) or (end is not None and began > end):
-                continue
-            segment = _Segment.model_validate(raw)
-            if segment.text:
-                yield Evidence.at(self.video_no, self.track, segment.start, segment.end, text=segment.text)
+    def between(self, start: float, end: float | None) -> list[int]:
+        """The numbers of the segments that overlap a window, in the order sent; no `end` is the video's end."""
+        last = float("inf") if end is None else end
+        # One that ends just where the window starts is over; one without a length, at that moment, is in it.
+        return [
+            number
+            for number, (began, ended) in enumerate(self._times)
+            if began <= last and (ended > start or began >= start)
+        ]
+
+    def at(self, number: int) -> Evidence:
+        """One segment as evidence."""
+        segment = _Segment.model_validate(self._raw[number])
+        return Evidence.at(self.video_no, self.track, segment.start, segment.end, text=segment.text)
 
 
 def _quick_times(raw: dict[str, Any]) -> tuple[float, float]:
+    """Start and end without a model's care; a segment without times is in every window."""
     try:
-        began = float(raw.get("startTime", raw.get("start_time", raw.get("start", 0))))
+        began = float(raw.get("startTime", raw.get("start_time", raw.get("start", "null"))))
         ended = float(raw.get("endTime", raw.get("end_time", raw.get("end", began))))
-    except (TypeError, ValueError):  # "null": let the model read it closely
+    except (TypeError, ValueError):
         return 0.0, float("inf")
     return began, max(began, ended)
 
@@ -130,62 +167,25 @@ async def name_and_link(context: Context, video_no: str, unique_id: str | None) 
     return detail.video_name or None, detail.video_url or None
 
 
-async def ask(
-    context: Context, plain: Endpoint, streaming: Endpoint, body: dict[str, Any], *, include_thinkings: bool
-) -> ChatAnswer:
-    """Ask one of the chats; it streams where somebody follows, and the answer is the same."""
-    said = 0
-
-    async def tell(event: ChatEvent) -> None:
-        nonlocal said
-        said += len(event.text)
-        await context.progress(said, None, event.text)
-
-    if context.follows:
-        message = await context.api.chat(streaming, json=body, into=WireMessage, on_event=tell)
-    else:
-        message = await context.api.chat(plain, json=body, into=WireMessage)
-    kept = message.content[:_ANSWER_CHARACTERS]
-    notes = [
-        "" if message.complete else "The answer broke off; get_session_detail may have all of it.",
-        f"{len(message.content) - len(kept)} characters of the answer were left out; get_session_detail has them."
-        if kept != message.content
-        else "",
-    ]
-    evidence = message.evidence()
-    shown = evidence[:_ANSWER_EVIDENCE]
-    if len(shown) < len(evidence):
-        notes.append(f"{len(evidence) - len(shown)} more moments were left out; get_evidence takes the session_id.")
-    return ChatAnswer(
-        answer=kept,
-        evidence=shown,
-        session_id=message.session_id,
-        complete=message.complete,
-        thinkings=message.steps() if include_thinkings else [],
-        note=" ".join(note for note in notes if note) or None,
+def not_in_namespace(video_nos: Sequence[str]) -> NotFound:
+    """The error for videos that a list does not have."""
+    return NotFound(
+        f"Not in this namespace: {', '.join(video_nos)}.",
+        next_step="Check the numbers with list_videos, and unique_id if they were uploaded under one.",
     )
 
 
-_ANSWER_CHARACTERS = 10_000
-_ANSWER_EVIDENCE = 40
+def shown_video(video: Video) -> str:
+    """A video as a preview shows it: number, name, length, date."""
+    length = "" if video.duration_seconds is None else clock(video.duration_seconds)
+    date = "" if video.created_at is None else f"added {video.created_at:%Y-%m-%d}"
+    return ", ".join(part for part in (video.video_no, video.video_name, length, date) if part)
 
 
-@asynccontextmanager
-async def heartbeat(context: Context, message: str, every: float = 5.0) -> AsyncGenerator[None, None]:
-    """Say that it is still running while the body waits for one long answer."""
-
-    async def beat() -> None:
-        waited = 0.0
-        while True:
-            await context.progress(waited, None, message)
-            await asyncio.sleep(every)
-            waited += every
-
-    task = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        task.cancel()
+NOT_YET = (
+    "Nothing was done yet. Show the user this; if they agree, call again with the same arguments and "
+    "confirmation_token."
+)
 
 
 def why_empty(unique_id: str | None) -> str:
@@ -202,7 +202,7 @@ def within(page_rows: Sequence[BaseModel], size: int, page: int, budget: int) ->
 
     The number divides what came before, so that the rest is on whole pages of that size.
     """
-    used, count = 400, 0
+    used, count = _ENVELOPE, 0
     for row in page_rows:
         used += len(row.model_dump_json(exclude_defaults=True)) + 1
         if used > budget:
@@ -214,3 +214,41 @@ def within(page_rows: Sequence[BaseModel], size: int, page: int, budget: int) ->
     shown = next(number for number in range(max(count, 1), 0, -1) if before % number == 0)
     next_page = before // shown + 2
     return shown, f"The first {shown} of this page fit here; go on with page={next_page} and size={shown}."
+
+
+async def read_transcript(
+    context: Context, video_no: str, track: Track, window: Window, unique_id: str | None
+) -> Transcript:
+    """A page of one track; its note says where to go on, or why nothing came."""
+    found = await fetch_transcript(context, video_no, track, unique_id)
+    numbers = found.between(window.start_seconds, window.end_seconds)[window.skip :]
+    page: list[Evidence] = []
+    left = BUDGET - _ENVELOPE
+    for number in numbers:
+        segment = found.at(number).of_known_video()
+        left -= len(segment.model_dump_json(exclude_defaults=True)) + 1
+        if left < 0 and page:
+            break
+        page.append(segment)
+    transcript = Transcript(video_no=video_no, track=track, segments=page)
+    if len(page) < len(numbers):
+        _continue_at(transcript, found, numbers[len(page)], window)
+        transcript.note = f"{len(numbers) - len(page)} later segments were left out; {transcript.note}"
+    elif not page and len(found):
+        transcript.note = f"Nothing in this window; the video has {len(found)} segments in all."
+    elif not page:
+        what = "Nothing is said in it" if track == "audio" else "There is no scene description of it"
+        transcript.note = f"{what}, or it is not ready yet: wait_until_ready tells which."
+    return transcript
+
+
+def _continue_at(transcript: Transcript, found: Segments, number: int, window: Window) -> None:
+    """Where the next page starts: at the first segment left out, less those of its window that were shown."""
+    start = found.at(number).start_seconds
+    if start is None:
+        start = window.start_seconds
+    skip = found.between(start, window.end_seconds).index(number)
+    transcript.next_start_seconds = start
+    transcript.next_skip = skip
+    more = f" and skip={skip}" if skip else ""
+    transcript.note = f"read on from {clock(start)} with start_seconds={start:.10g}{more}."

@@ -4,37 +4,32 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from memories_mcp.api.endpoint import Endpoint
+from memories_mcp.api.endpoint import Endpoint, write
 from memories_mcp.ids import private_only
-from memories_mcp.models import Track, Transcript
-from memories_mcp.operation import Context, Effect, Input, Output, Private, Row, Toolset
-from memories_mcp.operations.shared import TRANSCRIPTS, fetch_transcript, heartbeat
-from memories_mcp.render import clock, fitting, line
-from memories_mcp.wire import Count, Line, Seconds, Text, names, rows
+from memories_mcp.models import Transcript
+from memories_mcp.operation import Confirmable, Context, Effect, Output, Pending, Preview, Private, Row
+from memories_mcp.operations.asking import heartbeat
+from memories_mcp.operations.shared import (
+    LIST_VIDEOS,
+    NOT_YET,
+    TRANSCRIPTS,
+    Window,
+    find_videos,
+    not_in_namespace,
+    read_transcript,
+    shown_video,
+)
+from memories_mcp.operations.toolsets import transcripts
+from memories_mcp.render import clock, line
+from memories_mcp.wire import Count, Id, Line, Seconds, Text, names, rows
 
-transcripts = Toolset("transcripts", "Read what is seen and what is said in your own videos, and summaries of them.")
-
+UPDATE_TRANSCRIPTION = write("update_video_transcription", "read")
 # A GET, but it runs a model on each call: slow and billed (API 3.4, 27).
 SUMMARY = Endpoint(method="GET", path="generate_summary", rate="read", repeatable=False, pace="slow")
 
-TranscribedVideoNo = Annotated[str, Field(min_length=1, max_length=64), private_only("get_public_video_detail")]
-
-
-class Window(Input):
-    """A window of time."""
-
-    start_seconds: float = Field(default=0, ge=0)
-    """From here on."""
-    end_seconds: float | None = Field(default=None, ge=0)
-    """Up to here; leave out for the end."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Window:
-        if self.end_seconds is not None and self.end_seconds < self.start_seconds:
-            raise ValueError("end_seconds lies before start_seconds")
-        return self
+TranscribedVideoNo = Annotated[str, Field(min_length=1, max_length=64), private_only("get_public_video_transcription")]
 
 
 class GetTranscription(Window, Private):
@@ -44,33 +39,13 @@ class GetTranscription(Window, Private):
     """The video, such as VI611471886560694272."""
 
 
-async def transcript(
-    context: Context, video_no: str, track: Track, window: Window, unique_id: str | None
-) -> Transcript:
-    """A page of one track; its note says where to go on, or why nothing came."""
-    found = await fetch_transcript(context, video_no, track, unique_id)
-    page = [each.of_known_video() for each in found.between(window.start_seconds, window.end_seconds)]
-    count = fitting(page)
-    note, following = None, None
-    if count < len(page):
-        following = page[count].start_seconds
-        until = clock(following or 0)
-        note = f"{len(page) - count} later segments were left out; read on from {until} with start_seconds={following}."
-    elif not page and len(found):
-        note = f"Nothing in this window; the video has {len(found)} segments in all."
-    elif not page:
-        what = "Nothing is said in it" if track == "audio" else "There is no scene description of it"
-        note = f"{what}, or it is not ready yet: wait_until_ready tells which."
-    return Transcript(video_no=video_no, track=track, segments=page[:count], next_start_seconds=following, note=note)
-
-
 @transcripts.operation(title="Read what is seen", effect=Effect.READ, endpoints=[TRANSCRIPTS["visual"]])
 async def get_video_transcription(context: Context, args: GetTranscription) -> Transcript:
     """Read the visual transcription of a video: descriptions of what is SEEN, with times.
 
     For spoken words use get_audio_transcription. Long videos come in pages of time.
     """
-    return await transcript(context, args.video_no, "visual", args, args.unique_id)
+    return await read_transcript(context, args.video_no, "visual", args, args.unique_id)
 
 
 @transcripts.operation(title="Read what is said", effect=Effect.READ, endpoints=[TRANSCRIPTS["audio"]])
@@ -79,7 +54,7 @@ async def get_audio_transcription(context: Context, args: GetTranscription) -> T
 
     For what is seen use get_video_transcription. Long videos come in pages of time.
     """
-    return await transcript(context, args.video_no, "audio", args, args.unique_id)
+    return await read_transcript(context, args.video_no, "audio", args, args.unique_id)
 
 
 class GenerateSummary(Private):
@@ -124,3 +99,43 @@ async def generate_summary(context: Context, args: GenerateSummary) -> Summary:
     """
     async with heartbeat(context, "Summarising the video"):
         return await context.api.call(SUMMARY, query=args.wire(), into=Summary)
+
+
+class UpdateVideoTranscription(Private, Confirmable):
+    """Arguments of `update_video_transcription`."""
+
+    video_no: TranscribedVideoNo = Field(examples=["VI612515093881740229"])
+    """The video, such as VI611471886560694272."""
+    prompt: str = Field(min_length=1, max_length=2000, examples=["Name every object that is handled."])
+    """What the new descriptions should attend to."""
+
+
+class TranscriptionUpdate(Output):
+    """A description that was ordered anew."""
+
+    video_no: Id
+    confirmation: Pending | None = None
+    """Present when nothing was done yet and the user must agree first."""
+
+
+@transcripts.operation(
+    title="Describe a video anew", effect=Effect.DESTRUCTIVE, endpoints=[UPDATE_TRANSCRIPTION, LIST_VIDEOS]
+)
+async def update_video_transcription(context: Context, args: UpdateVideoTranscription) -> TranscriptionUpdate:
+    """Replace the visual transcription of a video for good by a new one made with your prompt. There is no undo.
+
+    The first call shows what would be lost and returns a confirmation_token unless the user was asked directly.
+    The work takes minutes; read get_video_transcription afterwards.
+    """
+    found = await find_videos(context, [args.video_no], args.unique_id)
+    if not found:
+        raise not_in_namespace([args.video_no])
+    preview = Preview(action="Replace what is described as seen in this video.", items=[shown_video(found[0])])
+    if pending := await context.confirm(preview):
+        return TranscriptionUpdate(video_no=args.video_no, confirmation=pending, note=NOT_YET)
+    body = args.wire() | {"callback": context.callback_url}
+    body.pop("confirmation_token", None)
+    await context.api.call(UPDATE_TRANSCRIPTION, json=body, into=object)
+    return TranscriptionUpdate(
+        video_no=args.video_no, note="It is being made; read get_video_transcription again in some minutes."
+    )

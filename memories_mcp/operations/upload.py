@@ -1,39 +1,78 @@
-"""Adding videos to the caller's own library."""
+"""Adding videos and images to the caller's own library."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field, RootModel, model_validator
 
+from memories_mcp.api import Part
 from memories_mcp.api.endpoint import write
 from memories_mcp.models import StatusFields
-from memories_mcp.operation import Context, Effect, Output, Private, Toolset
-from memories_mcp.wire import FromMillis, Id, OptionalLine, names
+from memories_mcp.operation import Context, Effect, Output, Private
+from memories_mcp.operations.finding import IMAGE_BYTES
+from memories_mcp.operations.importing import (
+    CreatorImport,
+    DirectLink,
+    HashtagImport,
+    Imported,
+    UrlImport,
+    started,
+)
+from memories_mcp.operations.toolsets import upload
+from memories_mcp.wire import FromMillis, Id, OptionalLine, Wire, names, rows
 
-upload = Toolset("upload", "Add videos and images to your own library.")
-
+UPLOAD = write("upload", "upload", pace="transfer")
 UPLOAD_URL = write("upload_url", "upload")
+UPLOAD_IMAGES = write("upload_img", "upload", pace="transfer")
+SCRAPE_URLS = write("scraper_url", "scrape")
+SCRAPE_CREATOR = write("scraper", "scrape")
+SCRAPE_HASHTAG = write("scraper_tag", "scrape")
 
-_PLATFORMS = ("youtube.com", "youtu.be", "tiktok.com", "instagram.com")
+VIDEO_BYTES = 3 * 1024**3
+"""The largest video file the service takes (API 2.11)."""
 
-
-def direct_link(url: str) -> str:
-    """Refuses what is no direct link to a media file."""
-    url = url.strip()
-    scheme, _, rest = url.partition("://")
-    host = rest.partition("/")[0].lower()
-    if scheme not in {"http", "https"} or not host:
-        raise ValueError("not an http or https URL")
-    if any(host == each or host.endswith(f".{each}") for each in _PLATFORMS):
-        raise ValueError("a page of a platform, not a media file; give a direct link to the video file")
-    return url
+Tag = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-DirectLink = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(direct_link)]
+class Circumstances(Private):
+    """Where, when and with what something was filmed."""
+
+    tags: list[Tag] | None = Field(default=None, max_length=20)
+    """Labels to filter searches by."""
+    datetime_taken: str | None = Field(default=None, min_length=19, max_length=19)
+    """When it was taken, YYYY-MM-DD HH:MM:SS."""
+    camera_model: str | None = Field(default=None, max_length=200)
+    """The camera."""
+    latitude: float | None = Field(default=None, ge=-90, le=90)
+    """Where; goes with longitude."""
+    longitude: float | None = Field(default=None, ge=-180, le=180)
+    """Where; goes with latitude."""
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Circumstances:
+        if (self.latitude is None) != (self.longitude is None):
+            raise ValueError("latitude and longitude go together")
+        return self
 
 
-class UploadVideoUrl(Private):
+class VideoUpload(Circumstances):
+    """What both ways of uploading a video take."""
+
+    video_transcription_prompt: str | None = Field(default=None, max_length=2000)
+    """What the scene descriptions should attend to."""
+    retain_original_video: bool | None = None
+    """Whether the file is kept for download; it is unless false."""
+
+
+class UploadVideoFile(VideoUpload):
+    """Arguments of `upload_video_file`."""
+
+    path: str = Field(min_length=1, max_length=500, exclude=True, examples=["talk.mp4"])
+    """The video file, below the files root; mp4, mov, avi or mkv, at most 3 GB."""
+
+
+class UploadVideoUrl(VideoUpload):
     """Arguments of `upload_video_url`."""
 
     url: DirectLink = Field(examples=["https://example.com/talk.mp4"])
@@ -48,12 +87,108 @@ class Uploaded(Output, StatusFields):
     uploaded_at: FromMillis = Field(default=None, validation_alias=names("upload_time"))
 
 
+_PROCESSING = "It is being processed; call wait_until_ready with its video_no before using it."
+
+
+@upload.operation(title="Upload a video file", effect=Effect.WRITE, endpoints=[UPLOAD])
+async def upload_video_file(context: Context, args: UploadVideoFile) -> Uploaded:
+    """Add a video file from the files root to your own library.
+
+    Returns its video_no when the file is sent; processing takes minutes more.
+    """
+    path, media_type = context.files.media(args.path, "video", largest=VIDEO_BYTES)
+
+    async def told(done: int, total: int | None) -> None:
+        await context.progress(done, total, f"{done / 1e6:.1f} MB sent")
+
+    part = Part("file", path.name, media_type, path)
+    form = args.wire() | {"callback": context.callback_url}
+    uploaded = await context.api.call(UPLOAD, form=form, files=[part], on_bytes=told, into=Uploaded)
+    uploaded.note = _PROCESSING
+    return uploaded
+
+
 @upload.operation(title="Upload a video by URL", effect=Effect.WRITE, endpoints=[UPLOAD_URL])
 async def upload_video_url(context: Context, args: UploadVideoUrl) -> Uploaded:
     """Add a video from a direct media link to your own library.
 
-    Returns its video_no at once; processing takes minutes. wait_until_ready tells when it can be searched.
+    Pages of YouTube, TikTok or Instagram belong to upload_platform_urls. Returns its video_no at once; processing
+    takes minutes.
     """
-    uploaded = await context.api.call(UPLOAD_URL, form=args.wire(), into=Uploaded)
-    uploaded.note = "It is being processed; call wait_until_ready with its video_no before using it."
+    form = args.wire() | {"callback": context.callback_url}
+    uploaded = await context.api.call(UPLOAD_URL, form=form, into=Uploaded)
+    uploaded.note = _PROCESSING
     return uploaded
+
+
+class UploadPlatformUrls(UrlImport, Private):
+    """Arguments of `upload_platform_urls`."""
+
+
+@upload.operation(title="Import posts", effect=Effect.WRITE, endpoints=[SCRAPE_URLS])
+async def upload_platform_urls(context: Context, args: UploadPlatformUrls) -> Imported:
+    """Import videos from post links of one platform (YouTube, TikTok, Instagram) into your own library.
+
+    Returns a task_id; wait_until_ready or get_task_status tells which videos it brings.
+    """
+    return await started(context, SCRAPE_URLS, args.wire(), "callback_url")
+
+
+class UploadCreator(CreatorImport, Private):
+    """Arguments of `upload_creator`."""
+
+
+@upload.operation(title="Import a creator", effect=Effect.WRITE, endpoints=[SCRAPE_CREATOR])
+async def upload_creator(context: Context, args: UploadCreator) -> Imported:
+    """Import a creator's latest videos into your own library. Returns a task_id."""
+    return await started(context, SCRAPE_CREATOR, args.wire(), "callback_url")
+
+
+class UploadHashtag(HashtagImport, Private):
+    """Arguments of `upload_hashtag`."""
+
+
+@upload.operation(title="Import hashtags", effect=Effect.WRITE, endpoints=[SCRAPE_HASHTAG])
+async def upload_hashtag(context: Context, args: UploadHashtag) -> Imported:
+    """Import TikTok videos with given hashtags into your own library. Returns a task_id."""
+    return await started(context, SCRAPE_HASHTAG, args.wire(), "callback")
+
+
+class UploadImages(Circumstances):
+    """Arguments of `upload_images`."""
+
+    paths: list[Annotated[str, Field(min_length=1, max_length=500)]] = Field(
+        min_length=1, max_length=50, exclude=True, examples=[["bicycle.jpg"]]
+    )
+    """The image files, below the files root; at most 20 MB each. One that is no image stops all."""
+
+
+class UploadedImages(Output):
+    """Images that were taken in."""
+
+    image_ids: list[str]
+    """In the order sent."""
+
+
+class _ImageId(Wire):
+    id: Id = Field(validation_alias=names("id", "image_no"))
+
+
+class _ImageIds(RootModel[Annotated[list[_ImageId], rows("images", "items", "item")]]):
+    pass
+
+
+@upload.operation(title="Upload images", effect=Effect.WRITE, endpoints=[UPLOAD_IMAGES])
+async def upload_images(context: Context, args: UploadImages) -> UploadedImages:
+    """Add image files from the files root to your own library.
+
+    Find them with search_videos and search_type BY_IMAGE, or with list_images.
+    """
+    checked = [context.files.media(path, "image", largest=IMAGE_BYTES) for path in args.paths]
+    parts = [Part("files", path.name, media_type, path) for path, media_type in checked]
+
+    async def told(done: int, total: int | None) -> None:
+        await context.progress(done, total, f"{done / 1e6:.1f} MB sent")
+
+    sent = await context.api.call(UPLOAD_IMAGES, form=args.wire(), files=parts, on_bytes=told, into=_ImageIds)
+    return UploadedImages(image_ids=[each.id for each in sent.root])

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from memories_mcp.sandbox import adding, asking, library, reading
+from memories_mcp.sandbox import adding, asking, images, library, reading
 from memories_mcp.sandbox.routing import PREFIX, ROUTES, Call, Refusal
 from memories_mcp.sandbox.store import Account
 
@@ -29,7 +29,7 @@ REFUSED_KEY = "sk-refused"
 PENNILESS_KEY = "sk-no-credits"
 """A key whose account has no credits."""
 
-_ENDPOINTS = (adding, asking, reading)
+_ENDPOINTS = (adding, asking, images, reading)
 """The modules whose import fills the table of routes."""
 
 _HTML = "<html><head><title>503</title></head><body><h1>Service unavailable</h1></body></html>"
@@ -75,15 +75,17 @@ class Sandbox:
             kind = str(fault["fault"]) if fault else ""
             if before := _before(kind):
                 return before
-            values = await _values(request)
+            values, form = await _values(request)
             namespace = str(values.get("unique_id") or request.query_params.get("unique_id") or "default")
-            data = await handler(Call(account, request, values, namespace, self._folder))
+            data = await handler(Call(account, request, values, namespace, self._folder, form))
             response = data if isinstance(data, Response) else _envelope("0000", "success", data)
             return await _after(kind, fault or {}, response)
         except Refusal as refusal:
             return _envelope(refusal.code, refusal.message, None)
         except ClientDisconnect:
             return Response(status_code=499)
+        finally:
+            await request.close()  # what a form spooled to disk
 
     async def order_fault(self, request: Request) -> Response:
         """`POST /sandbox/faults {"fault", "path"?, "times"?, "seconds"?}` for the account of the key."""
@@ -104,17 +106,19 @@ class Sandbox:
         return self.account(key)
 
 
-async def _values(request: Request) -> dict[str, Any]:
+async def _values(request: Request) -> tuple[dict[str, Any], tuple[tuple[str, Any], ...]]:
+    """The parameters by name, and a form's fields as they came."""
     kind = request.headers.get("content-type", "")
     if request.method == "GET":
-        return dict(request.query_params)
+        return dict(request.query_params), ()
     if "form" in kind:
-        return dict((await request.form()).multi_items())
+        form = tuple((await request.form()).multi_items())
+        return dict(form), form
     try:
         body = json.loads(await request.body() or b"{}")
     except ValueError:
         raise Refusal("0001", "One or more parameters are incorrect") from None
-    return cast(dict[str, Any], body) if isinstance(body, dict) else {"": body}
+    return cast(dict[str, Any], body) if isinstance(body, dict) else {"": body}, ()
 
 
 def _envelope(code: str, message: str, data: Any) -> JSONResponse:

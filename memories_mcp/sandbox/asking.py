@@ -129,6 +129,17 @@ async def chat_personal_stream(call: Call) -> Any:
     return _stream(_dialect_b(_reply(call)))
 
 
+@route("POST", "update_video_transcription")
+async def update_video_transcription(call: Call) -> Any:
+    """Describe a video anew: the old descriptions are gone, the new ones say what was asked for."""
+    prompt = call.required("prompt")
+    row = call.account.video(call.required("video_no"), call.namespace)
+    if row is None:
+        raise Refusal("0001", "video not found")
+    call.account.describe_anew(row["video_no"], prompt)
+    return {"video_no": row["video_no"]}
+
+
 @route("GET", "generate_summary")
 async def generate_summary(call: Call) -> Any:
     """Chapters with times, or topics without (API 3.4, 27)."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from memories_mcp.sandbox.store import Account
@@ -32,6 +33,7 @@ class Call:
         values: The query of a GET, the JSON object, or the form's fields.
         namespace: `unique_id`, wherever it was sent.
         folder: Where uploaded files are kept.
+        form: The fields of a form in order, repeated ones included.
     """
 
     account: Account
@@ -39,6 +41,7 @@ class Call:
     values: dict[str, Any]
     namespace: str
     folder: Path
+    form: tuple[tuple[str, Any], ...] = ()
 
     def text(self, name: str, default: str = "") -> str:
         """A parameter as text."""
@@ -58,6 +61,14 @@ class Call:
         if not value.lstrip("-").isdigit() or int(value) < 1:
             raise Refusal("0001", f"The {name} parameter is incorrect")
         return int(value)
+
+    def files(self, name: str) -> list[UploadFile]:
+        """The files of a multipart field, which may repeat."""
+        return [each for each in self.request_list(name) if isinstance(each, UploadFile)]
+
+    def request_list(self, name: str) -> list[Any]:
+        """Every value of a form's field."""
+        return [value for field, value in self.form if field == name]
 
     def strings(self, name: str) -> list[str]:
         """A list of strings."""

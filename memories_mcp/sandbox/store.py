@@ -212,6 +212,13 @@ class Account:
         sql = "select idx, start, end, text from segments where video_no = ? and track = ? order by idx"
         return self.rows(sql, video_no, track)
 
+    def describe_anew(self, video_no: str, prompt: str) -> None:
+        """Replace the visual track; the video is processed again."""
+        seen = [Segment("visual", row["start"], row["end"], row["text"]) for row in self.transcript(video_no, "visual")]
+        self.db.execute("delete from segments where video_no = ? and track = 'visual'", (video_no,))
+        self.add_segments(video_no, (each._replace(text=f"[{prompt}] {each.text}") for each in seen))
+        self.db.execute("update videos set status = 'UNPARSE', polls = 0 where video_no = ?", (video_no,))
+
     def search(
         self,
         words: str,

@@ -1,0 +1,119 @@
+"""What searches of the own and of the public library share: hits of every shape, as evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Protocol
+
+from pydantic import Field, RootModel
+
+from memories_mcp.api import Endpoint, Part
+from memories_mcp.models import Evidence, Kind, Page
+from memories_mcp.operation import Context, Output
+from memories_mcp.render import fitting
+from memories_mcp.wire import Count, Id, OptionalId, OptionalLine, OptionalText, Score, Seconds, Wire, names, rows
+
+IMAGE_BYTES = 20 * 1024**2
+"""The largest image the service takes (API 2.11)."""
+
+
+class Moments(Output):
+    """What a search found."""
+
+    moments: list[Evidence]
+    """Best first."""
+
+
+class MomentPage(Page):
+    """A page of what a search found."""
+
+    moments: list[Evidence]
+    """In the order the service gives."""
+
+
+class Hit(Wire):
+    """A row of any search's answer; fields differ by search and by month."""
+
+    video_no: Id = ""
+    video_name: OptionalLine = None
+    start_time: Seconds = Field(default=None, validation_alias=names("start_time", "start", "timestamp"))
+    end_time: Seconds = Field(default=None, validation_alias=names("end_time", "end"))
+    score: Score = Field(default=None, validation_alias=names("score", "similarity_score"))
+    text: OptionalText = Field(default=None, validation_alias=names("text", "audio_ts", "snippet"))
+    id: OptionalId = Field(default=None, validation_alias=names("audio_id", "image_no", "id"))
+    name: OptionalLine = None
+    url: OptionalLine = Field(default=None, validation_alias=names("img_url", "image_url"))
+
+    def evidence(self, kind: Kind) -> Evidence:
+        """The hit as a moment; a hit of an image search is the image."""
+        return Evidence.at(
+            self.video_no or self.id or "",
+            kind,
+            self.start_time,
+            self.end_time,
+            video_name=self.video_name or self.name,
+            text=self.text or self.url,
+            score=self.score,
+        )
+
+
+class Hits(RootModel[Annotated[list[Hit], rows("videos", "items", "item", "results")]]):
+    """A search's answer, whichever of its shapes it has (API 3.2, 10)."""
+
+
+class _HitPage(Wire):
+    hits: Annotated[list[Hit], rows()] = Field(default=[], validation_alias=names("videos", "results", "items"))
+    total: Count = Field(default=None, validation_alias=names("total_count", "total"))
+
+
+def moments(found: list[Hit], kind: Kind, offset: int, empty: str) -> Moments:
+    """A part of the hits; what does not fit is left out with the argument that continues."""
+    shown = [hit.evidence(kind) for hit in found[offset:]]
+    count = fitting(shown)
+    note = None
+    if not shown:
+        note = empty
+    elif count < len(shown):
+        note = f"{len(shown) - count} more were left out; go on with offset={offset + count}."
+    return Moments(moments=shown[:count], note=note)
+
+
+class Paged(Protocol):
+    """Arguments that name a page."""
+
+    @property
+    def page(self) -> int:
+        """Which page, from 1."""
+        ...
+
+    @property
+    def page_size(self) -> int:
+        """Rows a page."""
+        ...
+
+
+async def search_words(
+    context: Context, endpoint: Endpoint, query: Mapping[str, Any], args: Paged, empty: str
+) -> MomentPage:
+    """A page of a literal search over what is said. `total` is not trusted: a full page may have a next one."""
+    found = await context.api.call(endpoint, query=query, into=_HitPage)
+    shown = [hit.evidence("audio") for hit in found.hits]
+    count = fitting(shown)
+    note = None
+    if not shown:
+        note = empty if args.page == 1 else f"Page {args.page} is past the end."
+    elif count < len(shown):
+        note = f"{len(shown) - count} of this page were left out; ask again with a smaller page_size."
+    elif len(shown) >= args.page_size:
+        note = f"There may be more; go on with page={args.page + 1}."
+    return MomentPage(moments=shown[:count], page=args.page, total=found.total, note=note)
+
+
+async def search_by_image(
+    context: Context, endpoint: Endpoint, form: Mapping[str, Any], path: str, empty: str
+) -> Moments:
+    """Frames that look like an image file."""
+    found, media_type = context.files.media(path, "image", largest=IMAGE_BYTES)
+    part = Part("file", found.name, media_type, found)
+    hits = await context.api.call(endpoint, form=form, files=[part], into=Hits)
+    return moments(hits.root, "keyframe", 0, empty)

@@ -1,0 +1,68 @@
+"""Adding videos to the public library, where everybody sees them and nobody can delete them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memories_mcp.api import Endpoint
+from memories_mcp.api.endpoint import write
+from memories_mcp.operation import Confirmable, Context, Effect, Preview
+from memories_mcp.operations.importing import CreatorImport, HashtagImport, Imported, UrlImport, started
+from memories_mcp.operations.shared import NOT_YET
+from memories_mcp.operations.toolsets import public_upload
+
+SCRAPE_URLS_PUBLIC = write("scraper_url_public", "scrape")
+SCRAPE_CREATOR_PUBLIC = write("scraper_public", "scrape")
+SCRAPE_HASHTAG_PUBLIC = write("scraper_tag_public", "scrape")
+
+
+async def _published(
+    context: Context, args: Confirmable, endpoint: Endpoint, items: Sequence[str], callback: str
+) -> Imported:
+    preview = Preview(action="Publish to everybody, for ever: it cannot be deleted.", items=list(items))
+    if pending := await context.confirm(preview):
+        return Imported(confirmation=pending, note=NOT_YET)
+    body = args.wire()
+    body.pop("confirmation_token", None)
+    return await started(context, endpoint, body, callback)
+
+
+class UploadPlatformUrlsPublic(UrlImport, Confirmable):
+    """Arguments of `upload_platform_urls_public`."""
+
+
+@public_upload.operation(title="Publish posts", effect=Effect.DESTRUCTIVE, endpoints=[SCRAPE_URLS_PUBLIC])
+async def upload_platform_urls_public(context: Context, args: UploadPlatformUrlsPublic) -> Imported:
+    """Import posts into the PUBLIC library: visible to every customer, and never to be deleted.
+
+    The first call shows what would be published and returns a confirmation_token unless the user was asked directly.
+    """
+    return await _published(context, args, SCRAPE_URLS_PUBLIC, args.video_urls, "callback_url")
+
+
+class UploadCreatorPublic(CreatorImport, Confirmable):
+    """Arguments of `upload_creator_public`."""
+
+
+@public_upload.operation(title="Publish a creator", effect=Effect.DESTRUCTIVE, endpoints=[SCRAPE_CREATOR_PUBLIC])
+async def upload_creator_public(context: Context, args: UploadCreatorPublic) -> Imported:
+    """Import a creator's latest videos into the PUBLIC library: visible to every customer, and never to be deleted.
+
+    The first call shows what would be published and returns a confirmation_token unless the user was asked directly.
+    """
+    items = [f"the latest {args.count} videos of {args.profile_url}"]
+    return await _published(context, args, SCRAPE_CREATOR_PUBLIC, items, "callback_url")
+
+
+class UploadHashtagPublic(HashtagImport, Confirmable):
+    """Arguments of `upload_hashtag_public`."""
+
+
+@public_upload.operation(title="Publish hashtags", effect=Effect.DESTRUCTIVE, endpoints=[SCRAPE_HASHTAG_PUBLIC])
+async def upload_hashtag_public(context: Context, args: UploadHashtagPublic) -> Imported:
+    """Import TikTok videos by hashtag into the PUBLIC library: visible to every customer, and never to be deleted.
+
+    The first call shows what would be published and returns a confirmation_token unless the user was asked directly.
+    """
+    items = [f"{args.count} videos of #{tag}" for tag in args.hashtags]
+    return await _published(context, args, SCRAPE_HASHTAG_PUBLIC, items, "callback")

@@ -1,0 +1,140 @@
+"""Past conversations of the own library."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from memories_mcp.ids import SessionId
+from memories_mcp.models import Evidence, Page, Thinking, WireMessage
+from memories_mcp.operation import Context, Effect, Output, Private, Row
+from memories_mcp.operations.shared import LIST_SESSIONS, SESSION_DETAIL, WireSession
+from memories_mcp.operations.toolsets import library
+from memories_mcp.render import BUDGET, fitting, line
+from memories_mcp.wire import Id, Line, Text, rows
+
+
+class ListSessions(Private):
+    """Arguments of `list_sessions`."""
+
+    page: int = Field(default=1, ge=1)
+    """Which page; there are 20 sessions on one."""
+
+
+class SessionRow(Row):
+    """A conversation."""
+
+    session_id: Id
+    title: Line = ""
+
+
+@line.register
+def _(row: SessionRow) -> str:
+    return f"{row.session_id} {row.title}"
+
+
+class SessionPage(Page):
+    """A page of conversations."""
+
+    sessions: Annotated[list[SessionRow], rows()] = []
+    """Newest first."""
+
+
+@library.operation(title="List conversations", effect=Effect.READ, endpoints=[LIST_SESSIONS])
+async def list_sessions(context: Context, args: ListSessions) -> SessionPage:
+    """List past conversations and summaries, with the session_id that get_session_detail takes."""
+    found = await context.api.call(LIST_SESSIONS, query=args.wire(), into=SessionPage)
+    if not found.sessions:
+        found.note = "No conversations in this namespace." if args.page == 1 else f"Page {args.page} is past the end."
+    elif found.total is not None and args.page * 20 < found.total:
+        found.note = f"There are {found.total} in all; go on with page={args.page + 1}."
+    found.page = args.page
+    return found
+
+
+class GetSessionDetail(Private):
+    """Arguments of `get_session_detail`."""
+
+    # The wire wants camelCase here, against the page's prose (API 9, 9).
+    session_id: SessionId = Field(serialization_alias="sessionId", examples=["612990037562867712"])
+    """The conversation, as list_sessions or a chat gave it."""
+    from_message: int = Field(default=1, ge=1, exclude=True)
+    """Begin with this message, where an earlier call left some out."""
+    from_character: int = Field(default=0, ge=0, exclude=True)
+    """Begin inside that message."""
+    include_thinkings: bool = Field(default=False, exclude=True)
+    """Return the reasoning steps too."""
+
+
+class Message(Row):
+    """One turn of a conversation."""
+
+    role: str
+    content: Text
+    evidence: list[Evidence] = []
+    """The moments it refers to."""
+    thinkings: list[Thinking] = []
+
+
+@line.register
+def _(message: Message) -> str:
+    return f"{message.role}: {message.content}"
+
+
+class Session(Output):
+    """A conversation."""
+
+    session_id: str
+    title: Line = ""
+    messages: list[Message]
+    """In order."""
+    message_count: int
+    """How many messages the conversation has in all."""
+
+
+@library.operation(title="Read a conversation", effect=Effect.READ, endpoints=[SESSION_DETAIL])
+async def get_session_detail(context: Context, args: GetSessionDetail) -> Session:
+    """Read a past conversation: its messages and the moments the answers rest on."""
+    found = await context.api.call(SESSION_DETAIL, query=args.wire(), into=WireSession)
+    session = Session(session_id=args.session_id, title=found.title, messages=[], message_count=len(found.messages))
+    left = BUDGET - 1500
+    for number, message in enumerate(found.messages[args.from_message - 1 :], args.from_message):
+        skipped = args.from_character if number == args.from_message else 0
+        whole = _message(message, args.include_thinkings, skipped)
+        size = _size(whole)
+        if size <= left:
+            session.messages.append(whole)
+            left -= size
+            continue
+        if not session.messages:
+            cut, onward = _cut(whole, left)
+            session.messages.append(cut)
+            session.note = f"go on with from_message={number} and from_character={skipped + onward}."
+        else:
+            session.note = f"go on with from_message={number}."
+        session.note = f"{len(found.messages)} messages in all; {session.note}"
+        break
+    if not found.messages:
+        session.note = "The conversation is empty, or belongs to another unique_id."
+    return session
+
+
+def _message(message: WireMessage, include_thinkings: bool, skipped: int) -> Message:
+    return Message(
+        role=message.role.lower(),
+        content=message.content[skipped:],
+        evidence=message.evidence(),
+        thinkings=message.steps() if include_thinkings else [],
+    )
+
+
+def _size(row: BaseModel) -> int:
+    return len(row.model_dump_json(exclude_defaults=True))
+
+
+def _cut(message: Message, budget: int) -> tuple[Message, int]:
+    """As much of a message as fits, and how much of its content that is."""
+    kept = message.content[: budget // 2]
+    evidence = message.evidence[: fitting(message.evidence, budget // 2)] if message.evidence else []
+    return Message(role=message.role, content=kept, evidence=evidence), len(kept)

@@ -1,0 +1,137 @@
+"""Every endpoint of the API is a tool, and no tool calls anything else; what costs or changes is sent once."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from conftest import FakeWire, calling, envelope
+
+from memories_mcp.errors import MemoriesError
+from memories_mcp.operation import Operation
+from memories_mcp.operations import OPERATIONS
+
+pytestmark = pytest.mark.anyio
+
+INVENTORY = tomllib.loads((Path(__file__).parent / "endpoints.toml").read_text(encoding="utf-8"))["endpoint"]
+PREFIXES = {"api": "/serve/api/v1/", "caption": "/v1/understand/"}
+HOSTS = {"api": "api.example", "caption": "caption.example"}
+
+Hit = tuple[str, str, str, str]
+"""Method, host, path, and how the parameters were sent."""
+
+
+def sent(request: httpx2.Request) -> Hit:
+    kind = request.headers.get("content-type", "").partition(";")[0]
+    bodies = {"application/x-www-form-urlencoded": "form", "multipart/form-data": "multipart"}
+    if kind == "application/json":
+        how = "array" if isinstance(json.loads(request.content), list) else "json"
+    else:
+        how = bodies.get(kind, "query")
+    return request.method, str(request.url.host), request.url.path, how
+
+
+# What each endpoint answers so that a tool goes on to its end; anything else gets an empty object.
+ANSWERS: dict[str, Any] = {
+    "list_videos": {"videos": [{"video_no": "VI611702946038315594", "status": "PARSE"},
+                               {"video_no": "VI612515093881740229", "status": "PARSE"}]},
+    "get_private_video_details": {"video_no": "VI1", "status": "PARSE"},
+    "get_public_video_detail": {"video_no": "PI-1", "status": "PARSE"},
+    "upload": {"videoNo": "VI1", "task_id": "1"}, "upload_url": {"videoNo": "VI1"}, "upload_img": [{"id": "1"}],
+    "uploadFile": {"task_id": "1"}, "uploadImg": {"text": "t"},
+    **{path: {"content": "c", "session_id": "1"} for path in ("chat", "marketer_chat", "chat_personal")},
+}  # fmt: skip
+
+
+def answer(request: httpx2.Request) -> httpx2.Response:
+    path = request.url.path.rsplit("/", 1)[1]
+    if path == "download":
+        return httpx2.Response(200, content=b"\0video", headers={"content-type": "application/octet-stream"})
+    if path.endswith("_stream"):
+        return httpx2.Response(200, content=b'data:{"content":"c"}\n\ndata:[DONE]\n\n')
+    if request.url.host == HOSTS["caption"]:
+        return httpx2.Response(200, json={"code": 0, "msg": "success", "data": ANSWERS[path]})
+    return envelope(ANSWERS.get(path, {}))
+
+
+async def hits(operation: Operation[Any, Any], files_root: Path) -> set[Hit]:
+    """What a tool's example call sends, with somebody following and without."""
+
+    async def follow(done: float, total: float | None, message: str) -> None: ...
+
+    wire = FakeWire(answer)
+    async with calling(wire, files_root=files_root, confirm=False, callback_url="https://c.example") as caller:
+        for follower in (follow, None):
+            (files_root / "planning.mp4").unlink(missing_ok=True)
+            await caller.run(operation, operation.example, follow=follower)
+    return {sent(request) for request in wire.requests}
+
+
+async def test_the_inventory_has_the_41_endpoints() -> None:
+    assert [each["n"] for each in INVENTORY] == list(range(1, 42))
+
+
+async def test_every_endpoint_is_hit_by_some_tool_with_its_encoding_and_no_other_is(files_root: Path) -> None:
+    listed = {
+        (each["method"], HOSTS[each["host"]], PREFIXES[each["host"]] + each["path"], each["body"]) for each in INVENTORY
+    }
+    hit: set[Hit] = set()
+    for operation in OPERATIONS:
+        hit |= await hits(operation, files_root)
+    # get_evidence reads public transcripts only for public refs; those endpoints have tools of their own.
+    assert hit == listed
+
+
+async def test_each_tool_declares_what_it_hits(files_root: Path) -> None:
+    for operation in OPERATIONS:
+        declared = {(each.method, HOSTS[each.host], each.full_path) for each in operation.endpoints}
+        assert {each[:3] for each in await hits(operation, files_root)} <= declared, operation.name
+
+
+TROUBLES = {
+    "503": httpx2.Response(503, content=b"<html>"),
+    "html": httpx2.Response(200, content=b"<html>", headers={"content-type": "text/html"}),
+    "cut": httpx2.ReadError("cut"),
+    "timeout": httpx2.ReadTimeout("slow"),
+    "abnormal": envelope(None, "0001", "The network is abnormal, please try again later"),
+    "null": httpx2.Response(200, content=b"null"),
+    "truncated": httpx2.Response(200, content=b'{"code":"0000","da'),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+async def test_what_costs_or_changes_something_is_never_sent_twice_after_it_left(
+    operation: Operation[Any, Any], trouble: str, files_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memories_mcp.api.retry.FIRST_WAIT", 0.0)
+    once = {each.full_path for each in operation.endpoints if not each.repeatable}
+
+    def troubled(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path not in once:
+            return answer(request)
+        found = TROUBLES[trouble]
+        if isinstance(found, Exception):
+            raise found
+        return httpx2.Response(found.status_code, content=found.content, headers=found.headers)
+
+    async def follow(done: float, total: float | None, message: str) -> None: ...
+
+    for follower in (follow, None):
+        wire = FakeWire(troubled)
+        async with calling(wire, files_root=files_root, confirm=False, callback_url="https://c.example") as caller:
+            failed = False
+            try:
+                await caller.run(operation, operation.example, follow=follower)
+            except MemoriesError:
+                failed = True
+        counts = Counter(request.url.path for request in wire.requests if request.url.path in once)
+
+        assert failed == bool(once)
+        assert set(counts.values()) <= {1}, counts
+    assert not (files_root / "planning.mp4").exists() or not once
