@@ -14,7 +14,7 @@ from memories_mcp.errors import Declined
 from memories_mcp.files import Files
 from memories_mcp.operation import Operation, Output, Pending, Preview
 from memories_mcp.operations import select
-from memories_mcp.render import make_nonce, render
+from memories_mcp.render import fit, make_nonce, render
 from memories_mcp.settings import Settings
 
 Follow = Callable[[float, float | None, str], Awaitable[None]]
@@ -139,6 +139,7 @@ class Caller:
         args = operation.validate(raw, self.pinned)
         context = _CallContext(self, operation.name, args.model_dump(mode="json"), follow, ask)
         output = await operation.function(context, args)
+        fit(output)
         return Answer(render(output, nonce or make_nonce()), output.structured(), output)
 
     async def aclose(self) -> None:

@@ -187,6 +187,42 @@ def _flat(text: str) -> str:
     return " ".join(text.split())
 
 
+def fit(output: Output) -> None:
+    """Cut what no paging foresaw, so that nothing is over the budget: first long texts, then the ends of lists."""
+    for longest in (4000, 1000, 200):
+        if _size(output) <= BUDGET:
+            return
+        _shorten(output, longest)
+        output.note = " ".join(part for part in (output.note, f"Texts were cut at {longest} characters.") if part)
+    lists = [name for name in type(output).model_fields if isinstance(getattr(output, name), list)]
+    for name in sorted(lists, key=lambda name: -len(getattr(output, name))):
+        rows: list[Any] = getattr(output, name)
+        whole = len(rows)
+        while rows and _size(output) > BUDGET - 100:
+            del rows[-max(1, len(rows) // 10) :]
+        if len(rows) < whole:
+            output.note = f"{output.note} {whole - len(rows)} of {whole} {name} were left out."
+
+
+def _size(output: Output) -> int:
+    """The larger of the structured form and the text; the text is made only where it can matter."""
+    size = len(output.model_dump_json(exclude_defaults=True))
+    return size if size < BUDGET * 0.8 else max(size, len(render(output, make_nonce())))
+
+
+def _shorten(row: BaseModel, longest: int) -> None:
+    for name in type(row).model_fields:
+        value: object = getattr(row, name)
+        if isinstance(value, str) and len(value) > longest and name != "note":
+            setattr(row, name, f"{value[:longest]}…")
+        elif isinstance(value, BaseModel):
+            _shorten(value, longest)
+        elif isinstance(value, list):
+            for each in cast(list[Any], value):
+                if isinstance(each, BaseModel):
+                    _shorten(each, longest)
+
+
 def fitting(rows: Sequence[Evidence], budget: int = BUDGET) -> int:
     """How many rows from the first fit one result, in its text and in its structured form."""
     size = 400  # the envelope around the rows

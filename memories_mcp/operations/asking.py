@@ -16,6 +16,7 @@ from memories_mcp.ids import SessionId
 from memories_mcp.models import ChatAnswer, WireMessage
 from memories_mcp.operation import Context, Private
 from memories_mcp.operations.shared import LIST_SESSIONS, SESSION_DETAIL, WireSession
+from memories_mcp.render import BUDGET, fitting
 from memories_mcp.wire import Id, Wire, rows
 
 REMEMBERED = (LIST_SESSIONS, SESSION_DETAIL)
@@ -50,29 +51,28 @@ async def ask(
             message = await _remembered(context, message, body)
     else:
         message = await context.api.chat(plain, json=body, into=WireMessage)
-    kept = message.content[:_ANSWER_CHARACTERS]
-    notes = [
-        "" if message.complete else "The answer broke off; get_session_detail may have all of it.",
-        f"{len(message.content) - len(kept)} characters of the answer were left out; get_session_detail has them."
-        if kept != message.content
-        else "",
-    ]
-    evidence = message.evidence()
-    shown = evidence[:_ANSWER_EVIDENCE]
-    if len(shown) < len(evidence):
-        notes.append(f"{len(evidence) - len(shown)} more moments were left out; get_evidence takes the session_id.")
-    return ChatAnswer(
-        answer=kept,
-        evidence=shown,
-        session_id=message.session_id,
-        complete=message.complete,
-        thinkings=message.steps() if include_thinkings else [],
-        note=" ".join(note for note in notes if note) or None,
+    answer = ChatAnswer(
+        answer=message.content[:_ANSWER_CHARACTERS], session_id=message.session_id, complete=message.complete
     )
+    if include_thinkings:
+        steps = message.steps()
+        each = _THINKING_CHARACTERS // max(1, len(steps))
+        answer.thinkings = [step.model_copy(update={"content": step.content[:each]}) for step in steps]
+    evidence = message.evidence()
+    count = fitting(evidence, BUDGET - len(answer.model_dump_json()) - 500) if evidence else 0
+    answer.evidence = evidence[:count]
+    left_out = len(message.content) - len(answer.answer)
+    notes = {
+        "The answer broke off; get_session_detail may have all of it.": not message.complete,
+        f"{left_out} characters of the answer were left out; get_session_detail has them.": left_out,
+        f"{len(evidence) - count} more moments were left out; get_evidence takes the session_id.": evidence[count:],
+    }
+    answer.note = " ".join(note for note, holds in notes.items() if holds) or None
+    return answer
 
 
 _ANSWER_CHARACTERS = 10_000
-_ANSWER_EVIDENCE = 40
+_THINKING_CHARACTERS = 6_000
 
 
 @asynccontextmanager

@@ -1,0 +1,158 @@
+"""Large things: flat memory for files, and a page of a very long transcript that costs what any page costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from conftest import FakeWire, calling, envelope
+
+from memories_mcp.operation import Operation
+from memories_mcp.operations import OPERATIONS
+from memories_mcp.operations.shared import Segments
+from memories_mcp.render import BUDGET
+
+MIB = 1024**2
+FILE = 256 * MIB
+ALLOWED_KIB = 32 * 1024
+
+# Measured in a process of its own: the peak of the resident set only ever grows.
+CHILD = """
+import asyncio, resource, sys
+from memories_mcp.call import Caller
+from memories_mcp.settings import Settings
+from pathlib import Path
+
+def peak():
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size // 1024 if sys.platform == "darwin" else size
+
+async def main(url, root):
+    caller = Caller(Settings(api_key="sk-scale", base_url=url, sandbox=True, files_root=Path(root)))
+    async def run(name, **arguments):
+        return (await caller.run(caller.operations[name], arguments, follow=follow)).output
+    told = []
+    async def follow(done, total, message):
+        told.append(done)
+    small = await run("upload_video_file", path="small.mp4")
+    await run("download_video", video_no=small.video_no, path="small-back.mp4")
+    rest = peak()
+    large = await run("upload_video_file", path="large.mp4")
+    await run("download_video", video_no=large.video_no, path="large-back.mp4")
+    print(peak() - rest, max(told))
+    await caller.aclose()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def sandbox_process() -> Iterator[str]:
+    command = [sys.executable, "-u", "-m", "memories_mcp", "sandbox", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    try:
+        yield process.stdout.readline().split("runs at ")[1].split(";")[0]
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the peak of the resident set is read by a POSIX call")
+def test_memory_stays_flat_while_256_mib_go_up_and_come_down(sandbox_process: str, tmp_path: Path) -> None:
+    for name, size in (("small.mp4", MIB), ("large.mp4", FILE)):
+        with (tmp_path / name).open("wb") as file:
+            file.write(b"\0\0\0\x20ftypisom")
+            file.truncate(size)
+    command = [sys.executable, "-c", CHILD, sandbox_process, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    grown, told = done.stdout.split()
+
+    assert (tmp_path / "large-back.mp4").stat().st_size == FILE
+    assert int(told) == FILE
+    assert int(grown) < ALLOWED_KIB
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    return [
+        {"index": i, "content": f" Segment {i}: somebody says about ten words here.", "startTime": str(i * 1.8),
+         "endTime": str(i * 1.8 + 1.8)}
+        for i in range(count)
+    ]  # fmt: skip
+
+
+def test_a_page_of_a_ten_hour_transcript_costs_what_a_page_costs() -> None:
+    def page_of(segments: Segments, start: float) -> float:
+        best = float("inf")
+        for _ in range(5):
+            began = time.perf_counter()
+            for number in segments.between(start, None)[:150]:
+                segments.at(number).model_dump_json(exclude_defaults=True)
+            best = min(best, time.perf_counter() - began)
+        return best
+
+    short, long = Segments("VI1", "audio", rows(400)), Segments("VI1", "audio", rows(20_000))
+
+    # The window is found by comparing numbers that were read with the fetch; no segment outside it is looked at.
+    assert page_of(long, 18_000) < 4 * page_of(short, 300)
+
+
+@pytest.mark.anyio
+async def test_fifty_refs_into_a_ten_hour_video_fit_one_result() -> None:
+    def answer(request: Any) -> Any:
+        return envelope({"video_name": "n", "video_no": "VI1", "transcriptions": rows(20_000)})
+
+    refs = [f"VI1#t={start},{start + 5}&kind=audio" for start in range(0, 36_000, 720)]
+    async with calling(FakeWire(answer)) as caller:
+        answer_ = await caller.run(caller.operations["get_evidence"], {"refs": refs, "context_seconds": 1})
+
+    assert len(answer_.text) <= BUDGET
+    assert len(json.dumps(answer_.structured)) <= BUDGET + 2000
+    assert len(answer_.output.moments) == 50 or "left out" in answer_.output.note
+
+
+LONG = "word " * 1200
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+async def test_no_result_is_over_the_budget_whatever_the_service_sends(
+    operation: Operation[Any, Any], files_root: Path
+) -> None:
+    moment = {"videoNo": "VI1", "startTime": 1, "endTime": 2, "type": "audio_ts", "text": LONG}
+    refs = [{"video": {"video_no": "VI1", "video_name": LONG}, "refItems": [moment] * 3}] * 2
+    row = {
+        "video_no": "VI612515093881740229", "video_name": LONG, "status": "FAIL", "cause": LONG, "id": "1",
+        "sessionId": "1", "title": LONG, "startTime": "1", "endTime": "2", "text": LONG, "content": LONG,
+        "description": LONG, "role": "user", "refs": refs, "task_id": "1", "videoNo": "VI612515093881740229",
+        "summary": LONG, "session_id": "1", "thinkings": [{"title": LONG, "content": LONG}] * 3,
+        "music_name": LONG, "hash_tag": LONG, "video_url": LONG, "taskId": "1",
+    }  # fmt: skip
+    lists = ("videos", "sessions", "messages", "transcriptions", "items", "item")
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("download"):
+            return httpx2.Response(200, content=b"\0video")
+        data: Any = {**row, **dict.fromkeys(lists, [row] * 12)}
+        if request.url.path.endswith(("search", "search_public", "search_similar_images", "upload_img")):
+            data = [row] * 50
+        code = 0 if request.url.host == "caption.example" else "0000"
+        return httpx2.Response(200, json={"code": code, "data": data})
+
+    settings: dict[str, Any] = {"files_root": files_root, "callback_url": "https://c.example"}
+    async with calling(FakeWire(answer), **settings) as caller:
+        arguments = {**operation.example}
+        if "include_thinkings" in operation.input.model_fields:
+            arguments["include_thinkings"] = True
+        result = await caller.run(operation, arguments)
+
+    assert len(result.text) <= BUDGET
+    assert len(json.dumps(result.structured, ensure_ascii=False, separators=(",", ":"))) <= BUDGET
