@@ -78,12 +78,24 @@ class Reference(NamedTuple):
 
 
 _REF = re.compile(
-    r"(?P<video>[A-Za-z0-9_-]{1,64})#(?:t=(?P<start>\d+(?:\.\d+)?)(?:,(?P<end>\d+(?:\.\d+)?))?&)?kind=(?P<kind>[a-z]+)"
+    r"(?P<video>[A-Za-z0-9_-]{1,64})#(?:t=(?P<start>[\d:.]+)(?:,(?P<end>[\d:.]+))?&)?kind=(?P<kind>[a-z]+)"
 )
 
 
+_TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
+
+
+def _seconds(time: str) -> float:
+    """Seconds from 95, 95.5 or, as Media Fragments allow too, 1:35 and 0:01:35."""
+    found = _TIME.fullmatch(time)
+    if found is None:
+        raise ValueError("times are seconds, or m:ss")
+    hours, minutes, seconds = found.groups()
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+
+
 def parse_ref(ref: str) -> Reference:
-    """Read an evidence `ref` back.
+    """Read an evidence `ref` back; its times may be written as texts show them, 0:30.
 
     Raises:
         ValueError: It is not one.
@@ -95,7 +107,7 @@ def parse_ref(ref: str) -> Reference:
     kind = found and found["kind"]
     if found is None or kind not in get_args(Kind) or kind == "image":
         raise ValueError("not an evidence ref; they look like VI123#t=30,36&kind=visual")
-    start, end = (float(part) if part else None for part in (found["start"], found["end"]))
+    start, end = (_seconds(part) if part else None for part in (found["start"], found["end"]))
     if start is not None and end is not None and end < start:
         raise ValueError("the moment ends before it starts")
     return Reference(found["video"], cast(Kind, kind), start, end)
@@ -181,13 +193,17 @@ Duration = Annotated[Seconds, BeforeValidator(lambda value: None if str(value) i
 """Seconds; the API writes 0 for "not known yet"."""
 
 
+Size = Annotated[Count, BeforeValidator(lambda value: None if str(value) == "0" else value)]
+"""Bytes; the API writes 0 for "not known"."""
+
+
 class Video(StatusFields):
     """A video and its state."""
 
     video_no: Id
     video_name: OptionalLine = None
     duration_seconds: Duration = Field(default=None, validation_alias=names("duration"))
-    size_bytes: Count = Field(default=None, validation_alias=names("size"))
+    size_bytes: Size = Field(default=None, validation_alias=names("size"))
     created_at: FromMillis = Field(default=None, validation_alias=names("create_time", "upload_time"))
     video_url: OptionalLine = None
 

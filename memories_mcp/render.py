@@ -77,20 +77,20 @@ def line(row: BaseModel) -> str:
 
 @line.register
 def _(moment: Evidence) -> str:
-    score = "" if moment.score is None else f"{moment.score:.2f}"
-    head = (span(moment.start_seconds, moment.end_seconds), moment.video_name, score, moment.ref)
-    text = f": {_flat(moment.text)}" if moment.text else ""
-    return " ".join(part for part in head if part) + text
+    return _moment(moment, moment.video_no or "", moment.kind)
 
 
 @line.register
 def _(video: Video) -> str:
+    state = "" if video.status == "ready" else video.status
+    if video.raw_status not in _USUAL_WORDS:
+        state = f"{video.status} ({video.raw_status})"
     length = "" if video.duration_seconds is None else clock(video.duration_seconds)
-    size = "" if video.size_bytes is None else f"{video.size_bytes} bytes"
-    added = "" if video.created_at is None else f"added {_plain('', video.created_at)}"
-    state = f"{video.status} ({video.raw_status})" + (f": {video.cause}" if video.cause else "")
-    parts = (video.video_no, video.video_name, length, state, size, added, video.video_url)
-    return ", ".join(part for part in parts if part)
+    size = "" if video.size_bytes is None else megabytes(video.size_bytes)
+    added = "" if video.created_at is None else f"{video.created_at:%Y-%m-%d %H:%M}"
+    cause = f"({video.cause})" if video.cause else ""
+    parts = (video.video_no, state, length, size, added, video.video_name, cause, video.video_url)
+    return " ".join(part for part in parts if part)
 
 
 @line.register
@@ -117,10 +117,9 @@ def _body(output: Output) -> list[str]:
 
 
 def _transcript(transcript: Transcript) -> list[str]:
-    """One line a segment and no ref on it: refs follow from the number, the times and the track."""
-    rows = [f"{span(each.start_seconds, each.end_seconds)} {_flat(each.text or '')}" for each in transcript.segments]
-    return [f"{transcript.video_no} {transcript.track}; ref = {transcript.video_no}#t=START,END"
-            f"&kind={transcript.track}, in seconds", *rows]  # fmt: skip
+    """One line a segment: its ref follows from the head and its times."""
+    head = f"{transcript.video_no} {transcript.track}; ref = {_REF_RULE.format(transcript.video_no, transcript.track)}"
+    return [head, *(_moment(each, "", transcript.track) for each in transcript.segments)]
 
 
 def _listing(name: str, rows: Sequence[Any]) -> list[str]:
@@ -128,17 +127,57 @@ def _listing(name: str, rows: Sequence[Any]) -> list[str]:
         return [f"{_label(name)}: none"]
     if not isinstance(rows[0], BaseModel):
         return [f"{_label(name)}: {', '.join(_flat(str(row)) for row in rows)}"]
+    if isinstance(rows[0], Evidence):
+        return _moments(name, cast(Sequence[Evidence], rows))
+    if isinstance(rows[0], Video):
+        return [f"{_label(name)} ({len(rows)}), {_VIDEO_HEAD}:", *(line(row) for row in rows)]
     lines = [f"{_label(name)} ({len(rows)}):"]
     for number, row in enumerate(rows, 1):
         lines.append(f"[{number}] {line(row)}")
-        lines += [
-            f"  - {line(inner)}"
-            for _, value in _given(row)
-            if isinstance(value, list)
-            for inner in cast(list[Any], value)
-            if isinstance(inner, BaseModel)
-        ]
+        for inner_name, value in _given(row):
+            if isinstance(value, list) and value and isinstance(value[0], BaseModel):
+                inner = cast(list[BaseModel], value)
+                if isinstance(inner[0], Evidence):
+                    lines += [f"  {each}" for each in _moments(inner_name, cast(list[Evidence], inner))]
+                else:
+                    lines += [f"  - {line(each)}" for each in inner]
     return lines
+
+
+_REF_RULE = "{}#t=START,END&kind={}"
+_VIDEO_HEAD = "ready unless said (ready is PARSE, processing UNPARSE, failed FAIL); number, length, size, UTC, name"
+_USUAL_WORDS = {"PARSE", "UNPARSE", "FAIL"}
+
+
+def _moments(name: str, rows: Sequence[Evidence]) -> list[str]:
+    """Moments under a head that says how their refs are made; a video that comes up often gets a short name."""
+    kinds = {each.kind for each in rows}
+    videos = {each.video_no: each.video_name for each in rows if each.video_no}
+    kind = rows[0].kind if len(kinds) == 1 else ""
+    rule = _REF_RULE.format("VIDEO", kind or "KIND")
+    timed = any(each.start_seconds is not None for each in rows)
+    head = f"{_label(name)} ({len(rows)})" + (f"; ref = {rule}" if timed and videos else "") + ":"
+    if len(videos) > len(rows) / 2:
+        return [head, *(_moment(each, f"{each.video_no or ''} {each.video_name or ''}", kind) for each in rows)]
+    short = {video_no: f"v{number}" for number, video_no in enumerate(videos, 1)}
+    legend = [f"{short[video_no]} = {video_no} {video_name or ''}".strip() for video_no, video_name in videos.items()]
+    return [head, *legend, *(_moment(each, short.get(each.video_no or "", ""), kind) for each in rows)]
+
+
+def _moment(moment: Evidence, video: str, known_kind: str) -> str:
+    """One moment on one line; one that has no times shows its ref."""
+    kind = "" if known_kind or moment.start_seconds is None else moment.kind
+    score = "" if moment.score is None else f"{moment.score:.2f}"
+    ref = moment.ref if moment.start_seconds is None and (moment.video_no or moment.kind == "image") else ""
+    name = video.strip() if moment.start_seconds is not None or not ref else moment.video_name or ""
+    head = " ".join(part for part in (span(moment.start_seconds, moment.end_seconds), kind, score, ref, name) if part)
+    text = _flat(moment.text or "")
+    return f"{head}: {text}" if head and text else head or text
+
+
+def megabytes(size: int) -> str:
+    """A file's size for people: 698 MB."""
+    return f"{size / 1e6:.0f} MB" if size >= 10_000_000 else f"{size / 1e6:.3g} MB"
 
 
 def _facts(row: BaseModel) -> list[tuple[str, str]]:

@@ -224,6 +224,30 @@ async def test_no_fault_hangs_or_is_taken_for_an_answer(
         assert unnoticed or answer.structured.get("unread"), answer.text
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "says"),
+    [
+        ("list_sessions", {}, "Try again later"),
+        ("chat_with_videos", {"prompt": "price", "video_nos": [MEETING]}, "get_session_detail"),
+        ("upload_video_url", {"url": "https://x.example/a.mp4"}, "look (list_videos) before you try again"),
+    ],
+)
+async def test_an_answer_that_takes_too_long_is_given_up_with_the_next_step(
+    name: str, arguments: dict[str, Any], says: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memories_mcp.api.client._READ_SECONDS", {"quick": 0.1, "slow": 0.1, "transfer": 0.1})
+    monkeypatch.setattr("memories_mcp.api.retry.ATTEMPTS", 1)
+    await order(settings, "slow", seconds=1)
+    caller = Caller(settings)
+    began = time.perf_counter()
+    with pytest.raises(Unreachable) as caught:
+        await run(caller, name, **arguments)
+    await caller.aclose()
+
+    assert says in str(caught.value)
+    assert time.perf_counter() - began < 0.8
+
+
 def test_it_runs_alone_for_any_client(tmp_path: Path) -> None:
     command = [sys.executable, "-u", "-m", "memories_mcp", "sandbox", "--port", "0", "--data", str(tmp_path / "new")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -172,6 +172,16 @@ async def test_a_stream_that_stops_before_anything_came_is_an_error_and_is_not_a
     assert len(wire.requests) == 1
 
 
+async def test_an_answer_that_trickles_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memories_mcp.api.client._READ_SECONDS", {"quick": 0.1, "slow": 0.1, "transfer": 0.1})
+    body = Breaking(CONTENT.encode() + b"\n", forever=True)
+    async with calling(FakeWire(httpx2.Response(200, stream=body))) as caller:
+        with pytest.raises(Unreachable, match="within 0.1 s"):
+            await ask(caller)
+
+    assert body.closed
+
+
 async def test_cancelling_reaches_the_request() -> None:
     body = Breaking(CONTENT.encode() + b"\n", forever=True)
     async with calling(FakeWire(httpx2.Response(200, stream=body))) as caller:

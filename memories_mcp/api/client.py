@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
@@ -200,18 +201,21 @@ class Api:
     @asynccontextmanager
     async def _sent(self, endpoint: Endpoint, request: httpx2.Request) -> AsyncGenerator[httpx2.Response, None]:
         await self._limits.turn(endpoint.rate)
+        # The client's own timeouts count from byte to byte; an answer that trickles in for ever is none.
+        whole = None if endpoint.pace == "transfer" else _READ_SECONDS[endpoint.pace]
         try:
-            response = await self._client.send(request, stream=True)
-            try:
-                yield response
-            finally:
-                await response.aclose()
+            async with asyncio.timeout(whole):
+                response = await self._client.send(request, stream=True)
+                try:
+                    yield response
+                finally:
+                    await response.aclose()
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
             raise NeverSent(
                 f"No connection to {request.url.host}.",
                 next_step="Check the network and MEMORIES_BASE_URL; nothing was sent.",
             ) from None
-        except httpx2.TimeoutException:
+        except (httpx2.TimeoutException, TimeoutError):
             raise Unreachable(
                 f"{request.url.host} did not answer within {_READ_SECONDS[endpoint.pace]:g} s.",
                 next_step=_look_first(endpoint),
