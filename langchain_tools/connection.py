@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import weakref
 from contextlib import AsyncExitStack
 
@@ -16,14 +17,20 @@ class Connection:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._opened: list[Caller] = []
         # Nobody has to close a toolkit: what it opened goes with it.
-        self._close_when_forgotten = weakref.finalize(self, _close, self._stack, self._opened)
+        weakref.finalize(self, _close, self._process, self._stack, self._opened)
 
     async def caller(self) -> Caller:
         """The caller; to be awaited on the bridge's loop."""
+        if self._process != os.getpid():  # a fork: what was opened belongs to the parent
+            self._begin()
         async with self._opening:
             if not self._opened:
                 self._opened.append(await self._stack.enter_async_context(connected(self.settings)))
@@ -35,6 +42,6 @@ class Connection:
         await self._stack.aclose()
 
 
-def _close(stack: AsyncExitStack, opened: list[Caller]) -> None:
-    if opened:
+def _close(process: int, stack: AsyncExitStack, opened: list[Caller]) -> None:
+    if opened and process == os.getpid():
         bridge.submit(stack.aclose())

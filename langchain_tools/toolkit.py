@@ -14,7 +14,12 @@ from langchain_tools.bridge import bridge
 from langchain_tools.connection import Connection
 from langchain_tools.tools import MemoriesTool
 from memories_mcp.call import Caller
-from memories_mcp.settings import Settings
+from memories_mcp.settings import Settings, parse_setting
+
+
+def _parsed(name: str, text: str | None) -> Any:
+    """An argument read like the variable of the same setting, with the same refusals."""
+    return None if text is None else parse_setting(name, text.strip(), f"{name}=")
 
 
 class MemoriesToolkit(BaseToolkit):
@@ -52,13 +57,13 @@ class MemoriesToolkit(BaseToolkit):
         """Read the settings and make the tools; nothing is connected yet."""
         environment = Settings.from_environment()
         settings = environment.change(
-            api_key=self.api_key.get_secret_value() if self.api_key else None,
-            base_url=self.base_url,
-            unique_id=self.unique_id,
+            api_key=_parsed("api_key", self.api_key.get_secret_value() if self.api_key else None),
+            base_url=_parsed("base_url", self.base_url),
+            unique_id=_parsed("unique_id", self.unique_id),
             toolsets=tuple(self.toolsets) if self.toolsets is not None else None,
             exclude_tools=(*environment.exclude_tools, *self.exclude_tools),
             read_only=environment.read_only or self.read_only,
-            files_root=self.files_root,
+            files_root=_parsed("files_root", str(self.files_root) if self.files_root else None),
             sandbox=self.sandbox,
         )
         self._connection = Connection(settings)

@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> int:
         case "tools":
             return _tools(settings, as_json=options.json)
         case "call":
-            return asyncio.run(_call(settings, options.name, options.arguments, as_json=options.json))
+            return asyncio.run(_call(settings, options.name, options.arguments, as_json=options.json, yes=options.yes))
         case "sandbox":
             return asyncio.run(_sandbox(options.port, options.data))
         case "demo":
@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     call.add_argument("name", help="the tool")
     call.add_argument("arguments", nargs="?", default="{}", help="its arguments as a JSON object")
     call.add_argument("--json", action="store_true", help="print the structured result")
+    call.add_argument("--yes", action="store_true", help="agree to what cannot be undone without being asked")
     twin = commands.add_parser("sandbox", help="serve the offline twin of the API for any client")
     twin.add_argument("--port", dest="port", type=int, default=8080, help="default: 8080")
     twin.add_argument("--data", type=Path, help="a folder that keeps the accounts across restarts")
@@ -121,8 +122,9 @@ def _tools(settings: Settings, *, as_json: bool) -> int:
     return 0
 
 
-async def _call(settings: Settings, name: str, arguments: str, *, as_json: bool) -> int:
+async def _call(settings: Settings, name: str, arguments: str, *, as_json: bool, yes: bool) -> int:
     from memories_mcp.call import Caller, connected
+    from memories_mcp.operations import OPERATIONS
 
     try:
         raw: Any = json.loads(arguments)
@@ -132,14 +134,18 @@ async def _call(settings: Settings, name: str, arguments: str, *, as_json: bool)
         raise ConfigurationError("The arguments must be a JSON object.", next_step='Write {"name": "value"}.')
     operation = Caller(settings).operations.get(name)
     if operation is None:
-        raise ConfigurationError(f"There is no tool {name}.", next_step="`memories-mcp tools` lists them.")
+        known = name in {each.name for each in OPERATIONS}
+        raise ConfigurationError(
+            f"{name} is not offered with these settings." if known else f"There is no tool {name}.",
+            next_step="`memories-mcp --toolsets all tools` lists all of them.",
+        )
     with_person = sys.stdin.isatty() and sys.stderr.isatty()
     async with connected(settings) as caller:
         answer = await caller.run(
             operation,
             cast(dict[str, Any], raw),
             follow=_show_progress if with_person else None,
-            ask=_ask if with_person else None,
+            ask=_agree if yes else _ask if with_person else None,
         )
     print(json.dumps(answer.structured, indent=2, ensure_ascii=False) if as_json else answer.text)
     return 0
@@ -147,6 +153,10 @@ async def _call(settings: Settings, name: str, arguments: str, *, as_json: bool)
 
 async def _show_progress(done: float, total: float | None, message: str) -> None:
     print(message, end="" if total is None else "\n", file=sys.stderr, flush=True)
+
+
+async def _agree(preview: Preview) -> bool:
+    return True
 
 
 async def _ask(preview: Preview) -> bool:

@@ -38,6 +38,10 @@ class Files:
 
     root: Path | None
 
+    def __post_init__(self) -> None:
+        if self.root is not None:
+            object.__setattr__(self, "root", self.root.resolve())
+
     def readable(self, path: str) -> Path:
         """An existing file below the root.
 
@@ -46,7 +50,11 @@ class Files:
             ConfigurationError: There is no files root.
         """
         found = self._inside(path)
-        if not found.is_file():
+        try:
+            there = found.is_file()
+        except OSError as error:
+            raise FileRefused(f"{path} cannot be read: {error.strerror}.") from None
+        if not there:
             raise FileRefused(f"{path} is not a file in {self.root}.", next_step="Check the name.")
         return found
 
@@ -62,8 +70,11 @@ class Files:
             FileRefused: Missing, of another kind, empty or too large.
         """
         found = self.readable(path)
-        with found.open("rb") as file:
-            start = file.read(16)
+        try:
+            with found.open("rb") as file:
+                start = file.read(16)
+        except OSError as error:
+            raise FileRefused(f"{path} cannot be read: {error.strerror}.") from None
         media_type = next((name for name, (_, looks) in _MEDIA[kind].items() if looks(start)), None)
         endings = sorted(ending for each, _ in _MEDIA[kind].values() for ending in each)
         if media_type is None or found.suffix.lower() not in endings:
@@ -74,18 +85,25 @@ class Files:
         return found, media_type
 
     def writable(self, path: str, *, overwrite: bool) -> Path:
-        """Where a new file may be written below the root; its folder exists afterwards.
+        """Where a new file may be written below the root; nothing is made yet.
 
         Raises:
             FileRefused: Outside the root, a folder, or there already and not to be overwritten.
             ConfigurationError: There is no files root.
         """
         target = self._inside(path)
-        if target.is_dir():
-            raise FileRefused(f"{path} is a folder.", next_step="Name a file in it.")
-        if target.exists() and not overwrite:
-            raise FileRefused(f"{path} exists already.", next_step="Choose another name, or set overwrite to true.")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if target.is_dir():
+                raise FileRefused(f"{path} is a folder.", next_step="Name a file in it.")
+            if target.exists() and not overwrite:
+                raise FileRefused(f"{path} exists already.", next_step="Choose another name, or set overwrite to true.")
+        except OSError as error:
+            raise FileRefused(
+                f"{path} cannot be written: {error.strerror}.", next_step="Choose another name."
+            ) from None
+        folder = next(each for each in target.parents if each.exists())
+        if not folder.is_dir():
+            raise FileRefused(f"{path} lies below a file.", next_step="Choose another name.")
         return target
 
     def shown(self, path: Path) -> str:
@@ -98,7 +116,7 @@ class Files:
                 "File tools are closed.",
                 next_step="The operator opens them by setting MEMORIES_FILES_ROOT to the folder they may use.",
             )
-        root = self.root.resolve()
+        root = self.root
         try:
             found = (root / Path(path).expanduser()).resolve()
         except (OSError, ValueError, RuntimeError):

@@ -77,9 +77,7 @@ class Reference(NamedTuple):
         return f"{base}/transcripts/{self.track}?start={self.start:.10g}&end={end:.10g}"
 
 
-_REF = re.compile(
-    r"(?P<video>[A-Za-z0-9_-]{1,64})#(?:t=(?P<start>[\d:.]+)(?:,(?P<end>[\d:.]+))?&)?kind=(?P<kind>[a-z]+)"
-)
+_REF = re.compile(r"(?P<video>[^\s#/?]{1,64})#(?:t=(?P<start>[\d:.]+)(?:,(?P<end>[\d:.]+))?&)?kind=(?P<kind>[a-z]+)")
 
 
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
@@ -141,11 +139,13 @@ class Evidence(Row):
         text: str | None = None,
         score: float | None = None,
     ) -> Evidence:
-        """The moment of a video; `ref` and `uri` follow from where it is."""
+        """The moment of a video, or an image; `ref` and `uri` follow from where it is."""
+        start = None if start is None else max(0.0, start)
+        end = end if start is not None and end is not None and end >= start else None
         where = Reference(video_no, kind, start, end)
         return cls(
             ref=str(where),
-            video_no=video_no,
+            video_no=None if kind == "image" else video_no,
             video_name=video_name,
             kind=kind,
             start_seconds=start,
@@ -154,6 +154,12 @@ class Evidence(Row):
             score=score,
             uri=where.uri,
         )
+
+    @property
+    def reference(self) -> Reference:
+        """Where it is."""
+        start, end = self.start_seconds, self.end_seconds
+        return Reference(self.video_no or self.ref.removeprefix("image:"), self.kind, start, end)
 
     def of_known_video(self) -> Evidence:
         """The same moment inside a result that names the video once for all."""
@@ -184,8 +190,8 @@ class StatusFields(Row):
     def _status_spellings(cls, row: Any) -> Any:
         if isinstance(row, dict):
             found = cast(dict[str, Any], row)
-            word = found.get("status") or found.get("videoStatus") or found.get("video_status")
-            return {**found, "status": word or "UNPARSE"}
+            word = found.get("videoStatus") or found.get("video_status")
+            return {"status": word or "UNPARSE", **found}
         return row
 
 
@@ -314,7 +320,7 @@ class WireThinking(Wire):
 class WireMessage(Wire):
     """A message as the chat and the session endpoints send it; references hide in three places."""
 
-    role: str = "assistant"
+    role: Line = "assistant"
     content: Text = Field(default="", validation_alias=names("content", "response", "answer", "text"))
     thinkings: Annotated[list[WireThinking], rows()] = []
     refs: Annotated[list[Ref], rows()] = Field(default=[], validation_alias=names("refs", "ref"))

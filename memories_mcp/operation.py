@@ -22,7 +22,7 @@ from memories_mcp.api import Api, Endpoint
 from memories_mcp.errors import InvalidArguments
 from memories_mcp.files import Files
 from memories_mcp.schema import json_schema
-from memories_mcp.wire import missing, names
+from memories_mcp.wire import names, without_nothings
 
 
 class Input(BaseModel):
@@ -79,7 +79,7 @@ def _listed(value: Any) -> Any:
 
 
 class Row(BaseModel):
-    """A part of a result."""
+    """A part of a result, read from the wire as tolerantly as that needs."""
 
     model_config = ConfigDict(
         extra="ignore",
@@ -88,6 +88,8 @@ class Row(BaseModel):
         populate_by_name=True,
         alias_generator=AliasGenerator(validation_alias=lambda name: names(name)),
     )
+
+    _nothings = model_validator(mode="before")(without_nothings)
 
 
 class Output(Row):
@@ -318,5 +320,4 @@ __all__ = [
     "Private",
     "Row",
     "Toolset",
-    "missing",
 ]

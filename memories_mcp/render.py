@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import singledispatch
 from typing import Any, cast
@@ -231,22 +231,47 @@ def fit(output: Output) -> None:
     for longest in (4000, 1000, 200):
         if _size(output) <= BUDGET:
             return
+        if not _has_longer(output, longest):
+            continue
         _shorten(output, longest)
         output.note = " ".join(part for part in (output.note, f"Texts were cut at {longest} characters.") if part)
-    lists = [name for name in type(output).model_fields if isinstance(getattr(output, name), list)]
-    for name in sorted(lists, key=lambda name: -len(getattr(output, name))):
-        rows: list[Any] = getattr(output, name)
-        whole = len(rows)
-        while rows and _size(output) > BUDGET - 100:
-            del rows[-max(1, len(rows) // 10) :]
-        if len(rows) < whole:
-            output.note = f"{output.note} {whole - len(rows)} of {whole} {name} were left out."
+    whole = _rows(output)
+    while _size(output) > BUDGET - 100 and (longest_list := max(_lists(output), key=len, default=None)):
+        del longest_list[-max(1, len(longest_list) // 10) :]
+    if left_out := whole - _rows(output):
+        output.note = f"{output.note or ''} {left_out} rows were left out to fit.".strip()
+
+
+def _lists(row: BaseModel) -> Iterator[list[Any]]:
+    for name in type(row).model_fields:
+        value: object = getattr(row, name)
+        if isinstance(value, BaseModel):
+            yield from _lists(value)
+        elif isinstance(value, list) and value:
+            rows = cast(list[Any], value)
+            yield rows
+            for each in rows:
+                if isinstance(each, BaseModel):
+                    yield from _lists(each)
+
+
+def _rows(output: Output) -> int:
+    return sum(len(rows) for rows in _lists(output))
 
 
 def _size(output: Output) -> int:
     """The larger of the structured form and the text; the text is made only where it can matter."""
     size = len(output.model_dump_json(exclude_defaults=True))
     return size if size < BUDGET * 0.8 else max(size, len(render(output, make_nonce())))
+
+
+def _has_longer(row: BaseModel, longest: int) -> bool:
+    values = [getattr(row, name) for name in type(row).model_fields if name != "note"]
+    inner = [each for value in values if isinstance(value, list) for each in cast(list[Any], value)]
+    return any(
+        len(each) > longest if isinstance(each, str) else isinstance(each, BaseModel) and _has_longer(each, longest)
+        for each in [*values, *inner]
+    )
 
 
 def _shorten(row: BaseModel, longest: int) -> None:
@@ -260,6 +285,8 @@ def _shorten(row: BaseModel, longest: int) -> None:
             for each in cast(list[Any], value):
                 if isinstance(each, BaseModel):
                     _shorten(each, longest)
+            if any(isinstance(each, str) and len(each) > longest for each in cast(list[Any], value)):
+                setattr(row, name, [str(each)[:longest] for each in cast(list[Any], value)])
 
 
 def fitting(rows: Sequence[Evidence], budget: int = BUDGET) -> int:

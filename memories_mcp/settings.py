@@ -29,10 +29,10 @@ def _switch(text: str) -> bool:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    parts = urlsplit(text.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname or (parts.port or 1) < 1:
         raise ValueError("use a full URL such as https://host")
-    return text.rstrip("/")
+    return parts._replace(scheme=parts.scheme).geturl().rstrip("/")
 
 
 def _callback(text: str) -> str:
@@ -62,11 +62,13 @@ def _rates(text: str) -> Rates:
         name, _, figures = word.partition("=")
         requests, _, seconds = figures.partition("/")
         try:
-            rates[name.strip()] = (float(requests), float(seconds or 1))
+            allowed, period = float(requests), float(seconds or 1)
         except ValueError:
             raise ValueError("use `off` or `class=requests/seconds`, separated by commas") from None
-        if min(rates[name.strip()]) <= 0:
+        if min(allowed, period) <= 0:
             raise ValueError("requests and seconds are more than 0")
+        # Half a request a second is one in two seconds.
+        rates[name.strip()] = (allowed, period) if allowed >= 1 else (1, period / allowed)
     return rates
 
 

@@ -42,7 +42,9 @@ def _number(value: Any) -> Any:
     if isinstance(value, str) and ":" in value:  # "00:05:23", as one page documents times
         return sum(float(part) * 60**power for power, part in enumerate(reversed(value.split(":"))))
     if isinstance(value, str):
-        return float(value) if "." in value or "e" in value.lower() else int(value)
+        value = float(value) if not value.strip().lstrip("-").isdigit() else int(value)
+    if isinstance(value, int | float) and not abs(value) < 1e18:  # neither infinite nor "not a number"
+        return None
     return value
 
 
@@ -55,14 +57,19 @@ def _moment(unit: float) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         if isinstance(value, str) and not value.strip().lstrip("-").isdigit():
             return value  # already a date; pydantic reads ISO 8601
-        return datetime.fromtimestamp(int(value) / unit, UTC).replace(microsecond=0)
+        if not isinstance(value, str | int | float):
+            raise ValueError("not a date")
+        seconds = int(value) / unit
+        if not 0 <= seconds < 32_503_680_000:  # the year 3000; beyond it the value is no date
+            return None
+        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=0)
 
     return read
 
 
 def _shortest(value: float) -> float:
     """13 rather than 13.0: the same number in fewer characters."""
-    rounded = round(value, 3)
+    rounded = round(float(value), 3)
     return int(rounded) if rounded.is_integer() else rounded
 
 
@@ -79,17 +86,25 @@ _SPACES = re.compile(r"[^\S\n]+")
 
 def clean(text: str) -> str:
     """The text as a person would see it: no invisible or control characters, line breaks as `\\n`."""
+    return without_controls(text).strip()
+
+
+def without_controls(text: str) -> str:
+    """A piece of a text, cleaned but with the blanks at its ends."""
     if text.isascii() and text.isprintable():
-        return text.strip()
+        return text
     text = re.sub("\r\n?|[\u2028\u2029\u0085\v\f]", "\n", text).replace("\t", " ")
     text = _UNSEEN.sub("", text)
-    kept = (c for c in text if c == "\n" or unicodedata.category(c) not in _UNSEEN_CATEGORIES)
-    return "".join(kept).strip()
+    return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in _UNSEEN_CATEGORIES)
 
 
 def one_line(text: str) -> str:
     """A cleaned text on one line."""
     return _SPACES.sub(" ", clean(text).replace("\n", " ")).strip()
+
+
+def _identifier(value: Any) -> Any:
+    return str(value) if isinstance(value, int) else one_line(value) if isinstance(value, str) else value
 
 
 def _text(shape: Callable[[str], str]) -> Callable[[Any], Any]:
@@ -106,9 +121,9 @@ Seconds = Annotated[Number | None, _or_none(_number)]
 Score = Annotated[Number | None, _or_none(_number)]
 Degrees = Annotated[float | None, _or_none(_number)]
 Count = Annotated[int | None, _or_none(_whole)]
-Id = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
+Id = Annotated[str, BeforeValidator(lambda value: _identifier(value))]
 """An identifier; integers beyond 2^53 keep every digit."""
-OptionalId = Annotated[str | None, _or_none(lambda value: str(value) if isinstance(value, int) else value)]
+OptionalId = Annotated[str | None, _or_none(lambda value: _identifier(value))]
 Text = Annotated[str, BeforeValidator(_text(clean))]
 Line = Annotated[str, BeforeValidator(_text(one_line))]
 OptionalText = Annotated[str | None, _or_none(_text(clean))]
@@ -138,8 +153,14 @@ def names(*words: str) -> AliasChoices:
     return AliasChoices(*dict.fromkeys(form for word in words for form in (word, to_camel(word))))
 
 
-def _object(value: Any) -> Any:
-    return {} if missing(value) else value
+def without_nothings(value: Any) -> Any:
+    """An object without the keys that say nothing, so that another spelling or the default counts."""
+    if missing(value):
+        return {}
+    if not isinstance(value, dict):
+        return value
+    found = cast(dict[str, Any], value)
+    return {name: each for name, each in found.items() if each is not None and each != "null"}
 
 
 class Wire(BaseModel):
@@ -151,7 +172,7 @@ class Wire(BaseModel):
         alias_generator=AliasGenerator(validation_alias=lambda name: names(name)),
     )
 
-    _null_is_empty = model_validator(mode="before")(_object)
+    _nothings = model_validator(mode="before")(without_nothings)
 
 
 def rows(*keys: str) -> BeforeValidator:

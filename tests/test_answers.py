@@ -326,9 +326,16 @@ async def test_quirk_9_17_similar_images_in_both_shapes(files_root: Path) -> Non
     ],
 )
 async def test_quirk_9_30_a_task_names_its_videos_in_every_shape(data: Any) -> None:
-    status = await answered(data, "get_task_status", task_id="t")
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        listed = {"videos": [{"video_no": "VI1", "status": "PARSE"}]}
+        return envelope(listed if request.url.path.endswith("list_videos") else data)
 
-    assert [each.video_no for each in status.videos] == ["VI1"]
+    async with calling(FakeWire(answer)) as caller:
+        status = await run(caller, "get_task_status", task_id="t")
+        ready = await run(caller, "wait_until_ready", task_id="t")
+
+    assert [(each.video_no, each.status) for each in status.videos] == [("VI1", "ready")]
+    assert ready.ready
 
 
 async def test_an_import_without_videos_yet_says_that_failure_looks_the_same() -> None:
@@ -388,9 +395,16 @@ async def test_quirk_9_20_public_sessions_and_uploads_read_both_casings() -> Non
 
 
 async def test_quirk_9_8_deleting_what_is_gone_already_is_done() -> None:
-    listed = envelope({"videos": [{"video_no": "VI1", "status": "PARSE"}]})
-    wire = FakeWire(listed, envelope(None, "0409", "duplicate"), envelope({"videos": []}))
-    async with calling(wire, confirm=False) as caller:
+    gone = False
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        nonlocal gone
+        if request.url.path.endswith("delete_videos"):
+            gone = True
+            return envelope(None, "0409", "duplicate")
+        return envelope({"videos": [] if gone else [{"video_no": "VI1", "status": "PARSE"}]})
+
+    async with calling(FakeWire(answer), confirm=False) as caller:
         deleted = await run(caller, "delete_videos", video_nos=["VI1", "VI2"])
 
     assert (deleted.deleted, deleted.not_found) == (["VI1"], ["VI2"])

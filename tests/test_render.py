@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from conftest import FakeWire, calling, envelope, run
 
@@ -134,6 +136,39 @@ async def test_a_long_transcript_comes_in_pages_that_lose_nothing_and_stay_in_bu
 
     assert len(seen) == 2000
     assert pages > 5
+
+
+AWKWARD: dict[str, list[dict[str, Any]]] = {
+    "without times": [{"content": f"text {i} " + "x" * 90, "startTime": "null"} for i in range(600)],
+    "all at once": [{"content": f"text {i} " + "x" * 90, "startTime": "5", "endTime": "5"} for i in range(600)],
+    "one over all": [{"content": "all", "startTime": "0", "endTime": "9999"}]
+    + [{"content": f"text {i} " + "x" * 90, "startTime": i, "endTime": i + 1} for i in range(600)],
+    "out of order": [{"text": f"text {i} " + "x" * 90, "start": 600 - i, "end": 601 - i} for i in range(600)],
+    "with gaps": [
+        {"content": "" if i % 3 else f"text {i} " + "x" * 90, "startTime": i, "endTime": i} for i in range(1800)
+    ],
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("case", AWKWARD)
+async def test_awkward_transcripts_are_paged_without_loss_repetition_or_end(case: str) -> None:
+    rows = AWKWARD[case]
+    told = [each.get("content", each.get("text")) for each in rows]
+    arguments: dict[str, Any] = {"video_no": "VI1"}
+    seen = list[str]()
+    async with calling(FakeWire(envelope({"transcriptions": rows}))) as caller:
+        for _ in range(20):
+            page = await run(caller, "get_audio_transcription", **arguments)
+            seen += [each.text for each in page.segments]
+            if page.note is None:
+                break
+            arguments |= {"start_seconds": page.next_start_seconds, "skip": page.next_skip}
+
+    if case == "out of order":  # paged by time, what is out of order may come twice, but is never lost
+        assert set(seen) == set(told)
+    else:
+        assert seen == [each for each in told if each]
 
 
 @pytest.mark.anyio

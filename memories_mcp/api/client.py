@@ -20,6 +20,7 @@ from memories_mcp.api.limits import Limits
 from memories_mcp.api.retry import NeverSent, repeat
 from memories_mcp.api.stream import ChatAssembler, ChatEvent
 from memories_mcp.errors import ConfigurationError, UnexpectedResponse, Unreachable
+from memories_mcp.wire import one_line
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ class Api:
         self._hosts = {"api": (base_url, key), "caption": (caption_base_url, caption_key)}
         self._limits = Limits(rates)
         self._transport = transport
-        self._opened: httpx2.AsyncClient | None = None
+        self._opened: dict[str, httpx2.AsyncClient] = {}
 
     def __repr__(self) -> str:
         return f"Api({self._hosts['api'][0]!r})"
@@ -88,7 +89,7 @@ class Api:
                 request = self._request(endpoint, query=query, json=json, form=form, parts=parts)
                 async with self._sent(endpoint, request) as response:
                     body = await response.aread()
-                    return data_of(body, **_status(response), success=endpoint.success)
+                    return _data(body, response, endpoint)
 
         return _read(await repeat(once, repeatable=endpoint.repeatable), into, endpoint)
 
@@ -106,8 +107,8 @@ class Api:
             accept = "text/event-stream" if on_event else "application/json"
             request = self._request(endpoint, json=json, accept=accept)
             async with self._sent(endpoint, request) as response:
-                if response.status_code >= 400 or _is_whole(response):
-                    return data_of(await response.aread(), **_status(response))
+                if response.status_code != 200 or _is_whole(response):
+                    return _data(await response.aread(), response, endpoint)
                 return await _assembled(response, on_event)
 
         return _read(await repeat(once, repeatable=endpoint.repeatable), into, endpoint)
@@ -133,14 +134,14 @@ class Api:
                 first = await anext(chunks, b"")
                 # No video begins like this, whatever the declared type.
                 no_video = first[:1] in {b"{", b"<", b""} or first.strip() == b"null"
-                if response.status_code >= 400 or _is_whole(response) or no_video:
+                if response.status_code != 200 or _is_whole(response) or no_video:
                     body = first
                     async for chunk in chunks:
                         if len(body) > _JSON_LIMIT:
                             break
                         body += chunk
-                    data_of(body, **_status(response))
-                    raise UnexpectedResponse("The API answered a download with JSON that is no refusal.")
+                    _data(body, response, endpoint)
+                    raise UnexpectedResponse("The API answered a download with no video.")
                 total = int(response.headers.get("content-length", 0)) or None
                 with beside(target, overwrite=overwrite) as handle:
                     size = 0
@@ -154,24 +155,24 @@ class Api:
 
     async def aclose(self) -> None:
         """Close the connections; a later call opens them again."""
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            await opened.aclose()
+        opened, self._opened = self._opened, {}
+        for client in opened.values():
+            await client.aclose()
 
-    @property
-    def _client(self) -> httpx2.AsyncClient:
-        if self._opened is None:
-            base_url, _ = self._hosts["api"]
-            loopback = urlsplit(base_url).hostname in {"127.0.0.1", "localhost", "::1"}
-            self._opened = httpx2.AsyncClient(
+    def _client(self, base_url: str) -> httpx2.AsyncClient:
+        if base_url not in self._opened:
+            parts = urlsplit(base_url)
+            self._opened[base_url] = httpx2.AsyncClient(
                 headers={"User-Agent": "memories-mcp"},
                 transport=self._transport,
                 limits=httpx2.Limits(max_connections=32, max_keepalive_connections=16),
-                trust_env=not loopback,  # a proxy for the world is none for this machine
-                verify=base_url.startswith("https:"),  # loading the trust store costs 45 ms
+                # A proxy for the world is none for this machine.
+                trust_env=parts.hostname not in {"127.0.0.1", "localhost", "::1"},
+                # Without TLS there is nothing to verify, and loading the trust store costs 45 ms.
+                verify=parts.scheme.lower() != "http",
                 follow_redirects=False,  # the key goes to the host that was configured, and to no other
             )
-        return self._opened
+        return self._opened[base_url]
 
     def _request(
         self,
@@ -187,7 +188,7 @@ class Api:
         if not key:
             raise ConfigurationError("There is no API key.", next_step=_NO_KEY[endpoint.host])
         read = _READ_SECONDS[endpoint.pace]
-        return self._client.build_request(
+        return self._client(base_url).build_request(
             endpoint.method,
             base_url + endpoint.full_path,
             params=_given(query) if query else None,
@@ -205,7 +206,7 @@ class Api:
         whole = None if endpoint.pace == "transfer" else _READ_SECONDS[endpoint.pace]
         try:
             async with asyncio.timeout(whole):
-                response = await self._client.send(request, stream=True)
+                response = await self._client(self._hosts[endpoint.host][0]).send(request, stream=True)
                 try:
                     yield response
                 finally:
@@ -257,21 +258,34 @@ async def _lines(response: httpx2.Response) -> AsyncIterator[str]:
 
 
 def _look_first(endpoint: Endpoint) -> str:
+    """What to do where it is not known whether a request was carried out."""
     if endpoint.repeatable:
         return "Try again later."
-    if endpoint.rate == "chat":
+    if endpoint.pace == "slow" and endpoint.host == "api":
         return "A finished answer shows up in list_sessions and get_session_detail; look there before you ask again."
+    if endpoint.path == "download" or endpoint.host == "caption":
+        return "It may have been billed; try again if it is worth that."
     return "It may have been carried out; look (list_videos) before you try again."
 
 
-def _status(response: httpx2.Response) -> dict[str, Any]:
-    return {"status": response.status_code, "retry_after": response.headers.get("retry-after", "")}
+def _data(body: bytes, response: httpx2.Response, endpoint: Endpoint) -> Any:
+    retry_after = response.headers.get("retry-after", "")
+    try:
+        return data_of(body, status=response.status_code, retry_after=retry_after, success=endpoint.success)
+    except UnexpectedResponse as error:
+        error.next_step = _look_first(endpoint)
+        raise
 
 
 def _is_whole(response: httpx2.Response) -> bool:
     """Whether the body is one document, neither a stream nor a file: an envelope, or a proxy's page."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind in {"application/json", "text/html"}
+    return kind in {"application/json", "text/html", "text/plain"} and not _is_stream_of_text(response)
+
+
+def _is_stream_of_text(response: httpx2.Response) -> bool:
+    """A chat's stream that calls itself plain text; a proxy's message says how long it is."""
+    return "content-length" not in response.headers and response.status_code == 200
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -288,8 +302,9 @@ def _read(data: Any, into: type[T], endpoint: Endpoint) -> T:
         return _adapter(into).validate_python(data)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "data"
+        where = one_line(".".join(str(part) for part in problem["loc"]))[:100] or "data"
         raise UnexpectedResponse(
-            f"The API's answer to {endpoint.path} is not as documented: {where}: {problem['msg']}.",
-            next_step="Try again; if it stays, the API has changed and this package needs an update.",
+            f"The API's answer to {endpoint.path} is not as documented: {where}.",
+            words=one_line(problem["msg"])[:300],
+            next_step=_look_first(endpoint),
         ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, cast
 
 from memories_mcp.errors import (
@@ -17,6 +18,7 @@ from memories_mcp.errors import (
 )
 from memories_mcp.wire import one_line
 
+_UNREADY = re.compile(r"not parsed|not ready|(still|being) process")
 _SUCCESS = frozenset({"0000", "SUCCESS"})
 _WORDS_LIMIT = 300
 
@@ -31,7 +33,7 @@ def data_of(body: bytes, *, status: int, retry_after: str = "", success: frozens
     try:
         answer = json.loads(body)
     except ValueError:
-        if status >= 400:
+        if status >= 300:
             raise refusal("", _first_words(body), status=status, retry_after=retry_after) from None
         start = body.lstrip()
         kind = "HTML" if start.startswith(b"<") else "broken JSON" if start.startswith((b"{", b"[")) else "no JSON"
@@ -53,7 +55,7 @@ def unwrap(answer: Any, *, status: int = 200, retry_after: str = "", success: fr
         )
     envelope = cast(dict[str, Any], answer)
     code = str(envelope.get("code", ""))
-    failed = status >= 400 or envelope.get("success") is False or envelope.get("failed") is True
+    failed = status >= 300 or envelope.get("success") is False or envelope.get("failed") is True
     if code not in success if code else failed:
         words = envelope.get("msg") or envelope.get("message") or envelope.get("error") or ""
         raise refusal(code, str(words), status=status, retry_after=retry_after)
@@ -64,9 +66,10 @@ def refusal(code: str, words: str, *, status: int = 200, retry_after: str = "") 
     """The error for a code and the API's own words."""
     words = one_line(words)[:_WORDS_LIMIT]
     said = words.lower()
-    answered = f"The API answered code {code}" if code else f"The API answered HTTP {status}"
+    shown = code if re.fullmatch(r"-?\w{1,8}", code) else ""  # the code is the network's word too
+    answered = f"The API answered code {shown}" if shown else f"The API answered HTTP {status}"
     given: dict[str, Any] = {"code": code, "status": status, "words": words}
-    if code == "0429" or status == 429 or "exceeded the limit" in said:
+    if code == "0429" or status == 429 or "request has exceeded the limit" in said:
         wait = float(retry_after) if retry_after.replace(".", "", 1).isdigit() else 1.0
         return RateLimited(
             f"{answered}: too many requests.",
@@ -86,13 +89,15 @@ def refusal(code: str, words: str, *, status: int = 200, retry_after: str = "") 
             next_step="Check MEMORIES_API_KEY and what this key may do; trying again will not help.",
             **given,
         )
-    if "not parsed" in said or "processing" in said or "not ready" in said:
+    if status < 400 and _UNREADY.search(said):
         return NotReady(
             f"{answered}: the video is still being processed.",
             next_step="Call wait_until_ready with its video_no, then try again.",
             **given,
         )
-    if status == 404 or "not found" in said or "no videos found" in said:
+    if status == 404:  # what it does not know, the API says with HTTP 200
+        return ApiError(f"{answered}: this path does not exist there.", next_step="Check MEMORIES_BASE_URL.", **given)
+    if status < 500 and ("not found" in said or "no videos found" in said):
         return NotFound(
             f"{answered}: no such item in this namespace.",
             next_step="Check the id with list_videos or list_sessions, and unique_id if it was uploaded under one.",

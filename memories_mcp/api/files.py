@@ -10,7 +10,7 @@ import io
 import os
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -27,21 +27,29 @@ def beside(target: Path, *, overwrite: bool) -> Generator[IO[bytes], None, None]
     Raises:
         FileRefused: The target appeared meanwhile and may not be overwritten, or the disk refused.
     """
+    made = [folder for folder in target.parents if not folder.exists()]
+    partial: Path | None = None
     try:
-        handle = tempfile.NamedTemporaryFile(  # noqa: SIM115 (closed below, before the rename: Windows needs that)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
             dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".part", delete=False
-        )
-    except OSError as error:
-        raise FileRefused(f"{target.name} cannot be written: {error.strerror}.") from None
-    partial = Path(handle.name)
-    try:
-        with handle:
+        ) as handle:
+            partial = Path(handle.name)
             yield handle
         if target.exists() and not overwrite:
             raise FileRefused(f"{target.name} was made by somebody else meanwhile; it was left alone.")
         os.replace(partial, target)
+        made = []
+    except OSError as error:
+        raise FileRefused(
+            f"{target.name} cannot be written: {error.strerror}.", next_step="Check the name, the disk and its rights."
+        ) from None
     finally:
-        partial.unlink(missing_ok=True)
+        if partial:
+            partial.unlink(missing_ok=True)
+        for folder in made:  # innermost first; one that somebody else used meanwhile stays
+            with suppress(OSError):
+                folder.rmdir()
 
 
 async def pieces(chunks: AsyncIterator[bytes], first: bytes) -> AsyncIterator[bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Mapping
 
 from aiolimiter import AsyncLimiter
@@ -41,6 +43,7 @@ class Limits:
         chosen = {} if rates is not None and not rates else {**PER_ACCOUNT, **(rates or {})}
         self._limiters = {rate: AsyncLimiter(*figures) for rate, figures in chosen.items()}
         self._waiting = dict.fromkeys(self._limiters, 0)
+        self._granted = {rate: deque[float](maxlen=int(limiter.max_rate)) for rate, limiter in self._limiters.items()}
 
     async def turn(self, rate: Rate) -> None:
         """Wait for a turn.
@@ -51,9 +54,11 @@ class Limits:
         limiter = self._limiters.get(rate)
         if limiter is None:
             return
-        wait = 0.0
+        wait, now = 0.0, asyncio.get_running_loop().time()
         if not limiter.has_capacity():
-            wait = (self._waiting[rate] + 1) * limiter.time_period / limiter.max_rate
+            # The bucket leaks one place a step; the last one granted says how far the present step has come.
+            step = limiter.time_period / limiter.max_rate
+            wait = max(0.0, step - (now - self._granted[rate][-1])) + self._waiting[rate] * step
         if wait > LONGEST_WAIT:
             raise RateLimited(
                 f"Too many {rate} requests are waiting already; nothing was sent.",
@@ -63,6 +68,7 @@ class Limits:
         self._waiting[rate] += 1
         try:
             await limiter.acquire()
+            self._granted[rate].append(asyncio.get_running_loop().time())
         finally:
             self._waiting[rate] -= 1
 

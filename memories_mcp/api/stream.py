@@ -59,8 +59,8 @@ class ChatAssembler:
             return
         if isinstance(record, dict):
             yield from self._record(cast(dict[str, Any], record))
-        elif isinstance(record, str):
-            yield from self._text(record)
+        elif record is not None:  # a piece of text that happens to be JSON: 2019, true, "quoted"
+            yield from self._text(record if isinstance(record, str) else payload)
 
     def answer(self) -> dict[str, Any]:
         """The answer so far.

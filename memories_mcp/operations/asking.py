@@ -17,7 +17,7 @@ from memories_mcp.models import ChatAnswer, WireMessage
 from memories_mcp.operation import Context, Private
 from memories_mcp.operations.shared import LIST_SESSIONS, SESSION_DETAIL, WireSession
 from memories_mcp.render import BUDGET, fitting
-from memories_mcp.wire import Id, Wire, rows
+from memories_mcp.wire import Id, Wire, rows, without_controls
 
 REMEMBERED = (LIST_SESSIONS, SESSION_DETAIL)
 """Where an answer's session and references are found when its stream did not tell them."""
@@ -43,7 +43,7 @@ async def ask(
     async def tell(event: ChatEvent) -> None:
         nonlocal said
         said += len(event.text)
-        await context.progress(said, None, event.text)
+        await context.progress(said, None, without_controls(event.text))
 
     if context.follows:
         message = await context.api.chat(streaming, json=body, into=WireMessage, on_event=tell)

@@ -8,7 +8,15 @@ from typing import Annotated, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
-from memories_mcp.errors import ApiError, NotFound
+from memories_mcp.errors import (
+    ConfigurationError,
+    MemoriesError,
+    NotReady,
+    OutOfCredits,
+    RateLimited,
+    Unauthorized,
+    UnexpectedResponse,
+)
 from memories_mcp.ids import SessionId, TaskId, VideoNo, is_public
 from memories_mcp.models import Evidence, Reference, Track, Video, parse_ref
 from memories_mcp.operation import Context, Effect, Output, Private, Row
@@ -26,10 +34,11 @@ from memories_mcp.operations.shared import (
     find_videos,
     name_and_link,
     not_in_namespace,
+    public_videos,
     task_videos,
 )
 from memories_mcp.operations.toolsets import evidence
-from memories_mcp.render import BUDGET, line, span
+from memories_mcp.render import BUDGET, clock, fitting, line, span
 from memories_mcp.wire import OptionalLine, Seconds
 
 
@@ -109,8 +118,8 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
     if args.session_id:
         query = {"sessionId": args.session_id, "unique_id": args.unique_id}
         session = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
-        found = (each.ref for message in session.messages for each in message.evidence())
-        refs = [parse_ref(ref) for ref in dict.fromkeys(found)]
+        found = {each.ref: each.reference for message in session.messages for each in message.evidence()}
+        refs = list(found.values())
     report = EvidenceReport(moments=[])
     by_video: dict[str, list[Reference]] = defaultdict(list)
     for ref in refs:
@@ -122,7 +131,9 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
         await context.progress(done, len(by_video), f"Reading {video_no}")
         try:
             report.moments += await _moments(context, video_no, of_video, args)
-        except ApiError as error:
+        except (ConfigurationError, Unauthorized, OutOfCredits):
+            raise
+        except MemoriesError as error:  # one video's trouble does not take the others' moments
             report.unread += [f"{ref}: {error.summary} {error.words}".strip() for ref in of_video]
     _fit(report)
     if not refs:
@@ -161,9 +172,7 @@ async def _moments(context: Context, video_no: str, refs: list[Reference], args:
 async def _name_and_link(context: Context, video_no: str, unique_id: str | None) -> tuple[str | None, str | None]:
     try:
         return await name_and_link(context, video_no, unique_id)
-    except NotFound:
-        raise
-    except ApiError:  # the moments are worth more than their video's name
+    except (NotReady, RateLimited, UnexpectedResponse):  # the moments are worth more than their video's name
         return None, None
 
 
@@ -188,14 +197,30 @@ def _fit(report: EvidenceReport) -> None:
         used += len(moment.model_dump_json(exclude_defaults=True))
         if used > BUDGET and count:
             break
+        if used > BUDGET:
+            _trim(moment, report)
         count += 1
     left_out = report.moments[count:]
     if left_out:
         refs = [ref for moment in left_out for ref in moment.refs]
         report.moments = report.moments[:count]
-        report.note = (
+        more = (
             f"{len(left_out)} moments were left out; ask again with their refs, from {refs[0]} on, "
             "or with fewer context_seconds."
+        )
+        report.note = " ".join(part for part in (report.note, more) if part)
+
+
+def _trim(moment: Moment, report: EvidenceReport) -> None:
+    """Cut one stretch that is too long for a result of its own."""
+    count = fitting(moment.segments, BUDGET - 3000)
+    left_out = moment.segments[count:]
+    moment.segments = moment.segments[:count]
+    if left_out:
+        start = clock(left_out[0].start_seconds or 0)
+        report.note = (
+            f"{len(left_out)} lines from {start} on were left out of the first moment; ask again with fewer "
+            "context_seconds, or read them with get_video_transcription and get_audio_transcription."
         )
 
 
@@ -226,6 +251,7 @@ class Readiness(Output):
 
 
 _POLLS = (1.0, 2.0, 3.0, 5.0)
+_UNKNOWN_POLLS = 2
 
 
 @evidence.operation(title="Wait until ready", effect=Effect.READ, endpoints=[LIST_VIDEOS, PUBLIC_DETAIL, TASK_STATUS])
@@ -235,48 +261,54 @@ async def wait_until_ready(context: Context, args: WaitUntilReady) -> Readiness:
     Returns their present state; when some are still processing, call it again. A minute of video takes about half
     a minute, an hour ten minutes.
     """
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + args.max_seconds
+    now = asyncio.get_running_loop().time
+    deadline = now() + args.max_seconds
     poll = 0
     while True:
-        videos = await _states(context, args)
-        waiting = not videos or any(each.status == "processing" for each in videos)
+        # A video may be unknown at the first polls after its upload (API 2.9).
+        videos = await _states(context, args, deadline, strict=poll >= _UNKNOWN_POLLS or args.max_seconds == 0)
+        waiting = len(videos) < len(args.video_nos or [1]) or any(each.status == "processing" for each in videos)
         done = sum(each.status != "processing" for each in videos)
-        spent = args.max_seconds - (deadline - clock())
-        await context.progress(spent, args.max_seconds, f"{done} of {len(videos) or '?'} processed")
+        spent = args.max_seconds - (deadline - now())
+        await context.progress(spent, args.max_seconds, f"{done} of {len(args.video_nos or videos) or '?'} processed")
         pause = _POLLS[min(poll, len(_POLLS) - 1)]
-        if not waiting or clock() + pause > deadline:
+        if not waiting or now() + pause > deadline:
             break
         await asyncio.sleep(pause)
         poll += 1
-    ready = bool(videos) and all(each.status == "ready" for each in videos)
+    ready = not waiting and all(each.status == "ready" for each in videos)
     return Readiness(ready=ready, videos=videos, note=_onward(videos, args))
 
 
 def _onward(videos: list[Video], args: WaitUntilReady) -> str | None:
     notes: list[str] = []
-    if not videos:
+    if not videos and args.task_id:
         notes.append(
             "The import has brought no video yet. Creators take minutes; after ten, it has probably failed, "
             "which the service does not tell."
         )
     if any(each.status == "failed" for each in videos):
         notes.append("Some failed; their cause is beside them.")
-    if not videos or any(each.status == "processing" for each in videos):
+    unseen = [each for each in args.video_nos or [] if each not in {video.video_no for video in videos}]
+    if unseen:
+        notes.append(f"Not looked at yet: {', '.join(unseen)}.")
+    if not videos or unseen or any(each.status == "processing" for each in videos):
         which = f"task_id={args.task_id}" if args.task_id else "the same video_nos"
         notes.append(f"Still processing; call wait_until_ready again with {which}.")
     return " ".join(notes) or None
 
 
-async def _states(context: Context, args: WaitUntilReady) -> list[Video]:
+async def _states(context: Context, args: WaitUntilReady, deadline: float, *, strict: bool) -> list[Video]:
+    """What is known of the videos; public ones are looked up one by one, while there is time."""
     if args.task_id:
         return await task_videos(context, args.task_id, args.unique_id)
     wanted = args.video_nos or []
     private = [each for each in wanted if not is_public(each)]
     found = await find_videos(context, private, args.unique_id) if private else []
-    if missing := sorted(set(private) - {each.video_no for each in found}):
+    missing = sorted(set(private) - {each.video_no for each in found})
+    if missing and strict:
         raise not_in_namespace(missing)
     for video_no in wanted:
-        if is_public(video_no):
-            found.append(await context.api.call(PUBLIC_DETAIL, query={"video_no": video_no}, into=Video))
+        if is_public(video_no) and (asyncio.get_running_loop().time() < deadline or not found):
+            found += await public_videos(context, [video_no])
     return found

@@ -9,9 +9,23 @@ from pydantic import Field, RootModel
 
 from memories_mcp.api import Endpoint, Part
 from memories_mcp.models import Evidence, Kind, Page
-from memories_mcp.operation import Context, Output
+from memories_mcp.operation import Context, Input, Output
+from memories_mcp.operations.shared import within
 from memories_mcp.render import fitting
-from memories_mcp.wire import Count, Id, OptionalId, OptionalLine, OptionalText, Score, Seconds, Wire, names, rows
+from memories_mcp.wire import (
+    Count,
+    Degrees,
+    FromMillis,
+    Id,
+    OptionalId,
+    OptionalLine,
+    OptionalText,
+    Score,
+    Seconds,
+    Wire,
+    names,
+    rows,
+)
 
 IMAGE_BYTES = 20 * 1024**2
 """The largest image the service takes (API 2.11)."""
@@ -31,6 +45,15 @@ class MomentPage(Page):
     """In the order the service gives."""
 
 
+class ImageQuery(Input):
+    """An image file to search with."""
+
+    path: str = Field(min_length=1, max_length=500, exclude=True, examples=["bicycle.jpg"])
+    """The image, below the files root; at most 20 MB."""
+    offset: int = Field(default=0, ge=0, exclude=True)
+    """Skip this many hits, where an earlier call left some out."""
+
+
 class Hit(Wire):
     """A row of any search's answer; fields differ by search and by month."""
 
@@ -43,6 +66,16 @@ class Hit(Wire):
     id: OptionalId = Field(default=None, validation_alias=names("audio_id", "image_no", "id"))
     name: OptionalLine = None
     url: OptionalLine = Field(default=None, validation_alias=names("img_url", "image_url"))
+    datetime_taken: FromMillis = None
+    camera_model: OptionalLine = None
+    latitude: Degrees = None
+    longitude: Degrees = None
+
+    def told(self) -> str | None:
+        """What is said or seen; of an image, where and when it was taken, with what, and its link."""
+        taken = f"taken {self.datetime_taken:%Y-%m-%d %H:%M} UTC" if self.datetime_taken else None
+        place = None if self.latitude is None else f"at {self.latitude:g}, {self.longitude or 0:g}"
+        return self.text or ", ".join(part for part in (taken, place, self.camera_model, self.url) if part) or None
 
     def evidence(self, kind: Kind) -> Evidence:
         """The hit as a moment; a hit of an image search is the image."""
@@ -52,7 +85,7 @@ class Hit(Wire):
             self.start_time,
             self.end_time,
             video_name=self.video_name or self.name,
-            text=self.text or self.url,
+            text=self.told(),
             score=self.score,
         )
 
@@ -72,7 +105,7 @@ def moments(found: list[Hit], kind: Kind, offset: int, empty: str) -> Moments:
     count = fitting(shown)
     note = None
     if not shown:
-        note = empty
+        note = f"There are {len(found)} hits in all." if found else empty
     elif count < len(shown):
         note = f"{len(shown) - count} more were left out; go on with offset={offset + count}."
     return Moments(moments=shown[:count], note=note)
@@ -98,22 +131,19 @@ async def search_words(
     """A page of a literal search over what is said. `total` is not trusted: a full page may have a next one."""
     found = await context.api.call(endpoint, query=query, into=_HitPage)
     shown = [hit.evidence("audio") for hit in found.hits]
-    count = fitting(shown)
-    note = None
+    count, note = within(shown, args.page_size, args.page, "page_size")
     if not shown:
         note = empty if args.page == 1 else f"Page {args.page} is past the end."
-    elif count < len(shown):
-        note = f"{len(shown) - count} of this page were left out; ask again with a smaller page_size."
-    elif len(shown) >= args.page_size:
+    elif note is None and len(shown) >= args.page_size:
         note = f"There may be more; go on with page={args.page + 1}."
     return MomentPage(moments=shown[:count], page=args.page, total=found.total, note=note)
 
 
 async def search_by_image(
-    context: Context, endpoint: Endpoint, form: Mapping[str, Any], path: str, empty: str
+    context: Context, endpoint: Endpoint, form: Mapping[str, Any], args: ImageQuery, empty: str
 ) -> Moments:
     """Frames that look like an image file."""
-    found, media_type = context.files.media(path, "image", largest=IMAGE_BYTES)
+    found, media_type = context.files.media(args.path, "image", largest=IMAGE_BYTES)
     part = Part("file", found.name, media_type, found)
     hits = await context.api.call(endpoint, form=form, files=[part], into=Hits)
-    return moments(hits.root, "keyframe", 0, empty)
+    return moments(hits.root, "keyframe", args.offset, empty)

@@ -15,6 +15,7 @@ from memories_mcp.operations.shared import (
     LIST_VIDEOS,
     NOT_YET,
     PRIVATE_DETAILS,
+    PUBLIC_DETAIL,
     TASK_STATUS,
     find_videos,
     shown_video,
@@ -23,7 +24,6 @@ from memories_mcp.operations.shared import (
     within,
 )
 from memories_mcp.operations.toolsets import library
-from memories_mcp.render import BUDGET
 from memories_mcp.wire import Count, Degrees, FromMillis, Id, Line, Number, OptionalLine, names, rows
 
 LIST_IMAGES = read("img_list_page", "list", method="POST")
@@ -70,7 +70,7 @@ async def list_videos(context: Context, args: ListVideos) -> VideoPage:
         found = await context.api.call(LIST_VIDEOS, json=args.wire() | {"status": word}, into=VideoPage)
         if found.videos:
             break
-    shown, note = within(found.videos, args.size, args.page, BUDGET)
+    shown, note = within(found.videos, args.size, args.page)
     if not found.videos:
         note = why_empty(args.unique_id) if args.page == 1 else f"Page {args.page} is past the end."
     elif note is None and found.total is not None and args.page * args.size < found.total:
@@ -134,7 +134,7 @@ class ImagePage(Page):
 async def list_images(context: Context, args: ListImages) -> ImagePage:
     """List the images of your own library. Find images by content with search_videos and search_type BY_IMAGE."""
     found = await context.api.call(LIST_IMAGES, json=args.wire(), into=ImagePage)
-    shown, note = within(found.images, args.page_size, args.page, BUDGET)
+    shown, note = within(found.images, args.page_size, args.page, "page_size")
     if not found.images:
         note = why_empty(args.unique_id) if args.page == 1 else f"Page {args.page} is past the end."
     elif note is None and found.total is not None and args.page * args.page_size < found.total:
@@ -157,7 +157,7 @@ class TaskStatus(Output):
     """Each with its state; empty while the downloads run."""
 
 
-@library.operation(title="Look up an import", effect=Effect.READ, endpoints=[TASK_STATUS])
+@library.operation(title="Look up an import", effect=Effect.READ, endpoints=[TASK_STATUS, LIST_VIDEOS, PUBLIC_DETAIL])
 async def get_task_status(context: Context, args: GetTaskStatus) -> TaskStatus:
     """Look up which videos an import from a platform (a task) has brought, and their state."""
     videos = await task_videos(context, args.task_id, args.unique_id)

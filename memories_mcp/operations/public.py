@@ -11,7 +11,15 @@ from memories_mcp.ids import public_only
 from memories_mcp.models import ChatAnswer, Transcript, Video
 from memories_mcp.operation import Context, Effect, Input, Output
 from memories_mcp.operations.asking import REMEMBERED, Question, ask
-from memories_mcp.operations.finding import Hits, MomentPage, Moments, moments, search_by_image, search_words
+from memories_mcp.operations.finding import (
+    Hits,
+    ImageQuery,
+    MomentPage,
+    Moments,
+    moments,
+    search_by_image,
+    search_words,
+)
 from memories_mcp.operations.shared import PUBLIC_DETAIL, PUBLIC_TRANSCRIPTS, Window, read_transcript
 from memories_mcp.operations.toolsets import public
 from memories_mcp.wire import Count, FromSeconds, OptionalLine, names
@@ -81,11 +89,9 @@ async def search_public_audio_transcripts(context: Context, args: SearchPublicAu
     return await search_words(context, SEARCH_PUBLIC_TRANSCRIPTS, args.wire(), args, _UNLIKELY)
 
 
-class SearchPublicSimilarImages(Input):
+class SearchPublicSimilarImages(ImageQuery):
     """Arguments of `search_public_similar_images`."""
 
-    path: str = Field(min_length=1, max_length=500, exclude=True, examples=["bicycle.jpg"])
-    """The image, below the files root; at most 20 MB."""
     platform: Platform = Field(default="TIKTOK", serialization_alias="type")
     """Which platform's videos to search."""
     similarity: float | None = Field(default=None, ge=0, le=1)
@@ -95,7 +101,7 @@ class SearchPublicSimilarImages(Input):
 @public.operation(title="Search public videos by image", effect=Effect.READ, endpoints=[SEARCH_PUBLIC_IMAGES])
 async def search_public_similar_images(context: Context, args: SearchPublicSimilarImages) -> Moments:
     """Find frames of public videos that look like an image file."""
-    return await search_by_image(context, SEARCH_PUBLIC_IMAGES, args.wire(), args.path, _UNLIKELY)
+    return await search_by_image(context, SEARCH_PUBLIC_IMAGES, args.wire(), args, _UNLIKELY)
 
 
 class ChatWithPublicVideos(Question):

@@ -10,10 +10,11 @@ from memories_mcp.api import Part
 from memories_mcp.api.endpoint import read
 from memories_mcp.ids import private_only
 from memories_mcp.models import Kind
-from memories_mcp.operation import Context, Effect, Input, Private
+from memories_mcp.operation import Context, Effect, Private
 from memories_mcp.operations.finding import (
     IMAGE_BYTES,
     Hits,
+    ImageQuery,
     MomentPage,
     Moments,
     moments,
@@ -87,13 +88,6 @@ async def search_audio_transcripts(context: Context, args: SearchAudioTranscript
     return await search_words(context, SEARCH_TRANSCRIPTS, args.wire(), args, why_empty(args.unique_id))
 
 
-class ImageQuery(Input):
-    """An image file to search with."""
-
-    path: str = Field(min_length=1, max_length=500, exclude=True, examples=["bicycle.jpg"])
-    """The image, below the files root; at most 20 MB."""
-
-
 class SearchSimilarImages(ImageQuery, Private):
     """Arguments of `search_similar_images`."""
 
@@ -104,7 +98,7 @@ class SearchSimilarImages(ImageQuery, Private):
 @search.operation(title="Search by image", effect=Effect.READ, endpoints=[SEARCH_IMAGES])
 async def search_similar_images(context: Context, args: SearchSimilarImages) -> Moments:
     """Find frames of your own videos that look like an image file."""
-    return await search_by_image(context, SEARCH_IMAGES, args.wire(), args.path, why_empty(args.unique_id))
+    return await search_by_image(context, SEARCH_IMAGES, args.wire(), args, why_empty(args.unique_id))
 
 
 class SearchClipsByImage(ImageQuery, Private):
@@ -124,4 +118,4 @@ async def search_clips_by_image(context: Context, args: SearchClipsByImage) -> M
     part = Part("file", path.name, media_type, path)
     found = await context.api.call(SEARCH_CLIPS, form=args.wire(), files=[part], into=Hits)
     hits = [hit.model_copy(update={"video_no": hit.video_no or args.video_no}) for hit in found.root]
-    return moments(hits, "clip", 0, "Nothing in this video looks like it; try another prompt.")
+    return moments(hits, "clip", args.offset, "Nothing in this video looks like it; try another prompt.")

@@ -11,7 +11,7 @@ from memories_mcp.models import Evidence, Page, Thinking, WireMessage
 from memories_mcp.operation import Context, Effect, Output, Private, Row
 from memories_mcp.operations.shared import LIST_SESSIONS, SESSION_DETAIL, WireSession
 from memories_mcp.operations.toolsets import library
-from memories_mcp.render import BUDGET, fitting, line
+from memories_mcp.render import BUDGET, line
 from memories_mcp.wire import Id, Line, Text, rows
 
 
@@ -99,24 +99,32 @@ async def get_session_detail(context: Context, args: GetSessionDetail) -> Sessio
     found = await context.api.call(SESSION_DETAIL, query=args.wire(), into=WireSession)
     session = Session(session_id=args.session_id, title=found.title, messages=[], message_count=len(found.messages))
     left = BUDGET - 1500
+    onward = ""
     for number, message in enumerate(found.messages[args.from_message - 1 :], args.from_message):
         skipped = args.from_character if number == args.from_message else 0
         whole = _message(message, args.include_thinkings, skipped)
-        size = _size(whole)
-        if size <= left:
+        if _size(whole) <= left:
             session.messages.append(whole)
-            left -= size
+            left -= _size(whole)
             continue
-        if not session.messages:
-            cut, onward = _cut(whole, left)
-            session.messages.append(cut)
-            session.note = f"go on with from_message={number} and from_character={skipped + onward}."
+        if session.messages:
+            onward = f"go on with from_message={number}."
+            break
+        part, shown, told = _part(whole, left)
+        session.messages.append(part)
+        if shown:
+            onward = f"go on with from_message={number} and from_character={skipped + shown}."
+        elif number < len(found.messages):
+            onward = f"{told}go on with from_message={number + 1}."
         else:
-            session.note = f"go on with from_message={number}."
-        session.note = f"{len(found.messages)} messages in all; {session.note}"
+            onward = told
         break
-    if not found.messages:
+    if onward:
+        session.note = f"{len(found.messages)} messages in all; {onward}"
+    elif not found.messages:
         session.note = "The conversation is empty, or belongs to another unique_id."
+    elif not session.messages:
+        session.note = f"There are {len(found.messages)} messages in all."
     return session
 
 
@@ -133,8 +141,27 @@ def _size(row: BaseModel) -> int:
     return len(row.model_dump_json(exclude_defaults=True))
 
 
-def _cut(message: Message, budget: int) -> tuple[Message, int]:
-    """As much of a message as fits, and how much of its content that is."""
-    kept = message.content[: budget // 2]
-    evidence = message.evidence[: fitting(message.evidence, budget // 2)] if message.evidence else []
-    return Message(role=message.role, content=kept, evidence=evidence), len(kept)
+def _part(message: Message, budget: int) -> tuple[Message, int, str]:
+    """As much of a message as fits: a part of its content and its length, or all of it and what else was left out."""
+    content = Message(role=message.role, content=message.content)
+    if _size(content) > budget:
+        while _size(content) > budget:
+            content.content = content.content[: len(content.content) * 3 // 4]
+        return content, len(content.content), ""
+    left = budget - _size(content)
+    thinkings = [*message.thinkings]
+    while thinkings and sum(map(_size, thinkings)) > left // 2:
+        thinkings.pop()
+    left -= sum(map(_size, thinkings))
+    evidence = list[Evidence]()
+    for each in message.evidence:
+        left -= _size(each) + 1
+        if left < 0:
+            break
+        evidence.append(each)
+    told = ""
+    if missing := len(message.evidence) - len(evidence):
+        told += f"{missing} moments of this message were left out (get_evidence takes the session_id); "
+    if missing := len(message.thinkings) - len(thinkings):
+        told += f"{missing} of its reasoning steps do not fit; "
+    return content.model_copy(update={"thinkings": thinkings, "evidence": evidence}), 0, told

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, model_validator
@@ -13,7 +15,7 @@ from memories_mcp.ids import is_public
 from memories_mcp.models import Evidence, Track, Transcript, Video, WireMessage
 from memories_mcp.operation import Context, Input
 from memories_mcp.render import BUDGET, clock
-from memories_mcp.wire import Line, OptionalText, Seconds, Wire, names, rows
+from memories_mcp.wire import Id, Line, OptionalText, Seconds, Wire, names, rows
 
 LIST_VIDEOS = read("list_videos", "list", method="POST")
 TASK_STATUS = read("get_video_ids_by_task_id", "task")
@@ -40,8 +42,6 @@ class VideoRows(Wire):
     """A page of videos as sent."""
 
     videos: Annotated[list[Video], rows()] = []
-    current_page: int = 1
-    total_count: int | None = None
 
 
 async def find_videos(context: Context, video_nos: Sequence[str], unique_id: str | None) -> list[Video]:
@@ -58,17 +58,35 @@ async def find_videos(context: Context, video_nos: Sequence[str], unique_id: str
         found |= {each.video_no: each for each in listed.videos if each.video_no in wanted}
         if len(found) == len(wanted) or len(listed.videos) < _LARGEST_PAGE:
             break
+    if len(wanted) > 1:
+        for video_no in wanted - found.keys():  # an older service ignores the filter, or caps the size
+            body = {"page": 1, "size": _LARGEST_PAGE, "video_no": video_no, "unique_id": unique_id}
+            listed = await context.api.call(LIST_VIDEOS, json=body, into=VideoRows)
+            found |= {each.video_no: each for each in listed.videos if each.video_no == video_no}
     return [found[each] for each in video_nos if each in found]
 
 
+async def public_videos(context: Context, video_nos: Sequence[str]) -> list[Video]:
+    """The states of public videos; one request each, under a tight limit."""
+    return [await context.api.call(PUBLIC_DETAIL, query={"video_no": each}, into=Video) for each in video_nos]
+
+
 class _Task(Wire):
-    videos: Annotated[list[Any], rows()] = Field(default=[], validation_alias=names("videos", "video_ids", "video_nos"))
+    videos: Annotated[list[Video | Id], rows()] = Field(
+        default=[], validation_alias=names("videos", "video_ids", "video_nos")
+    )
 
 
 async def task_videos(context: Context, task_id: str, unique_id: str | None) -> list[Video]:
     """The videos of a task: rows, as the wire has them, or bare numbers, as the documents say (API 9, 30)."""
     task = await context.api.call(TASK_STATUS, query={"task_id": task_id, "unique_id": unique_id}, into=_Task)
-    return [Video.model_validate({"video_no": each} if isinstance(each, str) else each) for each in task.videos]
+    videos = [each for each in task.videos if isinstance(each, Video)]
+    bare = [each for each in task.videos if isinstance(each, str)]
+    private = [each for each in bare if not is_public(each)]
+    videos += await find_videos(context, private, unique_id) if private else []
+    videos += await public_videos(context, [each for each in bare if is_public(each)])
+    unknown = set(bare) - {each.video_no for each in videos}
+    return videos + [Video(video_no=each, status="processing") for each in bare if each in unknown]
 
 
 class WireSession(Wire):
@@ -79,7 +97,7 @@ class WireSession(Wire):
 
 
 class _RawTranscript(Wire):
-    segments: Annotated[list[dict[str, Any]], rows()] = Field(
+    segments: Annotated[list[Any], rows()] = Field(
         default=[], validation_alias=names("transcriptions", "transcription", "segments")
     )
 
@@ -110,23 +128,32 @@ class Window(Input):
 class Segments:
     """One track of a video; of a long one only the segments that are asked for are read closely."""
 
-    def __init__(self, video_no: str, track: Track, raw: list[dict[str, Any]]) -> None:
+    def __init__(self, video_no: str, track: Track, raw: list[Any]) -> None:
         self.video_no = video_no
         self.track: Track = track
-        self._raw = [each for each in raw if each.get("content") or each.get("text")]
-        self._times = [_quick_times(each) for each in self._raw]
+        self._raw: list[dict[str, Any]] = [each for each in raw if isinstance(each, dict)]
+        try:  # as the wire sends them
+            times = [(float(each["startTime"]), float(each["endTime"])) for each in self._raw]
+        except (KeyError, TypeError, ValueError):
+            times = [_times(each) for each in self._raw]
+        if any(first[0] > second[0] for first, second in pairwise(times)):
+            order = sorted(range(len(times)), key=lambda number: times[number][0])
+            self._raw, times = [self._raw[number] for number in order], [times[number] for number in order]
+        self._starts, self._ends = [start for start, _ in times], [end for _, end in times]
+        # How far the segments up to each one reach: with it a window is found by bisection.
+        self._reach = list(accumulate(self._ends, max))
 
     def __len__(self) -> int:
         return len(self._raw)
 
     def between(self, start: float, end: float | None) -> list[int]:
-        """The numbers of the segments that overlap a window, in the order sent; no `end` is the video's end."""
+        """The numbers of the segments that overlap a window, in the order of time; no `end` is the video's end."""
         last = float("inf") if end is None else end
         # One that ends just where the window starts is over; one without a length, at that moment, is in it.
         return [
             number
-            for number, (began, ended) in enumerate(self._times)
-            if began <= last and (ended > start or began >= start)
+            for number in range(bisect_left(self._reach, start), bisect_right(self._starts, last))
+            if self._ends[number] > start or self._starts[number] >= start
         ]
 
     def at(self, number: int) -> Evidence:
@@ -135,14 +162,12 @@ class Segments:
         return Evidence.at(self.video_no, self.track, segment.start, segment.end, text=segment.text)
 
 
-def _quick_times(raw: dict[str, Any]) -> tuple[float, float]:
-    """Start and end without a model's care; a segment without times is in every window."""
-    try:
-        began = float(raw.get("startTime", raw.get("start_time", raw.get("start", "null"))))
-        ended = float(raw.get("endTime", raw.get("end_time", raw.get("end", began))))
-    except (TypeError, ValueError):
+def _times(raw: dict[str, Any]) -> tuple[float, float]:
+    """Start and end in any spelling; a segment without times is in every window."""
+    segment = _Segment.model_validate(raw)
+    if segment.start is None:
         return 0.0, float("inf")
-    return began, max(began, ended)
+    return segment.start, segment.start if segment.end is None else max(segment.start, segment.end)
 
 
 async def fetch_transcript(context: Context, video_no: str, track: Track, unique_id: str | None) -> Segments:
@@ -197,15 +222,15 @@ def why_empty(unique_id: str | None) -> str:
     )
 
 
-def within(page_rows: Sequence[BaseModel], size: int, page: int, budget: int) -> tuple[int, str | None]:
-    """How many rows of a page to show, and how to go on where not all fit into `budget` characters.
+def within(page_rows: Sequence[BaseModel], size: int, page: int, size_argument: str = "size") -> tuple[int, str | None]:
+    """How many rows of a page to show, and how to go on where not all fit.
 
     The number divides what came before, so that the rest is on whole pages of that size.
     """
     used, count = _ENVELOPE, 0
     for row in page_rows:
         used += len(row.model_dump_json(exclude_defaults=True)) + 1
-        if used > budget:
+        if used > BUDGET:
             break
         count += 1
     if count == len(page_rows):
@@ -213,7 +238,7 @@ def within(page_rows: Sequence[BaseModel], size: int, page: int, budget: int) ->
     before = (page - 1) * size
     shown = next(number for number in range(max(count, 1), 0, -1) if before % number == 0)
     next_page = before // shown + 2
-    return shown, f"The first {shown} of this page fit here; go on with page={next_page} and size={shown}."
+    return shown, f"The first {shown} of this page fit here; go on with page={next_page} and {size_argument}={shown}."
 
 
 async def read_transcript(
@@ -224,16 +249,21 @@ async def read_transcript(
     numbers = found.between(window.start_seconds, window.end_seconds)[window.skip :]
     page: list[Evidence] = []
     left = BUDGET - _ENVELOPE
+    following: int | None = None
     for number in numbers:
         segment = found.at(number).of_known_video()
+        if not segment.text:
+            continue
         left -= len(segment.model_dump_json(exclude_defaults=True)) + 1
         if left < 0 and page:
+            following = number
             break
         page.append(segment)
     transcript = Transcript(video_no=video_no, track=track, segments=page)
-    if len(page) < len(numbers):
-        _continue_at(transcript, found, numbers[len(page)], window)
-        transcript.note = f"{len(numbers) - len(page)} later segments were left out; {transcript.note}"
+    if following is not None:
+        _continue_at(transcript, found, following, window)
+        left_out = len(numbers) - numbers.index(following)
+        transcript.note = f"{left_out} later segments were left out; {transcript.note}"
     elif not page and len(found):
         transcript.note = f"Nothing in this window; the video has {len(found)} segments in all."
     elif not page:
