@@ -28,7 +28,7 @@ demo: .venv/installed ## Ask a video a question, end to end, offline
 	@$(BIN)/memories-mcp demo
 
 test: .venv/installed ## Run the whole test suite
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -n auto
 
 lint: .venv/installed ## Check style
 	@$(BIN)/ruff check .

@@ -22,6 +22,7 @@ from memories_mcp.wire import (
     Status,
     Text,
     Wire,
+    missing,
     names,
     rows,
     status,
@@ -190,8 +191,8 @@ class StatusFields(Row):
     def _status_spellings(cls, row: Any) -> Any:
         if isinstance(row, dict):
             found = cast(dict[str, Any], row)
-            word = found.get("videoStatus") or found.get("video_status")
-            return {"status": word or "UNPARSE", **found}
+            words = (found.get(name) for name in ("status", "videoStatus", "video_status"))
+            return {**found, "status": next((word for word in words if not missing(word)), "UNPARSE")}
         return row
 
 

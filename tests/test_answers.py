@@ -419,3 +419,96 @@ async def test_an_older_service_that_ignores_the_filter_is_searched_page_by_page
         ready = await run(caller, "wait_until_ready", video_nos=["VI1005", "VI2007"])
 
     assert [each.video_no for each in ready.videos] == ["VI1005", "VI2007"]
+
+
+# ---- JSON null in any place, and values that make no sense
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "data"),
+    [
+        ("chat_with_videos", {"prompt": "x", "video_nos": ["VI1"]}, {"content": "yes", "thinkings": [{"title": None}]}),
+        ("chat_with_videos", {"prompt": "x", "video_nos": ["VI1"]},
+         {"content": "yes", "role": None, "refs": [{"video": None, "refItems": [{"videoNo": None, "type": None}]}]}),
+        ("chat_with_library", {"prompt": "x"}, {"content": None, "response": "yes"}),
+        ("list_sessions", {}, {"sessions": [{"sessionId": "1", "title": None}], "current_page": None}),
+        ("get_session_detail", {"session_id": "1"}, {"title": None, "messages": [{"role": None, "content": None}]}),
+        ("get_private_video_details", {"video_no": "VI1"},
+         {"video_no": "VI1", "status": "PARSE", "resolution_label": None, "fps": "null", "video_url": None}),
+        ("list_videos", {}, {"videos": [{"video_no": "VI1", "status": None}], "total_count": "null"}),
+        ("list_videos", {}, {"videos": [{"video_no": "VI1", "create_time": "99999999999999999999"}]}),
+        ("list_videos", {}, {"videos": [{"video_no": "VI1", "duration": "1e999"}]}),
+        ("list_images", {}, {"images": None, "item": [{"id": 1}], "total_count": None}),
+        ("get_task_status", {"task_id": "t"}, {"videos": None, "video_ids": []}),
+        ("generate_summary", {"video_no": "VI1"}, {"summary": None, "items": [{"title": None, "start": None}]}),
+    ],
+)  # fmt: skip
+async def test_quirk_10_3_null_in_any_place_is_nothing(name: str, arguments: dict[str, Any], data: Any) -> None:
+    result = await answered(data, name, **arguments)
+
+    assert "null" not in str(result.structured())
+
+
+async def test_identifiers_are_cleaned_like_any_text() -> None:
+    page = await answered({"videos": [{"video_no": "VI\u202e1\u200b\x1b", "status": "PARSE"}]}, "list_videos")
+
+    assert page.videos[0].video_no == "VI1"
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"videoNo": "VI1", "startTime": -1, "type": "keyframe"},
+        {"videoNo": "VI1", "startTime": 23, "endTime": 0, "type": "visual_ts", "text": "t"},
+        {"videoNo": "VI.1", "startTime": 2, "type": "audio_ts", "text": "t"},
+    ],
+)
+async def test_odd_moments_of_a_conversation_can_be_read_and_passed_back(item: dict[str, Any]) -> None:
+    from memories_mcp.models import parse_ref
+
+    session = {"title": "t", "messages": [{"role": "assistant", "content": "c", "refs": [{"refItems": [item]}]}]}
+    report = await answered(session, "get_evidence", session_id="1")
+    detail = await answered(session, "get_session_detail", session_id="1")
+
+    assert report.moments[0].refs == [detail.messages[0].evidence[0].ref]
+    assert str(parse_ref(report.moments[0].refs[0])) == report.moments[0].refs[0]
+
+
+async def test_a_service_that_caps_its_pages_and_ignores_filters_still_finds_every_video() -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        body = json.loads(request.content)
+        rows = [{"video_no": f"VI{n}", "status": "PARSE"} for n in range(250)]
+        if "video_no" in body:
+            rows = [row for row in rows if row["video_no"] == body["video_no"]]
+        return envelope({"videos": rows[(body["page"] - 1) * 100 : body["page"] * 100]})
+
+    async with calling(FakeWire(answer)) as caller:
+        ready = await run(caller, "wait_until_ready", video_nos=["VI5", "VI150", "VI249"])
+
+    assert {each.video_no for each in ready.videos} == {"VI5", "VI150", "VI249"}
+
+
+async def test_a_video_that_is_unknown_at_the_first_poll_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memories_mcp.operations.evidence._POLLS", (0.01,))
+    ready = envelope({"videos": [{"video_no": "VI1", "status": "PARSE"}]})
+    async with calling(FakeWire(envelope({"videos": []}), ready)) as caller:
+        assert (await run(caller, "wait_until_ready", video_nos=["VI1"])).ready
+
+
+async def test_looking_once_at_many_public_videos_does_not_outlast_its_time() -> None:
+    import time
+
+    from memories_mcp.api import Api
+    from memories_mcp.call import Caller
+    from memories_mcp.settings import Settings
+
+    wire = FakeWire(lambda request: envelope({"video_no": request.url.params["video_no"], "status": "PARSE"}))
+    api = Api("k", "https://api.example", transport=httpx2.MockTransport(wire))  # with the API's own limits
+    began = time.perf_counter()
+    state = await run(
+        Caller(Settings(), api=api), "wait_until_ready", video_nos=[f"PI-{n}" for n in range(12)], max_seconds=0
+    )
+
+    assert time.perf_counter() - began < 1
+    assert not state.ready
+    assert "Not looked at yet: PI-1" in state.note

@@ -67,6 +67,7 @@ def test_a_tool_is_called_by_hand() -> None:
         (("--toolsets", "nope", "tools"), "Unknown toolset: nope. There are: default, all, search"),
         (("--exclude-tools", "nope", "tools"), "Unknown tool to exclude: nope"),
         (("call", "list_videos"), "MEMORIES_API_KEY"),
+        (("call", "caption_image_url"), "not offered with these settings. `memories-mcp --toolsets all tools`"),
         (("--nonsense",), "usage:"),
     ],
 )
@@ -76,6 +77,13 @@ def test_wrong_use_ends_with_code_2_and_one_clear_line(arguments: tuple[str, ...
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_cannot_be_undone_is_shown_by_hand_and_done_when_told() -> None:
+    arguments = ("--sandbox", "call", "delete_videos", json.dumps({"video_nos": [MEETING]}))
+
+    assert "confirmation_token" in cli(*arguments).stdout
+    assert json.loads(cli(*arguments, "--yes", "--json").stdout) == {"deleted": [MEETING]}
 
 
 def test_a_refusal_of_the_api_ends_with_code_1() -> None:
@@ -89,6 +97,7 @@ def test_a_refusal_of_the_api_ends_with_code_1() -> None:
     ("variable", "value", "says"),
     [
         ("MEMORIES_READ_ONLY", "maybe", "MEMORIES_READ_ONLY is 'maybe': use true or false."),
+        ("MEMORIES_BASE_URL", "https://host:abc", "MEMORIES_BASE_URL is 'https://host:abc'"),
         ("MEMORIES_BASE_URL", "api.memories.ai", "MEMORIES_BASE_URL is 'api.memories.ai': use a full URL"),
         ("MEMORIES_FILES_ROOT", "/no/such/folder", "MEMORIES_FILES_ROOT is '/no/such/folder': it is not an existing"),
         ("MEMORIES_API_KEY", "${user_config.key}", "MEMORIES_API_KEY still holds a placeholder"),

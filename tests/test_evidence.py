@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx2
 import pytest
 from conftest import BREAD, MEETING, MEETING_SESSION, FakeWire, calling, envelope, run
 
 from memories_mcp.call import Caller
+from memories_mcp.errors import OutOfCredits, Unauthorized
 from memories_mcp.models import parse_ref
 from memories_mcp.operations.evidence import merge
 
@@ -99,3 +101,29 @@ async def test_a_report_that_does_not_fit_leaves_out_whole_moments_and_says_whic
     assert 0 < len(shown) < len(refs)
     assert refs[len(shown)] in answer.output.note
     assert len(answer.text) <= 24_000
+
+
+async def test_a_refused_key_is_raised_and_one_videos_trouble_leaves_the_others() -> None:
+    def answer(request: Any) -> Any:
+        if request.url.params["video_no"] == "VI2":
+            return httpx2.Response(200, content=b"<html>")
+        return envelope({"video_name": "n", "transcriptions": [{"content": "c", "startTime": "0", "endTime": "9"}]})
+
+    refs = ["VI1#t=1&kind=audio", "VI2#t=1&kind=audio"]
+    async with calling(FakeWire(answer)) as caller:
+        report = await run(caller, "get_evidence", refs=refs)
+    for code, kind in (("0401", Unauthorized), ("0402", OutOfCredits)):
+        async with calling(FakeWire(envelope(None, code, "no"))) as caller:
+            with pytest.raises(kind):
+                await run(caller, "get_evidence", refs=refs)
+
+    assert [each.video_no for each in report.moments] == ["VI1"]
+    assert len(report.unread) == 1
+
+
+async def test_a_segment_without_an_end_is_only_where_it_starts() -> None:
+    segments = [{"content": f"c{n}", "startTime": str(n), "endTime": "null"} for n in range(500)]
+    async with calling(FakeWire(envelope({"video_name": "n", "transcriptions": segments}))) as caller:
+        report = await run(caller, "get_evidence", refs=["VI1#t=100,101&kind=audio"], context_seconds=0)
+
+    assert {each.text for each in report.moments[0].segments} == {"c100", "c101"}

@@ -68,6 +68,8 @@ async def test_an_answer_that_is_no_envelope_is_unexpected(body: bytes, says: st
         ("9009", "permission denied", errors.Unauthorized),
         ("0402", "Not enough points", errors.OutOfCredits),
         ("0409", "duplicate", errors.ApiError),
+        ("0001", "The video duration exceeded the limit of this plan", errors.ApiError),
+        ("0001", "error while processing your request", errors.ApiError),
     ],
 )
 async def test_each_code_is_the_error_it_means_with_the_apis_words_and_a_next_step(
@@ -119,18 +121,13 @@ async def test_a_read_is_tried_again_after_trouble_and_then_succeeds() -> None:
     assert len(wire.requests) == 4
 
 
-async def test_a_rate_limit_waits_at_least_as_long_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    slept = list[float]()
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
-    monkeypatch.setattr("asyncio.sleep", sleep)
-    limited = httpx2.Response(429, headers={"retry-after": "7"})
+async def test_a_rate_limit_waits_at_least_as_long_as_it_says() -> None:
+    limited = httpx2.Response(429, headers={"retry-after": "0.3"})
+    began = asyncio.get_running_loop().time()
     async with calling(FakeWire(limited, envelope({"sessions": []}))) as caller:
         await run(caller, "list_sessions")
 
-    assert slept == [7.0]
+    assert asyncio.get_running_loop().time() - began >= 0.3
 
 
 @pytest.mark.parametrize("trouble", [httpx2.Response(503), httpx2.ReadTimeout("slow"), httpx2.ReadError("cut")])
@@ -173,6 +170,54 @@ async def test_a_redirect_is_not_followed_with_the_key() -> None:
     assert {each.url.host for each in wire.requests} == {"api.example"}
 
 
+async def test_each_host_is_verified_and_proxied_by_its_own_scheme_and_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = dict[str, dict[str, Any]]()
+    real = httpx2.AsyncClient
+
+    def recording(**given: Any) -> httpx2.AsyncClient:
+        made[f"client {len(made)}"] = given
+        return real(**given)
+
+    monkeypatch.setattr("memories_mcp.api.client.httpx2.AsyncClient", recording)
+    wire = FakeWire(httpx2.Response(200, json={"code": "0000", "data": {"text": "t"}}))
+    api = Api(
+        "k", "http://127.0.0.1:9", caption_key="k", caption_base_url="HTTPS://caption.example",
+        transport=httpx2.MockTransport(wire),
+    )  # fmt: skip
+    caller = Caller(Settings(toolsets=("all",)), api=api)
+    await run(caller, "list_sessions")
+    await run(caller, "caption_image_url", url="https://x.example/a.jpg", user_prompt="x")
+    await caller.aclose()
+
+    assert [(each["verify"], each["trust_env"]) for each in made.values()] == [(False, False), (True, True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "says"),
+    [
+        ("upload_video_url", {"url": "https://x.example/a.mp4"}, "look (list_videos) before"),
+        ("generate_summary", {"video_no": "VI1"}, "list_sessions"),
+        ("list_videos", {}, "Try again later"),
+    ],
+)
+async def test_an_unreadable_answer_does_not_invite_to_send_a_write_again(
+    name: str, arguments: dict[str, Any], says: str
+) -> None:
+    for content in (b"<html>", b"null", b'{"code":"0000","data":{"videos":5,"items":5,"videoNo":{}}}'):
+        error = await failing(httpx2.Response(200, content=content), name, **arguments)
+
+        assert isinstance(error, errors.UnexpectedResponse)
+        assert says in error.next_step
+
+
+async def test_half_a_request_a_second_is_one_in_two(sandbox_url: str) -> None:
+    settings = Settings.from_environment({"MEMORIES_RATE_LIMITS": "list=0.5/1"})
+    assert settings.rate_limits == {"list": (1, 2)}
+    caller = Caller(settings.change(api_key="sk-half", base_url=sandbox_url))
+    assert (await run(caller, "list_sessions")).sessions
+    await caller.aclose()
+
+
 async def test_the_key_is_in_no_repr() -> None:
     settings = Settings(api_key="sk-secret", secret="sk-secret")
 
@@ -212,6 +257,46 @@ async def test_a_download_that_is_cut_leaves_nothing(settings: Settings, tmp_pat
     await caller.aclose()
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        httpx2.Response(302, content=b"Found. Redirecting", headers={"location": "https://x.example"}),
+        httpx2.Response(200, content=b"upstream connect error", headers={"content-type": "text/plain"}),
+        httpx2.Response(200, content=b"<html>", headers={"content-type": "text/html"}),
+    ],
+)
+async def test_a_page_of_a_proxy_is_no_video(tmp_path: Path, response: httpx2.Response) -> None:
+    await downloading(response, tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["n" * 300 + ".mp4", "file.txt/a.mp4", "file.txt/deeper/a.mp4"])
+async def test_a_name_that_cannot_be_written_is_refused_clearly(tmp_path: Path, path: str) -> None:
+    (tmp_path / "file.txt").write_text("mine")
+    error = await downloading(httpx2.Response(200, content=b"\0video"), tmp_path, path=path)
+
+    assert isinstance(error, errors.FileRefused)
+    assert [each.name for each in tmp_path.iterdir()] == ["file.txt"]
+
+
+async def test_a_failed_download_leaves_no_new_folder(settings: Settings, tmp_path: Path) -> None:
+    await order(settings, "cut")
+    caller = Caller(settings.change(files_root=tmp_path))
+    with pytest.raises(errors.Unreachable):
+        await run(caller, "download_video", video_no="VI612515093881740229", path="new/folder/a.mp4")
+    await caller.aclose()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_files_root_behind_a_link_works(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    async with calling(FakeWire(httpx2.Response(200, content=b"\0video")), files_root=tmp_path / "link") as caller:
+        assert (await run(caller, "download_video", video_no="VI1", path="a/b.mp4")).path == "a/b.mp4"
 
 
 async def test_an_existing_file_is_left_alone_before_anything_is_sent(tmp_path: Path) -> None:

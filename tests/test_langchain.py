@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -164,6 +165,37 @@ def test_a_missing_or_refused_key_is_raised_so_that_no_agent_loops_on_it(setting
         pytest.raises(Unauthorized),
     ):
         tool(kit, "list_videos").invoke({})
+
+
+def test_arguments_are_read_like_the_variables_of_the_same_settings(settings: Settings) -> None:
+    key = SecretStr(f"Bearer {settings.api_key}\n")
+    with MemoriesToolkit(api_key=key, base_url=f"{settings.base_url}/") as kit:
+        assert MEETING in tool(kit, "search_videos").invoke(SEARCH)
+    with pytest.raises(ConfigurationError, match="base_url="):
+        MemoriesToolkit(base_url="api.memories.ai")
+    with pytest.raises(ConfigurationError, match="api_key=") as caught:
+        MemoriesToolkit(api_key=SecretStr("sk-sécret"))
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
+def test_a_toolkit_used_before_a_fork_works_in_the_child(settings: Settings) -> None:
+    code = """
+import os, sys
+from pydantic import SecretStr
+from langchain_tools import MemoriesToolkit
+kit = MemoriesToolkit(api_key=SecretStr(sys.argv[1]), base_url=sys.argv[2])
+tool = next(each for each in kit.get_tools() if each.name == "list_sessions")
+tool.invoke({})
+child = os.fork()
+if child == 0:
+    os._exit(0 if "pricing" in tool.invoke({}).lower() else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code, settings.api_key, settings.base_url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_key_never_shows(settings: Settings) -> None:

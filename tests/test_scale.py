@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -119,31 +120,32 @@ async def test_fifty_refs_into_a_ten_hour_video_fit_one_result() -> None:
     assert len(answer_.output.moments) == 50 or "left out" in answer_.output.note
 
 
-LONG = "word " * 1200
+LONG_TEXT = "word " * 1200
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(("words", "count"), [(LONG_TEXT, 12), ("short", 900)], ids=["long texts", "many rows"])
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 async def test_no_result_is_over_the_budget_whatever_the_service_sends(
-    operation: Operation[Any, Any], files_root: Path
+    operation: Operation[Any, Any], words: str, count: int, files_root: Path
 ) -> None:
-    moment = {"videoNo": "VI1", "startTime": 1, "endTime": 2, "type": "audio_ts", "text": LONG}
-    refs = [{"video": {"video_no": "VI1", "video_name": LONG}, "refItems": [moment] * 3}] * 2
+    moment = {"videoNo": "VI1", "startTime": 1, "endTime": 2, "type": "audio_ts", "text": words}
+    refs = [{"video": {"video_no": "VI1", "video_name": words}, "refItems": [moment] * 3}] * 2
     row = {
-        "video_no": "VI612515093881740229", "video_name": LONG, "status": "FAIL", "cause": LONG, "id": "1",
-        "sessionId": "1", "title": LONG, "startTime": "1", "endTime": "2", "text": LONG, "content": LONG,
-        "description": LONG, "role": "user", "refs": refs, "task_id": "1", "videoNo": "VI612515093881740229",
-        "summary": LONG, "session_id": "1", "thinkings": [{"title": LONG, "content": LONG}] * 3,
-        "music_name": LONG, "hash_tag": LONG, "video_url": LONG, "taskId": "1",
+        "video_no": "VI612515093881740229", "video_name": words, "status": "FAIL", "cause": words, "id": "1",
+        "sessionId": "1", "title": words, "startTime": "1", "endTime": "2", "text": words, "content": words,
+        "description": words, "role": "user", "refs": refs, "task_id": "1", "videoNo": "VI612515093881740229",
+        "summary": words, "session_id": "1", "thinkings": [{"title": words, "content": words}] * 3,
+        "music_name": words, "hash_tag": words, "video_url": words, "taskId": "1",
     }  # fmt: skip
     lists = ("videos", "sessions", "messages", "transcriptions", "items", "item")
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         if request.url.path.endswith("download"):
             return httpx2.Response(200, content=b"\0video")
-        data: Any = {**row, **dict.fromkeys(lists, [row] * 12)}
+        data: Any = {**row, **dict.fromkeys(lists, [row] * count)}
         if request.url.path.endswith(("search", "search_public", "search_similar_images", "upload_img")):
-            data = [row] * 50
+            data = [row] * count * 4
         code = 0 if request.url.host == "caption.example" else "0000"
         return httpx2.Response(200, json={"code": code, "data": data})
 
@@ -154,5 +156,7 @@ async def test_no_result_is_over_the_budget_whatever_the_service_sends(
             arguments["include_thinkings"] = True
         result = await caller.run(operation, arguments)
 
+    named = set(re.findall(r"\b([a-z_]+)=", result.output.note or ""))
+    assert named <= operation.input.model_fields.keys()
     assert len(result.text) <= BUDGET
     assert len(json.dumps(result.structured, ensure_ascii=False, separators=(",", ":"))) <= BUDGET

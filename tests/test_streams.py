@@ -101,6 +101,19 @@ async def test_other_spellings_of_a_delta_are_read(line: str) -> None:
     assert (await asked(stream(line, DONE))).answer == "hi"
 
 
+async def test_pieces_of_text_that_happen_to_be_json_are_text() -> None:
+    answer = await asked(stream("data:In", "data: 2019", "data: it was true", "data:5", DONE))
+
+    assert answer.answer == "In2019it was true5"
+
+
+async def test_progress_is_cleaned_too() -> None:
+    heard = list[str]()
+    await asked(stream('data:{"type":"content","content":"a\\u001b]0;x\\u0007 "}', DONE), heard)
+
+    assert heard == ["a]0;x "]
+
+
 async def test_lines_may_end_like_on_windows_and_hold_line_separators() -> None:
     separated = 'data:{"type":"content","content":"one\u2028two"}'
 
