@@ -134,3 +134,18 @@ async def calling(wire: FakeWire, **settings: Any) -> AsyncGenerator[Caller, Non
 async def run(caller: Caller, name: str, /, **arguments: Any) -> Any:
     """The typed result of one tool."""
     return (await caller.run(caller.operations[name], arguments)).output
+
+
+async def order(settings: Settings, fault: str, **more: Any) -> None:
+    """Ask the sandbox for a fault of this account."""
+    async with httpx2.AsyncClient(base_url=settings.base_url, trust_env=False, verify=False) as client:
+        response = await client.post(
+            "/sandbox/faults", json={"fault": fault, **more}, headers={"authorization": settings.api_key}
+        )
+    assert response.status_code == 204, response.text
+
+
+async def answered(data: Any, name: str, /, **arguments: Any) -> Any:
+    response = data if isinstance(data, httpx2.Response) else envelope(data)
+    async with calling(FakeWire(response), confirm=False) as caller:
+        return await run(caller, name, **arguments)

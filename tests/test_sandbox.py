@@ -13,8 +13,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from conftest import BIKE, MEETING, SAMPLES, run
-from test_failures import order
+from conftest import BIKE, MEETING, SAMPLES, order, run
 
 from memories_mcp import sandbox
 from memories_mcp.call import Caller

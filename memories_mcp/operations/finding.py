@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from pydantic import Field, RootModel
 
 from memories_mcp.api import Endpoint, Part
 from memories_mcp.models import Evidence, Kind, Page
 from memories_mcp.operation import Context, Input, Output
-from memories_mcp.operations.shared import within
+from memories_mcp.operations.shared import page_of
 from memories_mcp.render import fitting
 from memories_mcp.wire import (
     Count,
@@ -111,32 +111,25 @@ def moments(found: list[Hit], kind: Kind, offset: int, empty: str) -> Moments:
     return Moments(moments=shown[:count], note=note)
 
 
-class Paged(Protocol):
-    """Arguments that name a page."""
+class WordQuery(Input):
+    """Words to find where they are said."""
 
-    @property
-    def page(self) -> int:
-        """Which page, from 1."""
-        ...
-
-    @property
-    def page_size(self) -> int:
-        """Rows a page."""
-        ...
+    query: str = Field(min_length=1, max_length=500, examples=["minutes"])
+    """Words as they were spoken; matched literally, not by meaning."""
+    page: int = Field(default=1, ge=1)
+    """Which page."""
+    page_size: int = Field(default=50, ge=1, le=100)
+    """Hits a page."""
 
 
-async def search_words(
-    context: Context, endpoint: Endpoint, query: Mapping[str, Any], args: Paged, empty: str
-) -> MomentPage:
+async def search_words(context: Context, endpoint: Endpoint, args: WordQuery, empty: str) -> MomentPage:
     """A page of a literal search over what is said. `total` is not trusted: a full page may have a next one."""
-    found = await context.api.call(endpoint, query=query, into=_HitPage)
-    shown = [hit.evidence("audio") for hit in found.hits]
-    count, note = within(shown, args.page_size, args.page, "page_size")
-    if not shown:
-        note = empty if args.page == 1 else f"Page {args.page} is past the end."
-    elif note is None and len(shown) >= args.page_size:
+    found = await context.api.call(endpoint, query=args.wire(), into=_HitPage)
+    hits = [hit.evidence("audio") for hit in found.hits]
+    shown, note = page_of(hits, args.page, args.page_size, empty=empty, size_argument="page_size")
+    if note is None and len(hits) >= args.page_size:
         note = f"There may be more; go on with page={args.page + 1}."
-    return MomentPage(moments=shown[:count], page=args.page, total=found.total, note=note)
+    return MomentPage(moments=shown, page=args.page, total=found.total, note=note)
 
 
 async def search_by_image(

@@ -18,10 +18,10 @@ from memories_mcp.operations.shared import (
     PUBLIC_DETAIL,
     TASK_STATUS,
     find_videos,
+    page_of,
     shown_video,
     task_videos,
     why_empty,
-    within,
 )
 from memories_mcp.operations.toolsets import library
 from memories_mcp.wire import Count, Degrees, FromMillis, Id, Line, Number, OptionalLine, names, rows
@@ -70,12 +70,8 @@ async def list_videos(context: Context, args: ListVideos) -> VideoPage:
         found = await context.api.call(LIST_VIDEOS, json=args.wire() | {"status": word}, into=VideoPage)
         if found.videos:
             break
-    shown, note = within(found.videos, args.size, args.page)
-    if not found.videos:
-        note = why_empty(args.unique_id) if args.page == 1 else f"Page {args.page} is past the end."
-    elif note is None and found.total is not None and args.page * args.size < found.total:
-        note = f"There are {found.total} in all; go on with page={args.page + 1}."
-    return VideoPage(videos=found.videos[:shown], page=args.page, total=found.total, note=note)
+    videos, note = page_of(found.videos, args.page, args.size, empty=why_empty(args.unique_id), total=found.total)
+    return VideoPage(videos=videos, page=args.page, total=found.total, note=note)
 
 
 class GetPrivateVideoDetails(Private):
@@ -134,12 +130,15 @@ class ImagePage(Page):
 async def list_images(context: Context, args: ListImages) -> ImagePage:
     """List the images of your own library. Find images by content with search_videos and search_type BY_IMAGE."""
     found = await context.api.call(LIST_IMAGES, json=args.wire(), into=ImagePage)
-    shown, note = within(found.images, args.page_size, args.page, "page_size")
-    if not found.images:
-        note = why_empty(args.unique_id) if args.page == 1 else f"Page {args.page} is past the end."
-    elif note is None and found.total is not None and args.page * args.page_size < found.total:
-        note = f"There are {found.total} in all; go on with page={args.page + 1}."
-    return ImagePage(images=found.images[:shown], page=args.page, total=found.total, note=note)
+    images, note = page_of(
+        found.images,
+        args.page,
+        args.page_size,
+        empty=why_empty(args.unique_id),
+        total=found.total,
+        size_argument="page_size",
+    )
+    return ImagePage(images=images, page=args.page, total=found.total, note=note)
 
 
 class GetTaskStatus(Private):

@@ -16,6 +16,7 @@ from memories_mcp.operations.finding import (
     ImageQuery,
     MomentPage,
     Moments,
+    WordQuery,
     moments,
     search_by_image,
     search_words,
@@ -69,15 +70,8 @@ async def search_public_videos(context: Context, args: SearchPublicVideos) -> Mo
     return moments(found.root, "audio" if args.search_type == "BY_AUDIO" else "clip", args.offset, _UNLIKELY)
 
 
-class SearchPublicAudioTranscripts(Input):
+class SearchPublicAudioTranscripts(WordQuery):
     """Arguments of `search_public_audio_transcripts`."""
-
-    query: str = Field(min_length=1, max_length=500, examples=["sourdough"])
-    """Words as they were spoken; matched literally, not by meaning."""
-    page: int = Field(default=1, ge=1)
-    """Which page."""
-    page_size: int = Field(default=50, ge=1, le=100)
-    """Hits a page."""
 
 
 @public.operation(title="Search words said in public", effect=Effect.READ, endpoints=[SEARCH_PUBLIC_TRANSCRIPTS])
@@ -86,7 +80,7 @@ async def search_public_audio_transcripts(context: Context, args: SearchPublicAu
 
     Use search_public_videos to search by meaning. Returns moments with the words around them.
     """
-    return await search_words(context, SEARCH_PUBLIC_TRANSCRIPTS, args.wire(), args, _UNLIKELY)
+    return await search_words(context, SEARCH_PUBLIC_TRANSCRIPTS, args, _UNLIKELY)
 
 
 class SearchPublicSimilarImages(ImageQuery):

@@ -17,6 +17,7 @@ from memories_mcp.operations.finding import (
     ImageQuery,
     MomentPage,
     Moments,
+    WordQuery,
     moments,
     search_by_image,
     search_words,
@@ -68,15 +69,8 @@ async def search_videos(context: Context, args: SearchVideos) -> Moments:
     return moments(found.root, _KINDS.get(args.search_type, "clip"), args.offset, why_empty(args.unique_id))
 
 
-class SearchAudioTranscripts(Private):
+class SearchAudioTranscripts(WordQuery, Private):
     """Arguments of `search_audio_transcripts`."""
-
-    query: str = Field(min_length=1, max_length=500, examples=["launch date"])
-    """Words as they were spoken; matched literally, not by meaning."""
-    page: int = Field(default=1, ge=1)
-    """Which page."""
-    page_size: int = Field(default=50, ge=1, le=100)
-    """Hits a page."""
 
 
 @search.operation(title="Search words said", effect=Effect.READ, endpoints=[SEARCH_TRANSCRIPTS])
@@ -85,7 +79,7 @@ async def search_audio_transcripts(context: Context, args: SearchAudioTranscript
 
     Use search_videos to search by meaning. Returns moments with the words around them.
     """
-    return await search_words(context, SEARCH_TRANSCRIPTS, args.wire(), args, why_empty(args.unique_id))
+    return await search_words(context, SEARCH_TRANSCRIPTS, args, why_empty(args.unique_id))
 
 
 class SearchSimilarImages(ImageQuery, Private):

@@ -9,10 +9,13 @@ from pydantic import BaseModel, Field
 from memories_mcp.ids import SessionId
 from memories_mcp.models import Evidence, Page, Thinking, WireMessage
 from memories_mcp.operation import Context, Effect, Output, Private, Row
-from memories_mcp.operations.shared import LIST_SESSIONS, SESSION_DETAIL, WireSession
+from memories_mcp.operations.shared import LIST_SESSIONS, SESSION_DETAIL, WireSession, page_of
 from memories_mcp.operations.toolsets import library
 from memories_mcp.render import BUDGET, line
 from memories_mcp.wire import Id, Line, Text, rows
+
+_PAGE_SIZE = 20
+"""The service's own; it cannot be chosen (API 2.8)."""
 
 
 class ListSessions(Private):
@@ -45,10 +48,10 @@ class SessionPage(Page):
 async def list_sessions(context: Context, args: ListSessions) -> SessionPage:
     """List past conversations and summaries, with the session_id that get_session_detail takes."""
     found = await context.api.call(LIST_SESSIONS, query=args.wire(), into=SessionPage)
-    if not found.sessions:
-        found.note = "No conversations in this namespace." if args.page == 1 else f"Page {args.page} is past the end."
-    elif found.total is not None and args.page * 20 < found.total:
-        found.note = f"There are {found.total} in all; go on with page={args.page + 1}."
+    empty = "No conversations in this namespace."
+    found.sessions, found.note = page_of(
+        found.sessions, args.page, _PAGE_SIZE, empty=empty, total=found.total, size_argument=None
+    )
     found.page = args.page
     return found
 

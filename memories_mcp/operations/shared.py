@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -31,6 +31,8 @@ PUBLIC_TRANSCRIPTS: dict[Track, Endpoint] = {
     "visual": read("get_public_video_transcription", "read"),
     "audio": read("get_public_audio_transcription", "read"),
 }
+
+R = TypeVar("R", bound=BaseModel)
 
 _ENVELOPE = 400
 """Characters of a result around its rows."""
@@ -222,23 +224,31 @@ def why_empty(unique_id: str | None) -> str:
     )
 
 
-def within(page_rows: Sequence[BaseModel], size: int, page: int, size_argument: str = "size") -> tuple[int, str | None]:
-    """How many rows of a page to show, and how to go on where not all fit.
+def page_of(
+    found: list[R], page: int, size: int, *, empty: str, total: int | None = None, size_argument: str | None = "size"
+) -> tuple[list[R], str | None]:
+    """The rows of a page that fit one result, and what to say: how to go on, or why there are none.
 
-    The number divides what came before, so that the rest is on whole pages of that size.
+    Where not all fit, their number divides what came before, so that the rest is on whole pages of that size; where the
+    size cannot be chosen, no row is left out here.
     """
+    if not found:
+        return [], empty if page == 1 else f"Page {page} is past the end."
     used, count = _ENVELOPE, 0
-    for row in page_rows:
+    for row in found:
         used += len(row.model_dump_json(exclude_defaults=True)) + 1
         if used > BUDGET:
             break
         count += 1
-    if count == len(page_rows):
-        return count, None
-    before = (page - 1) * size
-    shown = next(number for number in range(max(count, 1), 0, -1) if before % number == 0)
-    next_page = before // shown + 2
-    return shown, f"The first {shown} of this page fit here; go on with page={next_page} and {size_argument}={shown}."
+    if count < len(found) and size_argument:
+        before = (page - 1) * size
+        shown = next(number for number in range(max(count, 1), 0, -1) if before % number == 0)
+        following = before // shown + 2
+        onward = f"page={following} and {size_argument}={shown}"
+        return found[:shown], f"The first {shown} of this page fit here; go on with {onward}."
+    if total is not None and page * size < total:
+        return found, f"There are {total} in all; go on with page={page + 1}."
+    return found, None
 
 
 async def read_transcript(
