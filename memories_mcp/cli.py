@@ -53,6 +53,8 @@ def _run(options: argparse.Namespace) -> int:
                 raise ConfigurationError(f"The {options.transport} transport is not built yet.", next_step="Use stdio.")
             from memories_mcp.server.transports import serve_stdio
 
+            if sys.stdin.isatty():
+                print("Serving MCP on stdin and stdout, for a client to start; try: memories-mcp demo", file=sys.stderr)
             serve_stdio(settings)
             return 0
 

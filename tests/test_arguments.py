@@ -29,6 +29,7 @@ pytestmark = pytest.mark.anyio
         ("get_session_detail", {"session_id": 611587302624489472}, "valid string"),
         ("search_videos", {"query": ""}, "query: "),
         ("search_videos", {"query": "x", "top_k": 0}, "greater than or equal to 1"),
+        ("search_videos", {"query": "x", "top_k": 201, "search_type": "BY_CAPTION"}, "at most 200 with BY_CAPTION"),
         ("search_videos", {"query": "x", "top_k": "many"}, "valid integer"),
         ("search_videos", {"query": "x", "serch_type": "BY_CLIP"}, "did you mean search_type?"),
         ("search_videos", {"query": "x", "search_type": "BY_SMELL"}, "'BY_CLIP'"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from memories_mcp.api import Part
 from memories_mcp.api.endpoint import read
@@ -54,7 +54,14 @@ class SearchVideos(Private):
     offset: int = Field(default=0, ge=0, exclude=True)
     """Skip this many hits, where an earlier call left some out."""
 
+    @model_validator(mode="after")
+    def _captions_are_fewer(self) -> SearchVideos:
+        if self.search_type == "BY_CAPTION" and self.top_k > _MOST_CAPTIONS:
+            raise ValueError(f"top_k is at most {_MOST_CAPTIONS} with BY_CAPTION")
+        return self
 
+
+_MOST_CAPTIONS = 200
 _KINDS: dict[str, Kind] = {"BY_AUDIO": "audio", "BY_CAPTION": "visual", "BY_IMAGE": "image"}
 
 
