@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-import tenacity
+from typing import TYPE_CHECKING, TypeVar
 
 from memories_mcp.api.failures import transient
 from memories_mcp.errors import ApiError, NotReady, RateLimited, Unreachable
+
+if TYPE_CHECKING:
+    import tenacity
 
 T = TypeVar("T")
 
@@ -37,6 +38,8 @@ def worth_repeating(error: BaseException, *, repeatable: bool) -> bool:
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
+    import tenacity
+
     jittered = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)(state)
     error = state.outcome and state.outcome.exception()
     return max(error.retry_after, jittered) if isinstance(error, RateLimited) else jittered
@@ -44,6 +47,8 @@ def _wait(state: tenacity.RetryCallState) -> float:
 
 async def repeat(send: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
     """Call `send` until it succeeds, fails for good, or the tries are used up: full jitter, with a deadline."""
+    import tenacity  # not before a request: listing tools needs none
+
     retrying = tenacity.AsyncRetrying(
         stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_before_delay(DEADLINE),
         wait=_wait,
