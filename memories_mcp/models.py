@@ -43,6 +43,11 @@ _MOMENT_SECONDS = 10
 """How long a moment without an end is taken to last."""
 
 
+def _decimal(seconds: float) -> str:
+    """To the millisecond, never with an exponent."""
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")
+
+
 class Reference(NamedTuple):
     """What an evidence `ref` says."""
 
@@ -56,8 +61,8 @@ class Reference(NamedTuple):
             return f"image:{self.video_no}"
         if self.start is None:
             return f"{self.video_no}#kind={self.kind}"
-        end = "" if self.end is None else f",{self.end:.10g}"
-        return f"{self.video_no}#t={self.start:.10g}{end}&kind={self.kind}"
+        end = "" if self.end is None else f",{_decimal(self.end)}"
+        return f"{self.video_no}#t={_decimal(self.start)}{end}&kind={self.kind}"
 
     @property
     def track(self) -> Track:
@@ -75,7 +80,7 @@ class Reference(NamedTuple):
         if self.start is None:
             return f"{base}/transcripts/{self.track}"
         end = self.start + _MOMENT_SECONDS if self.end is None else self.end
-        return f"{base}/transcripts/{self.track}?start={self.start:.10g}&end={end:.10g}"
+        return f"{base}/transcripts/{self.track}?start={_decimal(self.start)}&end={_decimal(end)}"
 
 
 _REF = re.compile(r"(?P<video>[^\s#/?]{1,64})#(?:t=(?P<start>[\d:.]+)(?:,(?P<end>[\d:.]+))?&)?kind=(?P<kind>[a-z]+)")
@@ -141,7 +146,8 @@ class Evidence(Row):
         score: float | None = None,
     ) -> Evidence:
         """The moment of a video, or an image; `ref` and `uri` follow from where it is."""
-        start = None if start is None else max(0.0, start)
+        start = None if start is None else round(max(0.0, start), 3)
+        end = None if end is None else round(end, 3)
         end = end if start is not None and end is not None and end >= start else None
         where = Reference(video_no, kind, start, end)
         return cls(
@@ -170,7 +176,9 @@ class Evidence(Row):
 class Page(Output):
     """A result that comes in pages."""
 
-    page: int = Field(default=1, validation_alias=names("current_page", "page"))
+    page: Annotated[int, BeforeValidator(lambda value: 1 if missing(value) else value)] = Field(
+        default=1, validation_alias=names("current_page", "page")
+    )
     """This page's number, from 1."""
     total: Count = Field(default=None, validation_alias=names("total_count", "total"))
     """How many there are in all, as the API counts them."""

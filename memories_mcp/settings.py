@@ -67,8 +67,7 @@ def _rates(text: str) -> Rates:
             raise ValueError("use `off` or `class=requests/seconds`, separated by commas") from None
         if min(allowed, period) <= 0:
             raise ValueError("requests and seconds are more than 0")
-        # Half a request a second is one in two seconds.
-        rates[name.strip()] = (allowed, period) if allowed >= 1 else (1, period / allowed)
+        rates[name.strip()] = (allowed, period)
     return rates
 
 

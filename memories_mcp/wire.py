@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     AliasGenerator,
     BaseModel,
@@ -40,8 +41,8 @@ def _or_none(read: Callable[[Any], Any]) -> BeforeValidator:
 
 def _number(value: Any) -> Any:
     if isinstance(value, str) and ":" in value:  # "00:05:23", as one page documents times
-        return sum(float(part) * 60**power for power, part in enumerate(reversed(value.split(":"))))
-    if isinstance(value, str):
+        value = sum(float(part) * 60**power for power, part in enumerate(reversed(value.split(":"))))
+    elif isinstance(value, str):
         value = float(value) if not value.strip().lstrip("-").isdigit() else int(value)
     if isinstance(value, int | float) and not abs(value) < 1e18:  # neither infinite nor "not a number"
         return None
@@ -59,7 +60,10 @@ def _moment(unit: float) -> Callable[[Any], Any]:
             return value  # already a date; pydantic reads ISO 8601
         if not isinstance(value, str | int | float):
             raise ValueError("not a date")
-        seconds = int(value) / unit
+        number = _number(value)
+        if number is None:
+            return None
+        seconds = number / unit
         if not 0 <= seconds < 32_503_680_000:  # the year 3000; beyond it the value is no date
             return None
         return datetime.fromtimestamp(seconds, UTC).replace(microsecond=0)
@@ -74,6 +78,7 @@ def _shortest(value: float) -> float:
 
 
 def _utc(value: datetime) -> datetime:
+    """In UTC; a date without a zone is taken for one in UTC."""
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
@@ -128,7 +133,7 @@ Text = Annotated[str, BeforeValidator(_text(clean))]
 Line = Annotated[str, BeforeValidator(_text(one_line))]
 OptionalText = Annotated[str | None, _or_none(_text(clean))]
 OptionalLine = Annotated[str | None, _or_none(_text(one_line))]
-Date = Annotated[datetime, PlainSerializer(_utc)]
+Date = Annotated[datetime, AfterValidator(_utc)]
 FromMillis = Annotated[Date | None, _or_none(_moment(1000))]
 """A date sent as milliseconds since the epoch."""
 FromSeconds = Annotated[Date | None, _or_none(_moment(1))]
@@ -160,7 +165,7 @@ def without_nothings(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     found = cast(dict[str, Any], value)
-    return {name: each for name, each in found.items() if each is not None and each != "null"}
+    return {name: each for name, each in found.items() if each is not None}
 
 
 class Wire(BaseModel):

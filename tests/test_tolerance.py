@@ -244,4 +244,66 @@ async def test_looking_once_at_many_public_videos_does_not_outlast_its_time() ->
 
     assert time.perf_counter() - began < 1
     assert not state.ready
-    assert "Not looked at yet: PI-1" in state.note
+    assert "call again with only PI-1, PI-2" in state.note
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "data"),
+    [
+        ("chat_with_videos", {"prompt": "x", "video_nos": ["VI1"]}, {"content": "null\n"}),
+        ("get_video_transcription", {"video_no": "null"}, {"transcriptions": [{"content": "null"}]}),
+        ("get_session_detail", {"session_id": "1"}, {"messages": [{"role": "NULL", "content": "null"}]}),
+        ("list_videos", {}, httpx2.Response(200, content=b'{"code":"0000","data":{"videos":[{"video_no":"VI1",'
+                                            b'"create_time":1e999}],"current_page":"null"}}')),
+        ("search_videos", {"query": "x"}, [{"videoNo": "VI1", "startTime": "1:inf"}]),
+        ("get_private_video_details", {"video_no": "VI1"}, {"video_no": "VI1", "fps": ""}),
+    ],
+)  # fmt: skip
+async def test_words_that_look_like_nothing_break_nothing(name: str, arguments: dict[str, Any], data: Any) -> None:
+    import jsonschema
+
+    from memories_mcp.operations import OPERATIONS
+
+    result = await answered(data, name, **arguments)
+    schema = next(each.output_schema for each in OPERATIONS if each.name == name)
+
+    jsonschema.validate(result.structured(), schema)
+
+
+async def test_a_role_of_any_length_ends() -> None:
+    session = await answered(
+        {"messages": [{"role": "r" * 30_000, "content": "c" * 30_000}]}, "get_session_detail", session_id="1"
+    )
+
+    assert session.messages[0].role == "r" * 20
+
+
+async def test_dates_with_another_zone_are_told_in_utc() -> None:
+    async with calling(
+        FakeWire(envelope({"videos": [{"video_no": "VI1", "create_time": "2026-01-01T08:00:00+08:00"}]}))
+    ) as caller:
+        answer = await caller.run(caller.operations["list_videos"], {})
+
+    assert "2026-01-01 00:00" in answer.text
+    assert answer.structured["videos"][0]["created_at"] == "2026-01-01T00:00:00Z"
+
+
+async def test_a_service_that_hangs_does_not_outlast_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    import asyncio
+    import time
+
+    async def hang(request: httpx2.Request) -> httpx2.Response:
+        await asyncio.sleep(30)
+        return envelope(None)
+
+    from memories_mcp.api import Api
+    from memories_mcp.call import Caller
+    from memories_mcp.settings import Settings
+
+    monkeypatch.setattr("memories_mcp.operations.evidence._LOOK_SECONDS", 0.1)
+    api = Api("k", "https://api.example", rates={}, transport=httpx2.MockTransport(hang))
+    began = time.perf_counter()
+    state = await run(Caller(Settings(), api=api), "wait_until_ready", video_nos=["VI1"], max_seconds=0)
+
+    assert time.perf_counter() - began < 2
+    assert not state.ready

@@ -19,7 +19,7 @@ from memories_mcp.api.files import CHUNK, OnBytes, Part, beside, opened, pieces
 from memories_mcp.api.limits import Limits
 from memories_mcp.api.retry import NeverSent, repeat
 from memories_mcp.api.stream import ChatAssembler, ChatEvent
-from memories_mcp.errors import ConfigurationError, UnexpectedResponse, Unreachable
+from memories_mcp.errors import ConfigurationError, MemoriesError, UnexpectedResponse, Unreachable
 from memories_mcp.wire import one_line
 
 T = TypeVar("T")
@@ -107,9 +107,12 @@ class Api:
             accept = "text/event-stream" if on_event else "application/json"
             request = self._request(endpoint, json=json, accept=accept)
             async with self._sent(endpoint, request) as response:
-                if response.status_code != 200 or _is_whole(response):
-                    return _data(await response.aread(), response, endpoint)
-                return await _assembled(response, on_event)
+                if response.status_code == 200 and _kind(response) not in _DOCUMENTS | {"text/plain"}:
+                    return await _assembled(_lines(response), on_event)
+                body = await response.aread()
+                if _kind(response) == "text/plain" and body.lstrip().startswith((b"data:", b"event:", b":")):
+                    return await _assembled(_lines_of(body), on_event)
+                return _data(body, response, endpoint)
 
         return _read(await repeat(once, repeatable=endpoint.repeatable), into, endpoint)
 
@@ -134,7 +137,8 @@ class Api:
                 first = await anext(chunks, b"")
                 # No video begins like this, whatever the declared type.
                 no_video = first[:1] in {b"{", b"<", b""} or first.strip() == b"null"
-                if response.status_code != 200 or _is_whole(response) or no_video:
+                text = _kind(response) in _DOCUMENTS or _kind(response).startswith("text/")
+                if response.status_code != 200 or text or no_video:
                     body = first
                     async for chunk in chunks:
                         if len(body) > _JSON_LIMIT:
@@ -229,21 +233,26 @@ class Api:
 
 
 async def _assembled(
-    response: httpx2.Response, on_event: Callable[[ChatEvent], Awaitable[None]] | None
+    lines: AsyncIterator[str], on_event: Callable[[ChatEvent], Awaitable[None]] | None
 ) -> dict[str, Any]:
     assembler = ChatAssembler()
     try:
-        async for line in _lines(response):
+        async for line in lines:
             for event in assembler.feed(line):
                 if on_event:
                     await on_event(event)
             if assembler.complete:
                 break
-    except httpx2.TransportError:
-        # What came is kept, marked as incomplete; without any of it the break is the error.
+    except (httpx2.TransportError, MemoriesError):
+        # What came is kept, marked as incomplete, and nothing is asked again; without it, the break is the error.
         if not assembler.content:
             raise
     return assembler.answer()
+
+
+async def _lines_of(body: bytes) -> AsyncIterator[str]:
+    for line in body.split(b"\n"):
+        yield line.decode("utf-8", "replace")
 
 
 async def _lines(response: httpx2.Response) -> AsyncIterator[str]:
@@ -277,15 +286,12 @@ def _data(body: bytes, response: httpx2.Response, endpoint: Endpoint) -> Any:
         raise
 
 
-def _is_whole(response: httpx2.Response) -> bool:
-    """Whether the body is one document, neither a stream nor a file: an envelope, or a proxy's page."""
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind in {"application/json", "text/html", "text/plain"} and not _is_stream_of_text(response)
+def _kind(response: httpx2.Response) -> str:
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _is_stream_of_text(response: httpx2.Response) -> bool:
-    """A chat's stream that calls itself plain text; a proxy's message says how long it is."""
-    return "content-length" not in response.headers and response.status_code == 200
+_DOCUMENTS = {"application/json", "text/html"}
+"""Media types of one document: an envelope, or a proxy's page; neither a stream nor a file."""
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def data_of(body: bytes, *, status: int, retry_after: str = "", success: frozens
     """
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         if status >= 300:
             raise refusal("", _first_words(body), status=status, retry_after=retry_after) from None
         start = body.lstrip()
@@ -70,7 +70,7 @@ def refusal(code: str, words: str, *, status: int = 200, retry_after: str = "") 
     answered = f"The API answered code {shown}" if shown else f"The API answered HTTP {status}"
     given: dict[str, Any] = {"code": code, "status": status, "words": words}
     if code == "0429" or status == 429 or "request has exceeded the limit" in said:
-        wait = float(retry_after) if retry_after.replace(".", "", 1).isdigit() else 1.0
+        wait = float(retry_after) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", retry_after) else 1.0
         return RateLimited(
             f"{answered}: too many requests.",
             retry_after=wait,

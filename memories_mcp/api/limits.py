@@ -41,7 +41,10 @@ class Limits:
             )
         # Nothing given is the API's own figures, something given changes those, an empty mapping is no limits.
         chosen = {} if rates is not None and not rates else {**PER_ACCOUNT, **(rates or {})}
-        self._limiters = {rate: AsyncLimiter(*figures) for rate, figures in chosen.items()}
+        # The limiter wants at least one request a period: half a request a second is one in two.
+        self._limiters = {
+            rate: AsyncLimiter(max(1, allowed), period / min(1, allowed)) for rate, (allowed, period) in chosen.items()
+        }
         self._waiting = dict.fromkeys(self._limiters, 0)
         self._granted = {rate: deque[float](maxlen=int(limiter.max_rate)) for rate, limiter in self._limiters.items()}
 

@@ -53,7 +53,7 @@ class ChatAssembler:
             return
         try:
             record = json.loads(payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             if not payload.lstrip().startswith('{"'):  # that is a record that was cut, not a piece of text
                 yield from self._text(payload)
             return

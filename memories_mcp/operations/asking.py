@@ -111,7 +111,11 @@ async def _remembered(context: Context, message: WireMessage, body: dict[str, An
         return message
     kept = session.messages[-1]
     return message.model_copy(
-        update={"session_id": session_id, "refs": kept.refs, "thinkings": kept.thinkings or message.thinkings}
+        update={
+            "session_id": session_id,
+            "refs": kept.refs or message.refs,
+            "thinkings": kept.thinkings or message.thinkings,
+        }
     )
 
 

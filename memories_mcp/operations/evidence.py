@@ -49,11 +49,14 @@ def _is_ref(ref: str) -> str:
 Ref = Annotated[str, Field(max_length=200), AfterValidator(_is_ref)]
 
 
+_MOST_REFS = 50
+
+
 class GetEvidence(Private):
     """Arguments of `get_evidence`."""
 
     refs: list[Ref] | None = Field(
-        default=None, max_length=50, examples=[["VI612515093881740229#t=266,275&kind=audio"]]
+        default=None, max_length=_MOST_REFS, examples=[["VI612515093881740229#t=266,275&kind=audio"]]
     )
     """Evidence refs from a search, a chat or a transcript."""
     session_id: SessionId | None = None
@@ -95,6 +98,8 @@ class EvidenceReport(Output):
     """By video, in order of time."""
     unread: list[str] = []
     """References that could not be read, with the reason."""
+    left_out: list[str] = []
+    """References of moments that did not fit: pass them as refs."""
 
 
 @evidence.operation(
@@ -192,7 +197,7 @@ def merge(refs: list[Reference], margin: float) -> list[tuple[float, float, list
 
 def _fit(report: EvidenceReport) -> None:
     """Leave out whole moments from the end until the rest fits; the note names their refs' number."""
-    used, count = 1000, 0
+    used, count = 4000, 0  # room for the refs that may be left out
     for moment in report.moments:
         used += len(moment.model_dump_json(exclude_defaults=True))
         if used > BUDGET and count:
@@ -202,18 +207,17 @@ def _fit(report: EvidenceReport) -> None:
         count += 1
     left_out = report.moments[count:]
     if left_out:
-        refs = [ref for moment in left_out for ref in moment.refs]
+        report.left_out = [ref for moment in left_out for ref in moment.refs][:_MOST_REFS]
         report.moments = report.moments[:count]
         more = (
-            f"{len(left_out)} moments were left out; ask again with their refs, from {refs[0]} on, "
-            "or with fewer context_seconds."
+            f"{len(left_out)} moments did not fit; ask again with the refs of left_out, or with fewer context_seconds."
         )
         report.note = " ".join(part for part in (report.note, more) if part)
 
 
 def _trim(moment: Moment, report: EvidenceReport) -> None:
     """Cut one stretch that is too long for a result of its own."""
-    count = fitting(moment.segments, BUDGET - 3000)
+    count = fitting(moment.segments, BUDGET - 6000)
     left_out = moment.segments[count:]
     moment.segments = moment.segments[:count]
     if left_out:
@@ -252,6 +256,8 @@ class Readiness(Output):
 
 _POLLS = (1.0, 2.0, 3.0, 5.0)
 _UNKNOWN_POLLS = 2
+_LOOK_SECONDS = 10
+_LONGEST_CALL = 45
 
 
 @evidence.operation(title="Wait until ready", effect=Effect.READ, endpoints=[LIST_VIDEOS, PUBLIC_DETAIL, TASK_STATUS])
@@ -263,10 +269,17 @@ async def wait_until_ready(context: Context, args: WaitUntilReady) -> Readiness:
     """
     now = asyncio.get_running_loop().time
     deadline = now() + args.max_seconds
-    poll = 0
+    # A look at the states is bounded too: the service may hang, and public videos come one in two seconds.
+    latest = now() + min(args.max_seconds + _LOOK_SECONDS, _LONGEST_CALL)
+    poll, videos, waiting = 0, list[Video](), True
     while True:
-        # A video may be unknown at the first polls after its upload (API 2.9).
-        videos = await _states(context, args, deadline, strict=poll >= _UNKNOWN_POLLS or args.max_seconds == 0)
+        try:
+            async with asyncio.timeout_at(latest):
+                # A video may be unknown at the first polls after its upload (API 2.9).
+                strict = poll >= _UNKNOWN_POLLS or args.max_seconds == 0
+                videos = await _states(context, args, deadline, strict=strict)
+        except TimeoutError:
+            break
         waiting = len(videos) < len(args.video_nos or [1]) or any(each.status == "processing" for each in videos)
         done = sum(each.status != "processing" for each in videos)
         spent = args.max_seconds - (deadline - now())
@@ -291,8 +304,8 @@ def _onward(videos: list[Video], args: WaitUntilReady) -> str | None:
         notes.append("Some failed; their cause is beside them.")
     unseen = [each for each in args.video_nos or [] if each not in {video.video_no for video in videos}]
     if unseen:
-        notes.append(f"Not looked at yet: {', '.join(unseen)}.")
-    if not videos or unseen or any(each.status == "processing" for each in videos):
+        notes.append(f"Not looked at yet, for lack of time: call again with only {', '.join(unseen)}.")
+    if (not videos and not unseen) or any(each.status == "processing" for each in videos):
         which = f"task_id={args.task_id}" if args.task_id else "the same video_nos"
         notes.append(f"Still processing; call wait_until_ready again with {which}.")
     return " ".join(notes) or None
@@ -308,7 +321,8 @@ async def _states(context: Context, args: WaitUntilReady, deadline: float, *, st
     missing = sorted(set(private) - {each.video_no for each in found})
     if missing and strict:
         raise not_in_namespace(missing)
-    for video_no in wanted:
-        if is_public(video_no) and (asyncio.get_running_loop().time() < deadline or not found):
-            found += await public_videos(context, [video_no])
+    for number, video_no in enumerate(each for each in wanted if is_public(each)):
+        if number and asyncio.get_running_loop().time() >= deadline:
+            break
+        found += await public_videos(context, [video_no])
     return found

@@ -24,7 +24,7 @@ from memories_mcp.operations.shared import (
     why_empty,
 )
 from memories_mcp.operations.toolsets import library
-from memories_mcp.wire import Count, Degrees, FromMillis, Id, Line, Number, OptionalLine, names, rows
+from memories_mcp.wire import Count, Degrees, FromMillis, Id, Line, OptionalLine, Score, names, rows
 
 LIST_IMAGES = read("img_list_page", "list", method="POST")
 DOWNLOAD = write("download", "download", pace="transfer")
@@ -84,7 +84,7 @@ class GetPrivateVideoDetails(Private):
 class PrivateVideo(Output, Video):
     """A video of the own library in full."""
 
-    fps: Number | None = None
+    fps: Score = None
     width: Count = None
     height: Count = None
     resolution: Line = Field(default="", validation_alias=names("resolution_label"))

@@ -100,8 +100,10 @@ class Session(Output):
 async def get_session_detail(context: Context, args: GetSessionDetail) -> Session:
     """Read a past conversation: its messages and the moments the answers rest on."""
     found = await context.api.call(SESSION_DETAIL, query=args.wire(), into=WireSession)
-    session = Session(session_id=args.session_id, title=found.title, messages=[], message_count=len(found.messages))
-    left = BUDGET - 1500
+    session = Session(
+        session_id=args.session_id, title=found.title[:300], messages=[], message_count=len(found.messages)
+    )
+    left = BUDGET - 2000
     onward = ""
     for number, message in enumerate(found.messages[args.from_message - 1 :], args.from_message):
         skipped = args.from_character if number == args.from_message else 0
@@ -133,7 +135,7 @@ async def get_session_detail(context: Context, args: GetSessionDetail) -> Sessio
 
 def _message(message: WireMessage, include_thinkings: bool, skipped: int) -> Message:
     return Message(
-        role=message.role.lower(),
+        role=message.role.lower()[:20],
         content=message.content[skipped:],
         evidence=message.evidence(),
         thinkings=message.steps() if include_thinkings else [],
@@ -148,7 +150,7 @@ def _part(message: Message, budget: int) -> tuple[Message, int, str]:
     """As much of a message as fits: a part of its content and its length, or all of it and what else was left out."""
     content = Message(role=message.role, content=message.content)
     if _size(content) > budget:
-        while _size(content) > budget:
+        while content.content and _size(content) > budget:
             content.content = content.content[: len(content.content) * 3 // 4]
         return content, len(content.content), ""
     left = budget - _size(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
@@ -141,7 +142,7 @@ class Segments:
         if any(first[0] > second[0] for first, second in pairwise(times)):
             order = sorted(range(len(times)), key=lambda number: times[number][0])
             self._raw, times = [self._raw[number] for number in order], [times[number] for number in order]
-        self._starts, self._ends = [start for start, _ in times], [end for _, end in times]
+        self.starts, self._ends = [start for start, _ in times], [end for _, end in times]
         # How far the segments up to each one reach: with it a window is found by bisection.
         self._reach = list(accumulate(self._ends, max))
 
@@ -154,8 +155,8 @@ class Segments:
         # One that ends just where the window starts is over; one without a length, at that moment, is in it.
         return [
             number
-            for number in range(bisect_left(self._reach, start), bisect_right(self._starts, last))
-            if self._ends[number] > start or self._starts[number] >= start
+            for number in range(bisect_left(self._reach, start), bisect_right(self.starts, last))
+            if self._ends[number] > start or self.starts[number] >= start
         ]
 
     def at(self, number: int) -> Evidence:
@@ -284,9 +285,9 @@ async def read_transcript(
 
 def _continue_at(transcript: Transcript, found: Segments, number: int, window: Window) -> None:
     """Where the next page starts: at the first segment left out, less those of its window that were shown."""
-    start = found.at(number).start_seconds
-    if start is None:
-        start = window.start_seconds
+    start = found.starts[number] if found.at(number).start_seconds is not None else None
+    # Never after the segment: what is passed back has milliseconds at most.
+    start = window.start_seconds if start is None else math.floor(start * 1000) / 1000
     skip = found.between(start, window.end_seconds).index(number)
     transcript.next_start_seconds = start
     transcript.next_skip = skip
