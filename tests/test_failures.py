@@ -12,7 +12,7 @@ from conftest import FakeWire, calling, envelope, run
 
 from memories_mcp import errors
 from memories_mcp.api import Api
-from memories_mcp.api.limits import NO_LIMITS, Limits
+from memories_mcp.api.limits import Limits
 from memories_mcp.call import Caller
 from memories_mcp.settings import Settings
 
@@ -244,6 +244,15 @@ async def test_a_queue_that_is_too_long_is_refused_at_once_and_nothing_is_sent()
     assert "nothing was sent" in str(caught.value)
 
 
-async def test_limits_hold_by_default_and_are_off_for_the_sandbox(sandbox_url: str) -> None:
-    assert Api("k", sandbox_url)._limits._limiters.keys()  # pyright: ignore[reportPrivateUsage]
-    assert not Api("k", sandbox_url, rates=NO_LIMITS)._limits._limiters  # pyright: ignore[reportPrivateUsage]
+async def test_limits_hold_by_default_and_are_off_for_the_sandbox(settings: Settings) -> None:
+    took = list[float]()
+    for each in (settings.change(sandbox=False), settings):
+        caller = Caller(each)
+        await run(caller, "list_sessions")
+        began = asyncio.get_running_loop().time()
+        await asyncio.gather(*(run(caller, "list_sessions") for _ in range(8)))
+        took.append(asyncio.get_running_loop().time() - began)
+        await caller.aclose()
+
+    assert took[0] > 0.5  # five a second, of which the first five may come at once
+    assert took[1] < 0.5

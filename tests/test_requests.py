@@ -149,7 +149,9 @@ def parts(request: httpx2.Request) -> list[tuple[str, str | None, str | None, by
     for part in message.iter_parts():
         kind = part.get_content_type() if part["content-type"] else None
         name = str(part.get_param("name", header="content-disposition"))
-        found.append((name, part.get_filename(), kind, part.get_payload(decode=True)))  # pyright: ignore[reportArgumentType]
+        content = part.get_payload(decode=True)
+        assert isinstance(content, bytes)
+        found.append((name, part.get_filename(), kind, content))
     return found
 
 
