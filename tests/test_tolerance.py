@@ -307,3 +307,47 @@ async def test_a_service_that_hangs_does_not_outlast_the_wait(monkeypatch: pytes
 
     assert time.perf_counter() - began < 2
     assert not state.ready
+
+
+@pytest.mark.parametrize(
+    "odd", [{"content": {"a": 1}, "startTime": "1", "endTime": "2"}, {"content": "x", "startTime": "soon"}]
+)
+async def test_a_segment_that_cannot_be_read_is_an_unexpected_response_and_no_bug(odd: dict[str, Any]) -> None:
+    from memories_mcp.errors import UnexpectedResponse
+
+    with pytest.raises(UnexpectedResponse, match="transcript"):
+        await answered({"transcriptions": [odd]}, "get_audio_transcription", video_no="VI1")
+
+
+async def test_times_that_are_no_numbers_do_not_hide_other_segments() -> None:
+    rows = [{"content": f"c{n}", "startTime": "nan" if n == 5 else str(n), "endTime": str(n + 1)} for n in range(10)]
+    transcript = await answered({"transcriptions": rows}, "get_audio_transcription", video_no="VI1")
+
+    assert {each.text for each in transcript.segments} == {f"c{n}" for n in range(10)}
+
+
+async def test_segments_without_words_are_in_no_evidence() -> None:
+    rows = [{"content": " " if n % 2 else f"c{n}", "startTime": str(n), "endTime": str(n + 1)} for n in range(6)]
+    report = await answered({"transcriptions": rows, "video_name": "n"}, "get_evidence", refs=["VI1#t=0,6&kind=audio"])
+
+    assert {each.text for each in report.moments[0].segments} == {"c0", "c2", "c4"}
+
+
+async def test_a_video_that_was_not_found_in_a_short_wait_is_not_called_ready_or_unlooked_at() -> None:
+    state = await answered({"videos": []}, "wait_until_ready", video_nos=["VI1"], max_seconds=1)
+
+    assert not state.ready
+    assert "Not seen yet" in state.note
+
+
+async def test_more_moments_than_can_be_named_are_told_of() -> None:
+    items = [{"videoNo": "VI1", "startTime": n * 1000, "type": "audio_ts"} for n in range(150)]
+    data = {
+        "title": "t", "messages": [{"role": "assistant", "content": "c", "refs": [{"refItems": items}]}],
+        "video_name": "n",
+        "transcriptions": [{"content": "w " * 300, "startTime": n * 1000, "endTime": n * 1000 + 5} for n in range(150)],
+    }  # fmt: skip
+    report = await answered(data, "get_evidence", session_id="1")
+    shown = sum(len(each.refs) for each in report.moments)
+
+    assert f"{150 - shown - len(report.left_out)} more refs" in report.note

@@ -38,7 +38,7 @@ from memories_mcp.operations.shared import (
     task_videos,
 )
 from memories_mcp.operations.toolsets import evidence
-from memories_mcp.render import BUDGET, clock, fitting, line, span
+from memories_mcp.render import BUDGET, clock, fitting, line, span, weight
 from memories_mcp.wire import OptionalLine, Seconds
 
 
@@ -158,7 +158,7 @@ async def _moments(context: Context, video_no: str, refs: list[Reference], args:
         await fetch_transcript(context, video_no, track, args.unique_id) for track in get_args(Track)
     ]
     for start, end, merged in merge(timed, args.context_seconds):
-        segments = [track.at(number).of_known_video() for track in tracks for number in track.between(start, end)]
+        segments = [each for track in tracks for _, each in track.told(track.between(start, end))]
         segments.sort(key=lambda each: each.start_seconds or 0)
         moments.append(
             Moment(
@@ -196,10 +196,10 @@ def merge(refs: list[Reference], margin: float) -> list[tuple[float, float, list
 
 
 def _fit(report: EvidenceReport) -> None:
-    """Leave out whole moments from the end until the rest fits; the note names their refs' number."""
+    """Leave out whole moments from the end until the rest fits, and name their refs."""
     used, count = 4000, 0  # room for the refs that may be left out
     for moment in report.moments:
-        used += len(moment.model_dump_json(exclude_defaults=True))
+        used += weight(moment)
         if used > BUDGET and count:
             break
         if used > BUDGET:
@@ -207,11 +207,12 @@ def _fit(report: EvidenceReport) -> None:
         count += 1
     left_out = report.moments[count:]
     if left_out:
-        report.left_out = [ref for moment in left_out for ref in moment.refs][:_MOST_REFS]
+        refs = [ref for moment in left_out for ref in moment.refs]
+        report.left_out = refs[:_MOST_REFS]
         report.moments = report.moments[:count]
-        more = (
-            f"{len(left_out)} moments did not fit; ask again with the refs of left_out, or with fewer context_seconds."
-        )
+        more = f"{len(left_out)} moments did not fit; ask again with the refs in left_out, or less context_seconds."
+        if unnamed := len(refs) - len(report.left_out):
+            more += f" {unnamed} more refs could not be named here; get_session_detail has them."
         report.note = " ".join(part for part in (report.note, more) if part)
 
 
@@ -304,7 +305,7 @@ def _onward(videos: list[Video], args: WaitUntilReady) -> str | None:
         notes.append("Some failed; their cause is beside them.")
     unseen = [each for each in args.video_nos or [] if each not in {video.video_no for video in videos}]
     if unseen:
-        notes.append(f"Not looked at yet, for lack of time: call again with only {', '.join(unseen)}.")
+        notes.append(f"Not seen yet, too new or for lack of time: call again with only {', '.join(unseen)}.")
     if (not videos and not unseen) or any(each.status == "processing" for each in videos):
         which = f"task_id={args.task_id}" if args.task_id else "the same video_nos"
         notes.append(f"Still processing; call wait_until_ready again with {which}.")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from memories_mcp.ids import SessionId
 from memories_mcp.models import Evidence, Page, Thinking, WireMessage
 from memories_mcp.operation import Context, Effect, Output, Private, Row
 from memories_mcp.operations.shared import LIST_SESSIONS, SESSION_DETAIL, WireSession, page_of
 from memories_mcp.operations.toolsets import library
-from memories_mcp.render import BUDGET, line
+from memories_mcp.render import BUDGET, line, weight
 from memories_mcp.wire import Id, Line, Text, rows
 
 _PAGE_SIZE = 20
@@ -108,9 +108,9 @@ async def get_session_detail(context: Context, args: GetSessionDetail) -> Sessio
     for number, message in enumerate(found.messages[args.from_message - 1 :], args.from_message):
         skipped = args.from_character if number == args.from_message else 0
         whole = _message(message, args.include_thinkings, skipped)
-        if _size(whole) <= left:
+        if weight(whole) <= left:
             session.messages.append(whole)
-            left -= _size(whole)
+            left -= weight(whole)
             continue
         if session.messages:
             onward = f"go on with from_message={number}."
@@ -142,25 +142,21 @@ def _message(message: WireMessage, include_thinkings: bool, skipped: int) -> Mes
     )
 
 
-def _size(row: BaseModel) -> int:
-    return len(row.model_dump_json(exclude_defaults=True))
-
-
 def _part(message: Message, budget: int) -> tuple[Message, int, str]:
     """As much of a message as fits: a part of its content and its length, or all of it and what else was left out."""
     content = Message(role=message.role, content=message.content)
-    if _size(content) > budget:
-        while content.content and _size(content) > budget:
+    if weight(content) > budget:
+        while content.content and weight(content) > budget:
             content.content = content.content[: len(content.content) * 3 // 4]
         return content, len(content.content), ""
-    left = budget - _size(content)
+    left = budget - weight(content)
     thinkings = [*message.thinkings]
-    while thinkings and sum(map(_size, thinkings)) > left // 2:
+    while thinkings and sum(map(weight, thinkings)) > left // 2:
         thinkings.pop()
-    left -= sum(map(_size, thinkings))
+    left -= sum(map(weight, thinkings))
     evidence = list[Evidence]()
     for each in message.evidence:
-        left -= _size(each) + 1
+        left -= weight(each)
         if left < 0:
             break
         evidence.append(each)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from memories_mcp.api.endpoint import Endpoint, read
-from memories_mcp.errors import NotFound
+from memories_mcp.errors import NotFound, UnexpectedResponse
 from memories_mcp.ids import is_public
 from memories_mcp.models import Evidence, Track, Transcript, Video, WireMessage
 from memories_mcp.operation import Context, Input
-from memories_mcp.render import BUDGET, clock
+from memories_mcp.render import BUDGET, ENVELOPE, clock, fitting, weight
 from memories_mcp.wire import Id, Line, OptionalText, Seconds, Wire, names, rows
 
 LIST_VIDEOS = read("list_videos", "list", method="POST")
@@ -35,8 +35,6 @@ PUBLIC_TRANSCRIPTS: dict[Track, Endpoint] = {
 
 R = TypeVar("R", bound=BaseModel)
 
-_ENVELOPE = 400
-"""Characters of a result around its rows."""
 _LARGEST_PAGE = 200
 _PAGES_SEARCHED = 5
 
@@ -137,12 +135,14 @@ class Segments:
         self._raw: list[dict[str, Any]] = [each for each in raw if isinstance(each, dict)]
         try:  # as the wire sends them
             times = [(float(each["startTime"]), float(each["endTime"])) for each in self._raw]
+            if not math.isfinite(sum(map(sum, times))):
+                raise ValueError("a time is no number")
         except (KeyError, TypeError, ValueError):
             times = [_times(each) for each in self._raw]
         if any(first[0] > second[0] for first, second in pairwise(times)):
             order = sorted(range(len(times)), key=lambda number: times[number][0])
             self._raw, times = [self._raw[number] for number in order], [times[number] for number in order]
-        self.starts, self._ends = [start for start, _ in times], [end for _, end in times]
+        self._starts, self._ends = [start for start, _ in times], [end for _, end in times]
         # How far the segments up to each one reach: with it a window is found by bisection.
         self._reach = list(accumulate(self._ends, max))
 
@@ -155,19 +155,36 @@ class Segments:
         # One that ends just where the window starts is over; one without a length, at that moment, is in it.
         return [
             number
-            for number in range(bisect_left(self._reach, start), bisect_right(self.starts, last))
-            if self._ends[number] > start or self.starts[number] >= start
+            for number in range(bisect_left(self._reach, start), bisect_right(self._starts, last))
+            if self._ends[number] > start or self._starts[number] >= start
         ]
 
-    def at(self, number: int) -> Evidence:
-        """One segment as evidence."""
-        segment = _Segment.model_validate(self._raw[number])
-        return Evidence.at(self.video_no, self.track, segment.start, segment.end, text=segment.text)
+    def told(self, numbers: Sequence[int]) -> Iterator[tuple[int, Evidence]]:
+        """The segments of those numbers that say anything, as evidence of a video that is known."""
+        for number in numbers:
+            segment = _segment(self._raw[number])
+            if segment.text:
+                moment = Evidence.at(self.video_no, self.track, segment.start, segment.end, text=segment.text)
+                yield number, moment.of_known_video()
+
+    def start_of(self, number: int) -> float | None:
+        """Where a segment starts, unrounded; `None` where it does not say."""
+        return None if _segment(self._raw[number]).start is None else self._starts[number]
+
+
+def _segment(raw: dict[str, Any]) -> _Segment:
+    try:
+        return _Segment.model_validate(raw)
+    except ValidationError:
+        raise UnexpectedResponse(
+            "A segment of the transcript is not as documented.",
+            next_step="Try again; if it stays, read a window of time beside it.",
+        ) from None
 
 
 def _times(raw: dict[str, Any]) -> tuple[float, float]:
     """Start and end in any spelling; a segment without times is in every window."""
-    segment = _Segment.model_validate(raw)
+    segment = _segment(raw)
     if segment.start is None:
         return 0.0, float("inf")
     return segment.start, segment.start if segment.end is None else max(segment.start, segment.end)
@@ -235,15 +252,10 @@ def page_of(
     """
     if not found:
         return [], empty if page == 1 else f"Page {page} is past the end."
-    used, count = _ENVELOPE, 0
-    for row in found:
-        used += len(row.model_dump_json(exclude_defaults=True)) + 1
-        if used > BUDGET:
-            break
-        count += 1
+    count = fitting(found)
     if count < len(found) and size_argument:
         before = (page - 1) * size
-        shown = next(number for number in range(max(count, 1), 0, -1) if before % number == 0)
+        shown = next(number for number in range(count, 0, -1) if before % number == 0)
         following = before // shown + 2
         onward = f"page={following} and {size_argument}={shown}"
         return found[:shown], f"The first {shown} of this page fit here; go on with {onward}."
@@ -259,13 +271,10 @@ async def read_transcript(
     found = await fetch_transcript(context, video_no, track, unique_id)
     numbers = found.between(window.start_seconds, window.end_seconds)[window.skip :]
     page: list[Evidence] = []
-    left = BUDGET - _ENVELOPE
+    left = BUDGET - ENVELOPE
     following: int | None = None
-    for number in numbers:
-        segment = found.at(number).of_known_video()
-        if not segment.text:
-            continue
-        left -= len(segment.model_dump_json(exclude_defaults=True)) + 1
+    for number, segment in found.told(numbers):
+        left -= weight(segment)
         if left < 0 and page:
             following = number
             break
@@ -285,7 +294,7 @@ async def read_transcript(
 
 def _continue_at(transcript: Transcript, found: Segments, number: int, window: Window) -> None:
     """Where the next page starts: at the first segment left out, less those of its window that were shown."""
-    start = found.starts[number] if found.at(number).start_seconds is not None else None
+    start = found.start_of(number)
     # Never after the segment: what is passed back has milliseconds at most.
     start = window.start_seconds if start is None else math.floor(start * 1000) / 1000
     skip = found.between(start, window.end_seconds).index(number)

@@ -55,7 +55,7 @@ def make_server(settings: Settings, *, api: Api | None = None, nonce: Callable[[
             answer = await caller.run(operation, params.arguments, follow=_follow(ctx), nonce=fence)
         except MemoriesError as error:
             return _failure(render_error(operation.name, error, fence))
-        except Exception:
+        except Exception:  # a bug of ours: the SDK would send its words to older clients
             logger.exception("%s failed on a bug", operation.name)
             return _failure(f"{operation.name} failed on a bug in the server; its log has the details.")
         return t.CallToolResult(content=[t.TextContent(text=answer.text)], structured_content=answer.structured)
