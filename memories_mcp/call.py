@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+import copy
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from memories_mcp.api import Api
-from memories_mcp.api.limits import NO_LIMITS
+from memories_mcp.api.limits import NO_LIMITS, Limits
 from memories_mcp.confirmation import Confirmations
 from memories_mcp.errors import Declined
 from memories_mcp.files import Files
-from memories_mcp.operation import Operation, Output, Pending, Preview
+from memories_mcp.ids import is_public
+from memories_mcp.models import Evidence
+from memories_mcp.operation import Context, Operation, Output, Pending, Preview, parts
 from memories_mcp.operations import select
 from memories_mcp.render import fit, make_nonce, render
 from memories_mcp.settings import Settings
+from memories_mcp.uris import in_namespace
 
 Follow = Callable[[float, float | None, str], Awaitable[None]]
 """Hears done, total and a message while an operation runs."""
-Ask = Callable[[Preview], Awaitable[bool]]
-"""Shows a person what would be lost and says whether they agreed."""
-
+Ask = Callable[[Preview], Awaitable[bool | None]]
+"""Shows a person what would be lost and says whether they agreed; `None` where nobody could be asked."""
+Changed = Callable[[Iterable[str]], None]
+"""Hears the URIs of resources that are no longer what they were."""
 
 Out = TypeVar("Out", bound=Output)
+AnyOperation = Operation[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -71,31 +77,43 @@ class _CallContext:
         if self.follow is not None:
             await self.follow(done, total, message)
 
+    def changed(self, *uris: str) -> None:
+        if self.caller.changed:
+            self.caller.changed(uris)
+
     async def confirm(self, preview: Preview) -> Pending | None:
         settings = self.caller.settings
         if not settings.confirm:
             return None
-        if self.ask is not None:
-            if not await self.ask(preview):
-                raise Declined("The user declined; nothing was changed.", next_step="Do not try again unasked.")
-            return None
-        confirmations = Confirmations(settings.secret)
-        return confirmations.check(self.operation, self.arguments, settings.api_key, preview)
+        agreed = await self.ask(preview) if self.ask else None
+        if agreed is None:
+            confirmations = Confirmations(settings.secret)
+            return confirmations.check(self.operation, self.arguments, settings.api_key, preview)
+        if not agreed:
+            raise Declined("The user declined; nothing was changed.", next_step="Do not try again unasked.")
+        return None
 
 
 @asynccontextmanager
 async def connected(settings: Settings, *, api: Api | None = None) -> AsyncGenerator[Caller, None]:
     """A caller that is closed at the end; with `sandbox` the offline twin runs beside it."""
     async with AsyncExitStack() as stack:
-        if settings.sandbox and api is None:
-            from memories_mcp import sandbox
-
-            url = await stack.enter_async_context(sandbox.running())
-            key = settings.api_key or sandbox.DEMO_KEY
-            settings = settings.change(base_url=url, api_key=key, caption_base_url=url, caption_api_key=key)
-        caller = Caller(settings, api=api)
+        caller = Caller(await stack.enter_async_context(backed(settings, api=api)), api=api)
         stack.push_async_callback(caller.aclose)
         yield caller
+
+
+@asynccontextmanager
+async def backed(settings: Settings, *, api: Api | None = None) -> AsyncGenerator[Settings, None]:
+    """The settings with a service behind them: with `sandbox` the offline twin, for as long as the body runs."""
+    if not settings.sandbox or api is not None:
+        yield settings
+        return
+    from memories_mcp import sandbox
+
+    async with sandbox.running() as url:
+        key = settings.api_key or sandbox.DEMO_KEY
+        yield settings.change(base_url=url, api_key=key, caption_base_url=url, caption_api_key=key)
 
 
 class Caller:
@@ -104,23 +122,48 @@ class Caller:
     Args:
         settings: Key, host, namespace, toolsets and switches.
         api: Used in place of a client made from the settings.
+        limits: How fast may be asked; made from the settings where nobody shares theirs.
+        also: Operations to offer besides those that the settings choose.
     """
 
-    def __init__(self, settings: Settings, *, api: Api | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        api: Api | None = None,
+        limits: Limits | None = None,
+        also: Sequence[AnyOperation] = (),
+    ) -> None:
         self.settings = settings
-        self.operations: dict[str, Operation[Any, Any]] = {
-            each.name: each for each in select(settings.toolsets, settings.read_only, settings.exclude_tools)
-        }
+        chosen = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
+        self.operations: dict[str, AnyOperation] = {each.name: each for each in (*chosen, *also)}
         self.pinned: dict[str, Any] = {"unique_id": settings.unique_id} if settings.unique_id else {}
-        rates = NO_LIMITS if settings.sandbox else settings.rate_limits
+        self.changed: Changed | None = None
         self.api = api or Api(
             settings.api_key,
             settings.base_url,
             caption_key=settings.caption_api_key,
             caption_base_url=settings.caption_base_url,
-            rates=rates,
+            rates=limits or limits_of(settings),
         )
         self.files = Files(settings.files_root)
+
+    def narrowed(self, offered: Callable[[AnyOperation], bool]) -> Caller:
+        """The same caller with fewer operations."""
+        narrow = copy.copy(self)
+        narrow.operations = {name: each for name, each in self.operations.items() if offered(each)}
+        return narrow
+
+    def context(
+        self,
+        operation: str = "",
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        follow: Follow | None = None,
+        ask: Ask | None = None,
+    ) -> Context:
+        """What an operation gets from this caller."""
+        return _CallContext(self, operation, arguments or {}, follow, ask)
 
     async def run(
         self,
@@ -137,11 +180,21 @@ class Caller:
             MemoriesError: The arguments, the API or a file stood in the way; the text says what to do.
         """
         args = operation.validate(raw, self.pinned)
-        context = _CallContext(self, operation.name, args.model_dump(mode="json"), follow, ask)
+        context = self.context(operation.name, args.model_dump(mode="json"), follow=follow, ask=ask)
         output = await operation.function(context, args)
+        namespace = getattr(args, "unique_id", None)
+        if namespace and "unique_id" not in self.pinned:
+            for each in parts(output, Evidence):  # so that every link that is handed out can be followed
+                if each.uri and not is_public(each.video_no or ""):
+                    each.uri = in_namespace(each.uri, namespace)
         fit(output)
         return Answer(render(output, nonce or make_nonce()), output.structured(), output)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self.api.aclose()
+
+
+def limits_of(settings: Settings) -> Limits:
+    """How fast may be asked; the sandbox knows no limits."""
+    return Limits(NO_LIMITS if settings.sandbox else settings.rate_limits)

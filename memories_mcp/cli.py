@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8000, help="for http and sse; default: 8000")
     parser.add_argument("--sandbox", action="store_true", default=None, help="use the offline twin; no key is needed")
     parser.add_argument("--toolsets", metavar="A,B", help="toolsets to offer, `default` or `all`")
+    parser.add_argument("--tools", metavar="A,B", help="single tools to offer, besides the toolsets or in their place")
     parser.add_argument("--read-only", action="store_true", default=None, help="only tools that change nothing")
     parser.add_argument("--exclude-tools", metavar="A,B", help="tools to leave out")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands (none: serve)")
@@ -87,14 +88,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    return Settings.from_environment().change(
-        sandbox=options.sandbox,
-        toolsets=parse_setting("toolsets", options.toolsets, "--toolsets") if options.toolsets else None,
-        read_only=options.read_only,
-        exclude_tools=(
-            parse_setting("exclude_tools", options.exclude_tools, "--exclude-tools") if options.exclude_tools else None
-        ),
-    )
+    given = {
+        name: parse_setting(name, text, f"--{name.replace('_', '-')}")
+        for name in ("toolsets", "tools", "exclude_tools")
+        if (text := getattr(options, name))
+    }
+    return Settings.from_environment().change(sandbox=options.sandbox, read_only=options.read_only, **given)
 
 
 def _tools(settings: Settings, *, as_json: bool) -> int:

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from memories_mcp.errors import ConfigurationError, FileRefused
+
+
+class _Local:
+    """Marks an argument that names a file of the caller's."""
+
+
+LOCAL = _Local()
+LocalPath = Annotated[str, Field(min_length=1, max_length=500), LOCAL]
+"""A path below the files root; an operation that takes one is off where files are."""
 
 Looks = Callable[[bytes], bool]
 _MEDIA: dict[str, dict[str, tuple[tuple[str, ...], Looks]]] = {

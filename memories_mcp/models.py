@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, cast, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from memories_mcp.operation import Output, Row
+from memories_mcp.uris import decimal, transcript_uri, video_uri
 from memories_mcp.wire import (
     Count,
     FromMillis,
@@ -43,11 +44,6 @@ _MOMENT_SECONDS = 10
 """How long a moment without an end is taken to last."""
 
 
-def _decimal(seconds: float) -> str:
-    """To the millisecond, never with an exponent."""
-    return f"{seconds:.3f}".rstrip("0").rstrip(".")
-
-
 class Reference(NamedTuple):
     """What an evidence `ref` says."""
 
@@ -61,8 +57,8 @@ class Reference(NamedTuple):
             return f"image:{self.video_no}"
         if self.start is None:
             return f"{self.video_no}#kind={self.kind}"
-        end = "" if self.end is None else f",{_decimal(self.end)}"
-        return f"{self.video_no}#t={_decimal(self.start)}{end}&kind={self.kind}"
+        end = "" if self.end is None else f",{decimal(self.end)}"
+        return f"{self.video_no}#t={decimal(self.start)}{end}&kind={self.kind}"
 
     @property
     def track(self) -> Track:
@@ -74,13 +70,12 @@ class Reference(NamedTuple):
         """The resource of that video's transcript for that window; images have none."""
         if self.kind == "image":
             return None
-        base = f"memories://videos/{self.video_no}"
         if self.kind == "metadata":
-            return base
+            return video_uri(self.video_no)
         if self.start is None:
-            return f"{base}/transcripts/{self.track}"
+            return transcript_uri(self.video_no, self.track)
         end = self.start + _MOMENT_SECONDS if self.end is None else self.end
-        return f"{base}/transcripts/{self.track}?start={_decimal(self.start)}&end={_decimal(end)}"
+        return transcript_uri(self.video_no, self.track, self.start, end)
 
 
 _REF = re.compile(r"(?P<video>[^\s#/?]{1,64})#(?:t=(?P<start>[\d:.]+)(?:,(?P<end>[\d:.]+))?&)?kind=(?P<kind>[a-z]+)")

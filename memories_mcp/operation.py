@@ -7,100 +7,21 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import json
 import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar, cast, get_args, get_origin
+from typing import Any, Generic, Protocol, TypeVar, cast, get_args
 
-from pydantic import AliasGenerator, BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from memories_mcp.api import Api, Endpoint
 from memories_mcp.errors import InvalidArguments
-from memories_mcp.files import Files
+from memories_mcp.files import LOCAL, Files
 from memories_mcp.schema import json_schema
-from memories_mcp.wire import names, without_nothings
-
-
-class Input(BaseModel):
-    """Arguments of an operation: closed, immutable, every field described under itself."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_models_write(cls, raw: Any) -> Any:
-        """Accepts what language models send: lists as JSON text or as one value, `null` for "left out"."""
-        if not isinstance(raw, dict):
-            return raw
-        values = dict(cast(dict[str, Any], raw))
-        for name, each in cls.model_fields.items():
-            if name not in values:
-                continue
-            if not each.is_required() and (values[name] is None or values[name] == "null"):
-                del values[name]
-            elif _takes_list(each.annotation) and not isinstance(values[name], list):
-                values[name] = _listed(values[name])
-        return values
-
-    def wire(self) -> dict[str, Any]:
-        """As the API names and wants them; what was left out stays out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-class Private(Input):
-    """Arguments of an operation on the caller's own library."""
-
-    unique_id: str | None = None
-    """Namespace; leave out for the default one."""
-
-
-class Confirmable(Input):
-    """Arguments of an operation that cannot be undone."""
-
-    confirmation_token: str | None = None
-    """From the preview that the first call returned; only after the user agreed."""
-
-
-def _takes_list(annotation: Any) -> bool:
-    return get_origin(annotation) is list or any(get_origin(each) is list for each in get_args(annotation))
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, str) and value.strip().startswith("["):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return [value]
-    return [value]
-
-
-class Row(BaseModel):
-    """A part of a result, read from the wire as tolerantly as that needs."""
-
-    model_config = ConfigDict(
-        extra="ignore",
-        defer_build=True,
-        use_attribute_docstrings=True,
-        populate_by_name=True,
-        alias_generator=AliasGenerator(validation_alias=lambda name: names(name)),
-    )
-
-    _nothings = model_validator(mode="before")(without_nothings)
-
-
-class Output(Row):
-    """The result of an operation; it reads the wire's answer where that has the same shape."""
-
-    note: str | None = None
-    """What was left out or can be done next."""
-
-    def structured(self) -> dict[str, Any]:
-        """As JSON data, empty fields left out."""
-        return self.model_dump(mode="json", exclude_defaults=True)
+from memories_mcp.shapes import Confirmable, Input, Output, Private, Row, parts
 
 
 class Effect(Enum):
@@ -170,6 +91,10 @@ class Context(Protocol):
         """Say how far it is; a no-op where nobody follows."""
         ...
 
+    def changed(self, *uris: str) -> None:
+        """Say which resources are no longer what they were, so that subscribers read them again."""
+        ...
+
     async def confirm(self, preview: Preview) -> Pending | None:
         """Ask before what cannot be undone.
 
@@ -212,6 +137,14 @@ class Operation(Generic[In, Out]):
         return json_schema(self.output, "serialization")
 
     @property
+    def uses_files(self) -> bool:
+        """Whether it reads or writes files of the caller's."""
+        return any(
+            LOCAL in (*each.metadata, *(mark for part in get_args(each.annotation) for mark in _marks(part)))
+            for each in self.input.model_fields.values()
+        )
+
+    @property
     def example(self) -> dict[str, Any]:
         """A valid call: the first example of each argument that has one."""
         return {name: each.examples[0] for name, each in self.input.model_fields.items() if each.examples}
@@ -236,12 +169,28 @@ class Operation(Generic[In, Out]):
         fixed = {name: value for name, value in pinned.items() if name in self.input.model_fields}
         given = {name: value for name, value in raw.items() if name in known}
         try:
-            args = self.input.model_validate({**given, **fixed})
-        except ValidationError as error:
-            raise InvalidArguments([*unknown, *(_problem(each) for each in error.errors())]) from None
+            args = validated(self.input, {**given, **fixed})
+        except InvalidArguments as error:
+            raise InvalidArguments([*unknown, *error.problems]) from None
         if unknown:
             raise InvalidArguments(unknown)
         return args
+
+
+def validated(model: type[In], values: Mapping[str, Any]) -> In:
+    """Values as a model.
+
+    Raises:
+        InvalidArguments: One line a field.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise InvalidArguments([_problem(each) for each in error.errors()]) from None
+
+
+def _marks(annotation: Any) -> tuple[Any, ...]:
+    return getattr(annotation, "__metadata__", ())
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
@@ -320,4 +269,6 @@ __all__ = [
     "Private",
     "Row",
     "Toolset",
+    "parts",
+    "validated",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -48,6 +49,33 @@ def _key(text: str) -> str:
     if not key.isprintable() or not key.isascii() or " " in key:
         raise ValueError("it holds characters that no key has")
     return key
+
+
+def _secret(text: str) -> str:
+    return _long(text, 32)
+
+
+def _token(text: str) -> str:
+    return _long(_key(text), 16)
+
+
+def _long(text: str, length: int) -> str:
+    if len(text) < length:
+        raise ValueError(f"it needs at least {length} random characters, such as `openssl rand -hex 32` prints")
+    return text
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = _words(text)
+    if wrong := [each for each in hosts if not re.fullmatch(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9a-fA-F:]+\](:\d+)?", each)]:
+        raise ValueError(f"{wrong[0]!r} is not a host name; use names such as mcp.example.com, without a scheme")
+    return hosts
+
+
+def _level(text: str) -> str:
+    if text.lower() not in {"debug", "info", "warning", "error"}:
+        raise ValueError("use debug, info, warning or error")
+    return text.lower()
 
 
 Rates = dict[str, tuple[float, float]]
@@ -103,8 +131,9 @@ class Settings:
         "",
         str.strip,
     )
-    toolsets: tuple[str, ...] = setting(
-        "MEMORIES_TOOLSETS", "Comma-separated toolsets, `default` or `all`", ("default",), _words
+    toolsets: tuple[str, ...] = setting("MEMORIES_TOOLSETS", "Comma-separated toolsets, `default` or `all`", (), _words)
+    tools: tuple[str, ...] = setting(
+        "MEMORIES_TOOLS", "Comma-separated single tools, besides the toolsets or in their place", (), _words
     )
     exclude_tools: tuple[str, ...] = setting("MEMORIES_EXCLUDE_TOOLS", "Comma-separated tools to leave out", (), _words)
     read_only: bool = setting("MEMORIES_READ_ONLY", "Offer only tools that change nothing", False, _switch)
@@ -120,11 +149,28 @@ class Settings:
     )
     secret: str = setting(
         "MEMORIES_SECRET",
-        "Seals confirmation tokens across restarts and replicas",
+        "Seals confirmations across restarts and replicas; at least 32 random characters",
         "",
-        str.strip,
+        _secret,
         secret=True,
     )
+    http_token: str = setting(
+        "MEMORIES_HTTP_TOKEN",
+        "What HTTP requests must carry; it opens MEMORIES_API_KEY to them. At least 16 characters",
+        "",
+        _token,
+        secret=True,
+    )
+    allowed_hosts: tuple[str, ...] = setting(
+        "MEMORIES_ALLOWED_HOSTS",
+        "Comma-separated names under which the HTTP server is reached, besides loopback",
+        (),
+        _hosts,
+    )
+    http_files: bool = setting(
+        "MEMORIES_HTTP_FILES", "Offer file tools over HTTP too; all callers share the files root", False, _switch
+    )
+    log_level: str = setting("MEMORIES_LOG_LEVEL", "`debug`, `info`, `warning` or `error`", "warning", _level)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:

@@ -68,6 +68,12 @@ def settings(sandbox_url: str, key: str) -> Settings:
     )
 
 
+@pytest.fixture
+def live(settings: Settings) -> Settings:
+    """The same account for a server that makes its own client: the sandbox runs already."""
+    return settings.change(sandbox=False, rate_limits={})
+
+
 SAMPLES = {"talk.mp4": "quarterly-planning.mp4", "bicycle.jpg": "red-door.jpg"}
 """The files that the operations' examples name, and what they are copies of."""
 

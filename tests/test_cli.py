@@ -65,7 +65,7 @@ def test_a_tool_is_called_by_hand() -> None:
         (("--sandbox", "call", "list_videos", "[]"), "must be a JSON object"),
         (("--sandbox", "call", "search_videos", "{}"), "query: required"),
         (("--toolsets", "nope", "tools"), "Unknown toolset: nope. There are: default, all, search"),
-        (("--exclude-tools", "nope", "tools"), "Unknown tool to exclude: nope"),
+        (("--exclude-tools", "nope", "tools"), "Unknown tool: nope"),
         (("call", "list_videos"), "MEMORIES_API_KEY"),
         (("call", "caption_image_url"), "not offered with these settings. `memories-mcp --toolsets all tools`"),
         (("--nonsense",), "usage:"),

@@ -72,8 +72,12 @@ ALLOWED = {
     "memories_mcp.schema": [],
     "memories_mcp.files": [],
     "memories_mcp.ids": [],
+    "memories_mcp.uris": [],
+    "memories_mcp.shapes": ["memories_mcp.wire"],
     "memories_mcp.api": ["memories_mcp.api", "memories_mcp.wire"],
-    "memories_mcp.operation": ["memories_mcp.api", "memories_mcp.files", "memories_mcp.schema", "memories_mcp.wire"],
+    "memories_mcp.operation": [
+        "memories_mcp.api", "memories_mcp.files", "memories_mcp.schema", "memories_mcp.shapes", "memories_mcp.wire",
+    ],
     "memories_mcp.sandbox": ["memories_mcp.sandbox"],
     "langchain_tools": [
         "langchain_tools", "memories_mcp.call", "memories_mcp.operations", "memories_mcp.operation",

@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 from conftest import MEETING, envelope
 from mcp import Client, MCPError, StdioServerParameters
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, ResourceLink, TextContent
 
 from memories_mcp.api import Api
 from memories_mcp.operations import OPERATIONS
@@ -39,8 +39,8 @@ async def client(settings: Settings, era: Literal["auto", "legacy"]) -> AsyncIte
 
 
 def text(result: CallToolResult) -> str:
-    assert len(result.content) == 1
     assert isinstance(result.content[0], TextContent)
+    assert all(isinstance(each, ResourceLink) for each in result.content[1:])
     return result.content[0].text
 
 

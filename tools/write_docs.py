@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md",)
 OPTIONS = {
     "toolsets": "`--toolsets`",
+    "tools": "`--tools`",
     "exclude_tools": "`--exclude-tools`",
     "read_only": "`--read-only`",
     "sandbox": "`--sandbox`",

@@ -28,8 +28,14 @@ _READ_SECONDS: dict[Pace, float] = {"quick": 30, "slow": 180, "transfer": 300}
 _CONNECT_SECONDS = 10
 _JSON_LIMIT = 64 * 1024
 _NO_KEY = {
-    "api": "Set MEMORIES_API_KEY to a key from memories.ai, or start with --sandbox to try without one.",
-    "caption": "Captions need a key of their own: set MEMORIES_CAPTION_API_KEY, or start with --sandbox to try.",
+    "api": (
+        "Set MEMORIES_API_KEY to a key from memories.ai, or start with --sandbox to try without one; over HTTP each "
+        "caller sends their own as Authorization: Bearer or X-Memories-Api-Key."
+    ),
+    "caption": (
+        "Captions need a key of their own: set MEMORIES_CAPTION_API_KEY, or start with --sandbox to try; over HTTP "
+        "each caller sends their own as X-Memories-Caption-Api-Key."
+    ),
 }
 
 
@@ -41,8 +47,10 @@ class Api:
         base_url: Scheme and host, without a path.
         caption_key: Key of the caption service.
         caption_base_url: Scheme and host of the caption service.
-        rates: Requests and seconds for classes of requests, in place of the API's own figures; `NO_LIMITS` for none.
+        rates: Requests and seconds for classes of requests, in place of the API's own figures, `NO_LIMITS` for none;
+            or limits that several clients of one key share.
         transport: What carries the requests in place of the network.
+        on_answer: Hears every answer that was read into a type.
     """
 
     def __init__(
@@ -52,12 +60,14 @@ class Api:
         *,
         caption_key: str = "",
         caption_base_url: str = "",
-        rates: Mapping[str, tuple[float, float]] | None = None,
+        rates: Mapping[str, tuple[float, float]] | Limits | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
+        on_answer: Callable[[object], None] | None = None,
     ) -> None:
         self._hosts = {"api": (base_url, key), "caption": (caption_base_url, caption_key)}
-        self._limits = Limits(rates)
+        self._limits = rates if isinstance(rates, Limits) else Limits(rates)
         self._transport = transport
+        self._on_answer = on_answer
         self._opened: dict[str, httpx2.AsyncClient] = {}
 
     def __repr__(self) -> str:
@@ -91,7 +101,10 @@ class Api:
                     body = await response.aread()
                     return _data(body, response, endpoint)
 
-        return _read(await repeat(once, repeatable=endpoint.repeatable), into, endpoint)
+        answer = _read(await repeat(once, repeatable=endpoint.repeatable), into, endpoint)
+        if self._on_answer:
+            self._on_answer(answer)
+        return answer
 
     async def chat(
         self,

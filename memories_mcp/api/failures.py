@@ -86,7 +86,7 @@ def refusal(code: str, words: str, *, status: int = 200, retry_after: str = "") 
     if code in {"0401", "0403", "9009"} or status in {401, 403} or "user don't login" in said:
         return Unauthorized(
             f"{answered}: the key was refused.",
-            next_step="Check MEMORIES_API_KEY and what this key may do; trying again will not help.",
+            next_step="Check the key (MEMORIES_API_KEY) and what it may do; trying again will not help.",
             **given,
         )
     if status < 400 and _UNREADY.search(said):

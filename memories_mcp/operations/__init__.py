@@ -27,27 +27,32 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(each for toolset in TOOLSETS
 
 
 def select(
-    toolsets: Sequence[str] = ("default",), read_only: bool = False, exclude_tools: Sequence[str] = ()
+    toolsets: Sequence[str] = (),
+    read_only: bool = False,
+    exclude_tools: Sequence[str] = (),
+    tools: Sequence[str] = (),
 ) -> tuple[Operation[Any, Any], ...]:
     """The operations that are offered, in a fixed order; `read_only` and exclusions only ever narrow.
 
     Args:
-        toolsets: Names of toolsets, `default` or `all`.
+        toolsets: Names of toolsets, `default` or `all`; nothing is `default`, unless `tools` names some.
         read_only: Leave out whatever changes something.
         exclude_tools: Names of single operations to leave out.
+        tools: Names of single operations to offer besides the toolsets.
 
     Raises:
         ConfigurationError: A name is unknown; the text lists those there are.
     """
     known = {toolset.name: toolset for toolset in TOOLSETS}
+    toolsets = toolsets or (() if tools else ("default",))
     if unknown := [name for name in toolsets if name not in {*known, "default", "all"}]:
         raise ConfigurationError(
             f"Unknown toolset: {', '.join(unknown)}.", next_step=f"There are: default, all, {', '.join(known)}."
         )
     operations = {each.name for each in OPERATIONS}
-    if unknown := [name for name in exclude_tools if name not in operations]:
+    if unknown := [name for name in (*exclude_tools, *tools) if name not in operations]:
         raise ConfigurationError(
-            f"Unknown tool to exclude: {', '.join(unknown)}.", next_step="`memories-mcp tools` lists the names."
+            f"Unknown tool: {', '.join(unknown)}.", next_step="`memories-mcp --toolsets all tools` lists the names."
         )
     chosen = {
         name
@@ -57,7 +62,7 @@ def select(
     return tuple(
         each
         for each in OPERATIONS
-        if each.toolset in chosen
+        if (each.toolset in chosen or each.name in tools)
         and each.name not in exclude_tools
         and not (read_only and each.effect is not Effect.READ)
     )

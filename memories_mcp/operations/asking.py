@@ -17,6 +17,7 @@ from memories_mcp.models import ChatAnswer, WireMessage
 from memories_mcp.operation import Context, Private
 from memories_mcp.operations.shared import LIST_SESSIONS, SESSION_DETAIL, WireSession
 from memories_mcp.render import BUDGET, fitting
+from memories_mcp.uris import SESSIONS, session_uri
 from memories_mcp.wire import Id, Wire, rows, without_controls
 
 REMEMBERED = (LIST_SESSIONS, SESSION_DETAIL)
@@ -51,6 +52,7 @@ async def ask(
             message = await _remembered(context, message, body)
     else:
         message = await context.api.chat(plain, json=body, into=WireMessage)
+    context.changed(SESSIONS, *([session_uri(message.session_id)] if message.session_id else []))
     answer = ChatAnswer(
         answer=message.content[:_ANSWER_CHARACTERS], session_id=message.session_id, complete=message.complete
     )

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from memories_mcp.api import Endpoint, Part
 from memories_mcp.errors import ConfigurationError
+from memories_mcp.files import LocalPath
 from memories_mcp.operation import Context, Effect, Input, Output
 from memories_mcp.operations.asking import heartbeat
 from memories_mcp.operations.finding import IMAGE_BYTES
@@ -58,7 +59,7 @@ class PersonFile(Input):
 
     name: str = Field(min_length=1, max_length=100)
     """The name to use."""
-    path: str = Field(min_length=1, max_length=500, exclude=True)
+    path: LocalPath = Field(exclude=True)
     """A picture of them, below the files root."""
 
 
@@ -80,7 +81,7 @@ class CaptionJob(Output):
 class CaptionVideoFile(Instruction):
     """Arguments of `caption_video_file`."""
 
-    path: str = Field(min_length=1, max_length=500, exclude=True, examples=["talk.mp4"])
+    path: LocalPath = Field(exclude=True, examples=["talk.mp4"])
     """A video of 20 to 300 seconds below the files root, at most 20 MB."""
     persons: list[PersonFile] | None = Field(default=None, max_length=5)
     """People to recognise, at most 5."""
@@ -96,7 +97,7 @@ class CaptionImageUrl(Instruction):
 class CaptionImageFile(Instruction):
     """Arguments of `caption_image_file`."""
 
-    path: str = Field(min_length=1, max_length=500, exclude=True, examples=["bicycle.jpg"])
+    path: LocalPath = Field(exclude=True, examples=["bicycle.jpg"])
     """The image, below the files root; at most 20 MB."""
 
 

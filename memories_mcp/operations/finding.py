@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, RootModel
 
 from memories_mcp.api import Endpoint, Part
+from memories_mcp.files import LocalPath
 from memories_mcp.models import Evidence, Kind, Page
 from memories_mcp.operation import Context, Input, Output
 from memories_mcp.operations.shared import page_of
@@ -48,7 +49,7 @@ class MomentPage(Page):
 class ImageQuery(Input):
     """An image file to search with."""
 
-    path: str = Field(min_length=1, max_length=500, exclude=True, examples=["bicycle.jpg"])
+    path: LocalPath = Field(exclude=True, examples=["bicycle.jpg"])
     """The image, below the files root; at most 20 MB."""
     offset: int = Field(default=0, ge=0, exclude=True)
     """Skip this many hits, where an earlier call left some out."""

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from memories_mcp.api.endpoint import read, write
 from memories_mcp.errors import ApiError, MemoriesError
+from memories_mcp.files import LocalPath
 from memories_mcp.ids import TaskId, private_only
 from memories_mcp.models import Page, Video
 from memories_mcp.operation import Confirmable, Context, Effect, Output, Pending, Preview, Private, Row
@@ -24,6 +25,7 @@ from memories_mcp.operations.shared import (
     why_empty,
 )
 from memories_mcp.operations.toolsets import library
+from memories_mcp.uris import VIDEOS, video_uri
 from memories_mcp.wire import Count, Degrees, FromMillis, Id, Line, OptionalLine, Score, names, rows
 
 LIST_IMAGES = read("img_list_page", "list", method="POST")
@@ -171,7 +173,7 @@ class DownloadVideo(Private):
 
     video_no: OwnVideoNo = Field(examples=["VI612515093881740229"])
     """A video of your library."""
-    path: str = Field(min_length=1, max_length=500, exclude=True, examples=["planning.mp4"])
+    path: LocalPath = Field(exclude=True, examples=["planning.mp4"])
     """Where to put it, below the files root."""
     overwrite: bool = Field(default=False, exclude=True)
     """Replace a file that is there already."""
@@ -246,6 +248,7 @@ async def delete_videos(context: Context, args: DeleteVideos) -> Deleted:
             note=NOT_YET,
         )
     await _delete(context, there, args.unique_id)
+    context.changed(VIDEOS, *(video_uri(each) for each in there))
     try:
         left = {each.video_no for each in await find_videos(context, there, args.unique_id)}
     except MemoriesError as error:

@@ -133,6 +133,14 @@ async def get_session_detail(context: Context, args: GetSessionDetail) -> Sessio
     return session
 
 
+async def whole_session(context: Context, session_id: str, unique_id: str | None) -> Session:
+    """A conversation without paging, its reasoning left out."""
+    query = {"sessionId": session_id, "unique_id": unique_id}
+    found = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
+    messages = [_message(each, False, 0) for each in found.messages]
+    return Session(session_id=session_id, title=found.title, messages=messages, message_count=len(messages))
+
+
 def _message(message: WireMessage, include_thinkings: bool, skipped: int) -> Message:
     return Message(
         role=message.role.lower()[:20],

@@ -23,6 +23,7 @@ from memories_mcp.operations.shared import (
 )
 from memories_mcp.operations.toolsets import transcripts
 from memories_mcp.render import clock, line
+from memories_mcp.uris import SESSIONS, video_uri
 from memories_mcp.wire import Count, Id, Line, Seconds, Text, names, rows
 
 UPDATE_TRANSCRIPTION = write("update_video_transcription", "read")
@@ -98,7 +99,9 @@ async def generate_summary(context: Context, args: GenerateSummary) -> Summary:
     Returns a short text and its parts. Runs a model on each call: slow, and it costs tokens.
     """
     async with heartbeat(context, "Summarising the video"):
-        return await context.api.call(SUMMARY, query=args.wire(), into=Summary)
+        summary = await context.api.call(SUMMARY, query=args.wire(), into=Summary)
+    context.changed(SESSIONS)
+    return summary
 
 
 class UpdateVideoTranscription(Private, Confirmable):
@@ -136,6 +139,7 @@ async def update_video_transcription(context: Context, args: UpdateVideoTranscri
     body = args.wire() | {"callback": context.callback_url}
     body.pop("confirmation_token", None)
     await context.api.call(UPDATE_TRANSCRIPTION, json=body, into=object)
+    context.changed(video_uri(args.video_no))
     return TranscriptionUpdate(
         video_no=args.video_no, note="It is being made; read get_video_transcription again in some minutes."
     )

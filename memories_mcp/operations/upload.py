@@ -8,6 +8,7 @@ from pydantic import Field, RootModel, model_validator
 
 from memories_mcp.api import Part
 from memories_mcp.api.endpoint import write
+from memories_mcp.files import LocalPath
 from memories_mcp.models import StatusFields
 from memories_mcp.operation import Context, Effect, Output, Private
 from memories_mcp.operations.finding import IMAGE_BYTES
@@ -20,6 +21,7 @@ from memories_mcp.operations.importing import (
     started,
 )
 from memories_mcp.operations.toolsets import upload
+from memories_mcp.uris import VIDEOS
 from memories_mcp.wire import FromMillis, Id, OptionalLine, Wire, names, rows
 
 UPLOAD = write("upload", "upload", pace="transfer")
@@ -68,7 +70,7 @@ class VideoUpload(Circumstances):
 class UploadVideoFile(VideoUpload):
     """Arguments of `upload_video_file`."""
 
-    path: str = Field(min_length=1, max_length=500, exclude=True, examples=["talk.mp4"])
+    path: LocalPath = Field(exclude=True, examples=["talk.mp4"])
     """The video file, below the files root; mp4, mov, avi or mkv, at most 3 GB."""
 
 
@@ -104,6 +106,7 @@ async def upload_video_file(context: Context, args: UploadVideoFile) -> Uploaded
     part = Part("file", path.name, media_type, path)
     form = args.wire() | {"callback": context.callback_url}
     uploaded = await context.api.call(UPLOAD, form=form, files=[part], on_bytes=told, into=Uploaded)
+    context.changed(VIDEOS)
     uploaded.note = _PROCESSING
     return uploaded
 
@@ -117,6 +120,7 @@ async def upload_video_url(context: Context, args: UploadVideoUrl) -> Uploaded:
     """
     form = args.wire() | {"callback": context.callback_url}
     uploaded = await context.api.call(UPLOAD_URL, form=form, into=Uploaded)
+    context.changed(VIDEOS)
     uploaded.note = _PROCESSING
     return uploaded
 
@@ -157,9 +161,7 @@ async def upload_hashtag(context: Context, args: UploadHashtag) -> Imported:
 class UploadImages(Circumstances):
     """Arguments of `upload_images`."""
 
-    paths: list[Annotated[str, Field(min_length=1, max_length=500)]] = Field(
-        min_length=1, max_length=50, exclude=True, examples=[["bicycle.jpg"]]
-    )
+    paths: list[LocalPath] = Field(min_length=1, max_length=50, exclude=True, examples=[["bicycle.jpg"]])
     """The image files, below the files root; at most 20 MB each. One that is no image stops all."""
 
 

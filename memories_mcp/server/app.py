@@ -1,98 +1,174 @@
-"""Operations as MCP tools, on the SDK's low-level server, which serves our schemas as they are."""
+"""Operations, resources and prompts as an MCP server; the SDK's low-level one serves our schemas as they are."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncGenerator, Callable
+import secrets
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 import mcp_types as t
-from mcp import MCPError
 from mcp.server import Server, ServerRequestContext
 from mcp.server.caching import CacheHint
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 
 from memories_mcp.api import Api
-from memories_mcp.call import Caller, Follow, connected
-from memories_mcp.errors import MemoriesError
-from memories_mcp.operation import Operation
+from memories_mcp.call import AnyOperation, Caller
+from memories_mcp.confirmation import VALID_SECONDS
 from memories_mcp.operations import TOOLSETS
-from memories_mcp.render import FENCE_MEANING, make_nonce, render_error
+from memories_mcp.render import FENCE_MEANING, make_nonce
+from memories_mcp.server.completions import completed
+from memories_mcp.server.icon import ICON
+from memories_mcp.server.kinds import KINDS, ResourceKind
+from memories_mcp.server.prompts import PROMPTS, Prompt, Prompts
+from memories_mcp.server.resources import Resources
+from memories_mcp.server.tenants import Tenants
+from memories_mcp.server.tools import Tools
 from memories_mcp.settings import Settings
 
-logger = logging.getLogger("memories_mcp")
+Ctx = ServerRequestContext[Tenants]
 
 _LIST_VALID_MS = 3_600_000
+_RESOURCES_VALID_MS = 60_000
+_WEBSITE = "https://memories.ai"
 
 
-def make_server(settings: Settings, *, api: Api | None = None, nonce: Callable[[], str] = make_nonce) -> Server[Caller]:
+@dataclass(frozen=True, kw_only=True)
+class Surface:
+    """What a server offers besides the tools that the settings choose."""
+
+    operations: Sequence[AnyOperation] = ()
+    resources: Sequence[ResourceKind[Any]] = KINDS
+    prompts: Sequence[Prompt] = PROMPTS
+
+
+def make_server(
+    settings: Settings,
+    *,
+    api: Api | None = None,
+    nonce: Callable[[], str] = make_nonce,
+    surface: Surface | None = None,
+    tenants: Tenants | None = None,
+) -> Server[Tenants]:
     """The server for one operator's settings; nothing is connected before the first call needs it.
 
     Args:
         settings: With `sandbox`, the server runs the offline twin beside itself.
         api: Used in place of a client made from the settings.
         nonce: Names each result's fence; fixed in tests.
+        surface: What is offered in place of the product's own resources and prompts.
+        tenants: Opened already by a transport that serves several connections at once.
     """
-    offered = Caller(settings, api=api)
-    tools = [_tool(operation, offered.pinned) for operation in offered.operations.values()]
+    surface = surface or Surface()
+    shared = tenants or Tenants(settings, api=api, also=surface.operations)
+    resources, prompts = Resources(surface.resources), Prompts(surface.prompts)
+    tools = Tools(resources, nonce)
 
     @asynccontextmanager
-    async def lifespan(_: Server[Caller]) -> AsyncGenerator[Caller, None]:
-        async with connected(settings, api=api) as caller:
-            yield caller
+    async def lifespan(_: Server[Tenants]) -> AsyncGenerator[Tenants, None]:
+        if tenants is not None:
+            yield tenants
+            return
+        async with shared.open():
+            yield shared
 
-    async def list_tools(_: ServerRequestContext[Caller], __: t.PaginatedRequestParams | None) -> t.ListToolsResult:
-        return t.ListToolsResult(tools=tools)
+    async def list_tools(ctx: Ctx, _: t.PaginatedRequestParams | None) -> t.ListToolsResult:
+        async with shared.visit(ctx) as visit:
+            return _scoped(t.ListToolsResult(tools=tools.listed(visit.caller)), visit.private)
 
-    async def call_tool(ctx: ServerRequestContext[Caller], params: t.CallToolRequestParams) -> t.CallToolResult:
-        caller = ctx.lifespan_context
-        operation = caller.operations.get(params.name)
-        if operation is None:
-            raise MCPError(code=t.INVALID_PARAMS, message=f"Unknown tool: {params.name[:80]}")
-        fence = nonce()
-        try:
-            answer = await caller.run(operation, params.arguments, follow=_follow(ctx), nonce=fence)
-        except MemoriesError as error:
-            return _failure(render_error(operation.name, error, fence))
-        except Exception:  # a bug of ours: the SDK would send its words to older clients
-            logger.exception("%s failed on a bug", operation.name)
-            return _failure(f"{operation.name} failed on a bug in the server; its log has the details.")
-        return t.CallToolResult(content=[t.TextContent(text=answer.text)], structured_content=answer.structured)
+    async def call_tool(ctx: Ctx, params: t.CallToolRequestParams) -> t.CallToolResult | t.InputRequiredResult:
+        async with shared.visit(ctx) as visit:
+            return await tools.call(ctx, params, visit)
 
-    return Server(
+    async def list_resources(ctx: Ctx, params: t.PaginatedRequestParams | None) -> t.ListResourcesResult:
+        async with shared.visit(ctx) as visit:
+            return await resources.page(visit, params.cursor if params else None)
+
+    async def list_templates(ctx: Ctx, _: t.PaginatedRequestParams | None) -> t.ListResourceTemplatesResult:
+        async with shared.visit(ctx) as visit:
+            templates = resources.templates(visit.caller)
+            return _scoped(t.ListResourceTemplatesResult(resource_templates=templates), visit.private)
+
+    async def read_resource(ctx: Ctx, params: t.ReadResourceRequestParams) -> t.ReadResourceResult:
+        async with shared.visit(ctx) as visit:
+            return await resources.read(visit, str(params.uri))
+
+    async def subscribe(ctx: Ctx, params: t.SubscribeRequestParams) -> t.EmptyResult:
+        async with shared.visit(ctx) as visit:
+            resources.kind_of(visit.caller, str(params.uri))
+            visit.tenant.updates.subscribe(ctx.session, str(params.uri))
+            return t.EmptyResult()
+
+    async def unsubscribe(ctx: Ctx, params: t.UnsubscribeRequestParams) -> t.EmptyResult:
+        async with shared.visit(ctx) as visit:
+            visit.tenant.updates.unsubscribe(ctx.session, str(params.uri))
+            return t.EmptyResult()
+
+    async def listen(ctx: Ctx, params: t.SubscriptionsListenRequestParams) -> t.SubscriptionsListenResult:
+        async with shared.visit(ctx) as visit:
+            return await visit.tenant.updates.listen(ctx, params)
+
+    async def list_prompts(ctx: Ctx, _: t.PaginatedRequestParams | None) -> t.ListPromptsResult:
+        async with shared.visit(ctx) as visit:
+            return _scoped(t.ListPromptsResult(prompts=prompts.listed(visit.caller)), visit.private)
+
+    async def get_prompt(ctx: Ctx, params: t.GetPromptRequestParams) -> t.GetPromptResult:
+        async with shared.visit(ctx) as visit:
+            return prompts.written(visit.caller, params.name, params.arguments)
+
+    async def complete(ctx: Ctx, params: t.CompleteRequestParams) -> t.CompleteResult:
+        async with shared.visit(ctx) as visit:
+            return await completed(visit, params, prompts, resources)
+
+    listed = CacheHint(ttl_ms=_LIST_VALID_MS, scope="public")
+    server = Server(
         "memories-mcp-sandbox" if settings.sandbox else "memories-mcp",
         version=version("memories-mcp"),
         title="Memories.ai (sandbox)" if settings.sandbox else "Memories.ai",
         description="Search, ask about and read videos, with the moments each answer rests on.",
-        instructions=_instructions(offered),
-        cache_hints={"tools/list": CacheHint(ttl_ms=_LIST_VALID_MS, scope="public")},
+        instructions=_instructions(shared.offered),
+        website_url=_WEBSITE,
+        icons=[t.Icon(src=ICON, mime_type="image/svg+xml", sizes=["any"])],
+        cache_hints={
+            "tools/list": listed,
+            "prompts/list": listed,
+            "resources/templates/list": listed,
+            "resources/list": CacheHint(ttl_ms=_RESOURCES_VALID_MS, scope="private"),
+        },
         lifespan=lifespan,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
+        on_list_resources=list_resources,
+        on_list_resource_templates=list_templates,
+        on_read_resource=read_resource,
+        on_subscribe_resource=subscribe,
+        on_unsubscribe_resource=unsubscribe,
+        on_subscriptions_listen=listen,
+        on_list_prompts=list_prompts,
+        on_get_prompt=get_prompt,
+        on_completion=complete,
     )
+    server.middleware.append(_sealing(settings, shared, server.name))
+    return server
 
 
-def _tool(operation: Operation[Any, Any], pinned: dict[str, Any]) -> t.Tool:
-    return t.Tool(
-        name=operation.name,
-        title=operation.title,
-        description=operation.description,
-        input_schema=operation.schema_without(pinned),
-        output_schema=operation.output_schema,
-        annotations=t.ToolAnnotations.model_validate(operation.effect.hints),
-    )
+ListT = TypeVar("ListT", t.ListToolsResult, t.ListPromptsResult, t.ListResourceTemplatesResult)
 
 
-def _follow(ctx: ServerRequestContext[Caller]) -> Follow | None:
-    """Who asked for progress, if anybody did."""
-    if not ctx.meta or "progress_token" not in ctx.meta:
-        return None
-    return ctx.session.report_progress
+def _scoped(result: ListT, private: bool) -> ListT:
+    """The list, kept from shared caches where it was made for this request alone."""
+    if private:
+        result.cache_scope = "private"
+    return result
 
 
-def _failure(text: str) -> t.CallToolResult:
-    return t.CallToolResult(content=[t.TextContent(text=text)], is_error=True)
+def _sealing(settings: Settings, tenants: Tenants, audience: str) -> RequestStateBoundary:
+    """Seals what clients carry between two rounds of a call; the low-level server does not do it by itself."""
+    key = settings.secret or secrets.token_bytes(32)
+    security = RequestStateSecurity(keys=[key], ttl=VALID_SECONDS, bind_principal=tenants.principal)
+    return RequestStateBoundary(security, default_audience=audience)
 
 
 def _instructions(caller: Caller) -> str:

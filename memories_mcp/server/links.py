@@ -1,0 +1,75 @@
+"""Links from results to resources: in addition to what a result says, never the only way on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import mcp_types as t
+from mcp import MCPError
+
+from memories_mcp.ids import is_public
+from memories_mcp.models import Evidence, Transcript
+from memories_mcp.operation import Output, Row, parts
+from memories_mcp.operations.library import VideoPage
+from memories_mcp.operations.sessions import SessionPage
+from memories_mcp.render import span
+from memories_mcp.server.kinds import TRACK_TITLES
+from memories_mcp.server.resources import Resources
+from memories_mcp.server.tenants import Visit
+from memories_mcp.uris import SESSIONS, VIDEOS, in_namespace, session_uri, transcript_uri, video_uri
+
+MOST = 5
+_NAME_CHARACTERS = 80
+
+
+def links(output: Output, visit: Visit, resources: Resources, unique_id: str) -> list[t.ResourceLink]:
+    """At most five: the list or the conversation, then the moments or videos that a result names, one a video.
+
+    Args:
+        output: The result.
+        visit: For whom; what they may not read is not linked.
+        resources: What there is to link to.
+        unique_id: The namespace that the call named in place of the server's own.
+    """
+    found: dict[str, t.ResourceLink] = {}
+    for uri, name in _named(output, unique_id):
+        if len(found) == MOST:
+            break
+        try:
+            kind, _ = resources.kind_of(visit.caller, uri)
+        except MCPError:  # not for this caller
+            continue
+        size = visit.tenant.catalogue.size(uri)
+        found[uri] = t.ResourceLink(uri=uri, name=name[:_NAME_CHARACTERS], mime_type=kind.mime_type, size=size)
+    return list(found.values())
+
+
+def _named(output: Output, unique_id: str) -> Iterator[tuple[str, str]]:
+    def here(uri: str, video_no: str = "") -> str:
+        return in_namespace(uri, unique_id) if unique_id and not is_public(video_no) else uri
+
+    match output:
+        case VideoPage():
+            yield here(VIDEOS), "The list of videos"
+        case SessionPage():
+            yield here(SESSIONS), "The list of conversations"
+        case Transcript(video_no=video_no, track=track):
+            yield here(transcript_uri(video_no, track), video_no), f"{video_no}: {TRACK_TITLES[track]}"
+        case _:
+            if session_id := getattr(output, "session_id", None):
+                yield here(session_uri(session_id)), "The conversation"
+            yield from _moments_and_videos(output, here)
+
+
+def _moments_and_videos(output: Output, here: Callable[[str, str], str]) -> Iterator[tuple[str, str]]:
+    seen: set[str] = set()
+    for row in parts(output, Row):
+        video_no: str = getattr(row, "video_no", None) or ""
+        if not video_no or video_no in seen:
+            continue
+        name = getattr(row, "video_name", None) or video_no
+        if not isinstance(row, Evidence):
+            yield here(video_uri(video_no), video_no), name
+        elif row.uri:  # it says its namespace already
+            yield row.uri, f"{name} {span(row.start_seconds, row.end_seconds)}".strip()
+        seen.add(video_no)

@@ -1,0 +1,160 @@
+"""Resources: videos, their transcripts and conversations, each also reachable through a tool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+import mcp_types as t
+from mcp import MCPError
+
+from memories_mcp.call import Caller
+from memories_mcp.errors import InvalidArguments, MemoriesError, NotFound
+from memories_mcp.models import Video
+from memories_mcp.operation import validated
+from memories_mcp.server.catalogue import Catalogue, Newest
+from memories_mcp.server.kinds import KINDS, TRACK_TITLES, ResourceKind, transcript_tool
+from memories_mcp.server.tenants import Visit
+from memories_mcp.uris import session_uri, transcript_uri, video_uri
+
+LIST_PAGE = 50
+_LISTED_VIDEOS = 50
+"""The newest ones are listed with their transcripts; the templates reach all."""
+
+
+class Resources:
+    """Lists and reads resources for one visit at a time.
+
+    Args:
+        kinds: In the order they are listed.
+    """
+
+    def __init__(self, kinds: Sequence[ResourceKind[Any]] = KINDS) -> None:
+        self.kinds = [(kind.parsed(), kind) for kind in kinds]
+
+    def templates(self, caller: Caller) -> list[t.ResourceTemplate]:
+        """The templates that this caller may fill in."""
+        return [
+            t.ResourceTemplate(
+                uri_template=kind.template,
+                name=kind.name,
+                title=kind.title,
+                description=kind.description,
+                mime_type=kind.mime_type,
+            )
+            for _, kind in self.kinds
+            if kind.offered(caller) and kind.template != kind.fixed
+        ]
+
+    async def page(self, visit: Visit, cursor: str | None) -> t.ListResourcesResult:
+        """A page of the list: the fixed entries, then the newest conversations and videos.
+
+        Raises:
+            MCPError: The cursor is none of ours.
+        """
+        start = 0
+        if cursor is not None:
+            if not cursor.isdecimal() or len(cursor) > 9:
+                raise MCPError(code=t.INVALID_PARAMS, message="Unknown cursor; list again from the start.")
+            start = int(cursor)
+        entries = [
+            *self._fixed(visit),
+            *_newest(await visit.tenant.catalogue.newest(), visit.caller, visit.tenant.catalogue),
+        ]
+        following = start + LIST_PAGE
+        return t.ListResourcesResult(
+            resources=entries[start:following], next_cursor=str(following) if following < len(entries) else None
+        )
+
+    def kind_of(self, caller: Caller, uri: str) -> tuple[ResourceKind[Any], Any]:
+        """The kind that a URI belongs to, and its checked variables.
+
+        Raises:
+            MCPError: There is no such resource for this caller.
+        """
+        for template, kind in self.kinds:
+            found = template.match(uri)
+            if found is None:
+                continue
+            pinned = caller.pinned.get("unique_id")
+            if pinned and found.setdefault("unique_id", pinned) != pinned:
+                _missing(uri)
+            if "unique_id" not in kind.variables.model_fields:
+                found.pop("unique_id", None)
+            try:
+                # The template decodes `%2F` and matches `..`: what it found is checked like a tool's argument.
+                variables = validated(kind.variables, found)
+            except InvalidArguments:
+                _missing(uri)
+            if not kind.allows(caller, variables):
+                _missing(uri)
+            return kind, variables
+        return _missing(uri)
+
+    async def read(self, visit: Visit, uri: str) -> t.ReadResourceResult:
+        """What a resource holds.
+
+        Raises:
+            MCPError: There is no such resource, or the service did not give it.
+        """
+        kind, variables = self.kind_of(visit.caller, uri)
+        try:
+            document = await kind.read(visit.caller, variables)
+        except NotFound:
+            _missing(uri)
+        except MemoriesError as error:
+            told = " ".join(part for part in (error.summary, error.next_step) if part)
+            raise MCPError(code=t.INTERNAL_ERROR, message=told, data={"uri": uri}) from None
+        visit.tenant.catalogue.note_size(uri, len(document.text.encode()))
+        return t.ReadResourceResult(contents=[document.contents(uri)])
+
+    def _fixed(self, visit: Visit) -> Iterator[t.Resource]:
+        for _, kind in self.kinds:
+            if kind.fixed and kind.offered(visit.caller):
+                yield t.Resource(
+                    uri=kind.fixed,
+                    name=kind.name,
+                    title=kind.title,
+                    description=kind.description,
+                    mime_type=kind.mime_type,
+                    size=visit.tenant.catalogue.size(kind.fixed),
+                )
+
+
+def _newest(newest: Newest, caller: Caller, catalogue: Catalogue) -> Iterator[t.Resource]:
+    if "get_session_detail" in caller.operations:
+        for session in newest.sessions:
+            uri = session_uri(session.session_id)
+            yield t.Resource(
+                uri=uri,
+                name=session.title or f"Conversation {session.session_id}",
+                description=f"Conversation {session.session_id}, with numbered citations.",
+                mime_type="text/markdown",
+                size=catalogue.size(uri),
+            )
+    for video in newest.videos[:_LISTED_VIDEOS]:
+        yield from _of_video(video, caller, catalogue)
+
+
+def _of_video(video: Video, caller: Caller, catalogue: Catalogue) -> Iterator[t.Resource]:
+    name = video.video_name or video.video_no
+    annotations = t.Annotations(last_modified=video.created_at.isoformat()) if video.created_at else None
+    uris = [(video_uri(video.video_no), "get_private_video_details", name, video.status, "application/json")]
+    if video.status == "ready":
+        for track, title in TRACK_TITLES.items():
+            tool = transcript_tool(video.video_no, track)
+            uris.append((transcript_uri(video.video_no, track), tool, f"{name}: {title}", title, "text/vtt"))
+    for uri, tool, shown, about, mime_type in uris:
+        if tool in caller.operations:
+            yield t.Resource(
+                uri=uri,
+                name=shown,
+                description=f"{video.video_no}, {about}",
+                mime_type=mime_type,
+                annotations=annotations,
+                size=catalogue.size(uri),
+            )
+
+
+def _missing(uri: str) -> NoReturn:
+    raise MCPError(code=t.INVALID_PARAMS, message="Resource not found", data={"uri": uri[:2000]})

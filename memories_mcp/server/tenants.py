@@ -1,0 +1,229 @@
+"""Whose call it is: a key and a namespace, with all that is kept for them and nobody else."""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import mcp_types as t
+from mcp import MCPError
+from mcp.server import ServerRequestContext
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+
+from memories_mcp.api import Api
+from memories_mcp.api.limits import Limits
+from memories_mcp.call import AnyOperation, Caller, backed, limits_of
+from memories_mcp.errors import ConfigurationError
+from memories_mcp.operations import select
+from memories_mcp.server.catalogue import Catalogue
+from memories_mcp.server.updates import Updates
+from memories_mcp.settings import Settings
+
+_MOST_TENANTS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """What an HTTP request says about itself.
+
+    Attributes:
+        api_key: The caller's own key; empty where none was sent.
+        caption_key: The same for the caption service.
+        unique_id: The namespace that the caller fixes.
+        toolsets: The toolsets that the caller keeps to; empty for all that the operator offers.
+        read_only: Whether the caller keeps to what changes nothing.
+        holds_token: Whether it carries `MEMORIES_HTTP_TOKEN`, which alone opens the server's own key.
+    """
+
+    api_key: str = ""
+    caption_key: str = ""
+    unique_id: str = ""
+    toolsets: tuple[str, ...] = ()
+    read_only: bool = False
+    holds_token: bool = False
+
+    def __repr__(self) -> str:
+        return "Credentials(…)"  # never a key in a log
+
+
+class Visitor(AuthenticatedUser):
+    """An HTTP request's user; the SDK ties sessions to it."""
+
+    credentials: Credentials
+
+
+class Tenant:
+    """One key and namespace: its client, what was looked up for it, and who listens to its changes."""
+
+    def __init__(self, settings: Settings, limits: Limits, api: Api | None, also: Sequence[AnyOperation]) -> None:
+        self.updates = Updates()
+        own = api or Api(
+            settings.api_key,
+            settings.base_url,
+            caption_key=settings.caption_api_key,
+            caption_base_url=settings.caption_base_url,
+            rates=limits,
+            on_answer=self.updates.saw,
+        )
+        self.caller = Caller(settings, api=own, also=also)
+        self.caller.changed = self.updates.changed
+        self.catalogue = Catalogue(self.caller)
+        self.updates.on_change(self.catalogue.forget)
+        self.visits = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody would miss it."""
+        return self.visits == 0 and not self.updates.wanted
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request of a tenant, with what this request may use.
+
+    Attributes:
+        tenant: Whose request it is.
+        caller: The tenant's caller, narrowed to what the request asked for.
+        private: Whether what is listed depends on the request's headers.
+    """
+
+    tenant: Tenant
+    caller: Caller
+    private: bool
+
+
+class Tenants:
+    """All tenants of one server; those longest unused are let go.
+
+    Args:
+        settings: The operator's; its key serves callers in process, and HTTP requests that carry the token.
+        api: Used by every tenant in place of a client of its own.
+        also: Operations to offer besides those that the settings choose.
+    """
+
+    def __init__(self, settings: Settings, *, api: Api | None = None, also: Sequence[AnyOperation] = ()) -> None:
+        self.settings = settings
+        self.offered = Caller(settings, api=api, also=also)
+        """What the operator offers; it serves lists and makes no request."""
+        self.active = 0
+        """Requests under way."""
+        self._backed = settings
+        self._api = api
+        self._also = also
+        self._tenants: OrderedDict[tuple[str, str, str], Tenant] = OrderedDict()
+        self._limits: weakref.WeakValueDictionary[str, Limits] = weakref.WeakValueDictionary()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[Tenants, None]:
+        """Serve until the body ends; with `sandbox` the offline twin runs beside it."""
+        async with backed(self.settings, api=self._api) as self._backed:
+            try:
+                yield self
+            finally:
+                tenants = [*self._tenants.values()]
+                self._tenants.clear()
+                for each in tenants:
+                    await _close(each)
+
+    def principal(self, ctx: ServerRequestContext[Any, Any]) -> str:
+        """Who calls, for what must not pass from one caller to another; secret."""
+        return "\n".join(self._identity(_credentials(ctx)))
+
+    @asynccontextmanager
+    async def visit(self, ctx: ServerRequestContext[Any, Any]) -> AsyncGenerator[Visit, None]:
+        """The tenant of a request, kept while the body runs.
+
+        Raises:
+            MCPError: A header names a toolset that does not exist.
+        """
+        credentials = _credentials(ctx)
+        tenant = await self._tenant(self._identity(credentials), over_http=credentials is not None)
+        with _counted(tenant):
+            yield Visit(tenant, *self._narrowed(tenant.caller, credentials))
+
+    @contextmanager
+    def work(self) -> Generator[None, None, None]:
+        """Count a request as under way, so that a server that stops waits for it."""
+        self.active += 1
+        try:
+            yield
+        finally:
+            self.active -= 1
+
+    def end_streams(self) -> None:
+        """Tell everybody who listens that the server stops."""
+        for each in self._tenants.values():
+            each.updates.close()
+
+    def _identity(self, credentials: Credentials | None) -> tuple[str, str, str]:
+        own = self._backed
+        if credentials is None:
+            return own.api_key, own.caption_api_key, own.unique_id
+        key, caption_key = credentials.api_key, credentials.caption_key
+        if credentials.holds_token and not key:
+            key, caption_key = own.api_key, caption_key or own.caption_api_key
+        if own.sandbox and self._api is None:
+            from memories_mcp.sandbox import DEMO_KEY
+
+            key = key or DEMO_KEY  # an account that everybody shares, as it is for trying
+            caption_key = caption_key or key
+        return key, caption_key, own.unique_id or credentials.unique_id
+
+    async def _tenant(self, identity: tuple[str, str, str], *, over_http: bool) -> Tenant:
+        if tenant := self._tenants.get(identity):
+            self._tenants.move_to_end(identity)
+            return tenant
+        key, caption_key, unique_id = identity
+        root = self._backed.files_root if not over_http or self.settings.http_files else None
+        settings = replace(self._backed, api_key=key, caption_api_key=caption_key, unique_id=unique_id, files_root=root)
+        limits = self._limits.get(key)
+        if limits is None:
+            limits = self._limits[key] = limits_of(settings)
+        tenant = self._tenants[identity] = Tenant(settings, limits, self._api, self._also)
+        for other, each in [*self._tenants.items()][: max(0, len(self._tenants) - _MOST_TENANTS)]:
+            if each.idle:
+                del self._tenants[other]
+                await _close(each)
+        return tenant
+
+    def _narrowed(self, caller: Caller, credentials: Credentials | None) -> tuple[Caller, bool]:
+        if credentials is None:
+            return caller, False
+        try:
+            kept = select(credentials.toolsets or ("all",), credentials.read_only)
+        except ConfigurationError as error:
+            raise MCPError(code=t.INVALID_PARAMS, message=f"X-Memories-Toolsets: {error}") from None
+        narrows = bool(credentials.toolsets or credentials.read_only)
+        names = {each.name for each in kept}
+        files = self.settings.http_files
+
+        def offered(each: AnyOperation) -> bool:
+            return (files or not each.uses_files) and (not narrows or each.name in names)
+
+        return caller.narrowed(offered), narrows or bool(credentials.unique_id)
+
+
+async def _close(tenant: Tenant) -> None:
+    tenant.updates.close()
+    await tenant.caller.aclose()
+
+
+@contextmanager
+def _counted(tenant: Tenant) -> Generator[None, None, None]:
+    tenant.visits += 1
+    try:
+        yield
+    finally:
+        tenant.visits -= 1
+
+
+def _credentials(ctx: ServerRequestContext[Any, Any]) -> Credentials | None:
+    """What came with the request; `None` in process, where the server's own key is meant."""
+    if ctx.request is None:
+        return None
+    user = ctx.request.scope.get("user")
+    return user.credentials if isinstance(user, Visitor) else Credentials()

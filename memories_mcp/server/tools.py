@@ -1,0 +1,102 @@
+"""Operations as tools: listed and called."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import mcp_types as t
+from mcp import MCPError
+from mcp.server import ServerRequestContext
+from mcp_types.version import is_version_at_least
+
+from memories_mcp.call import AnyOperation, Caller, Follow
+from memories_mcp.errors import MemoriesError
+from memories_mcp.render import make_nonce, render_error
+from memories_mcp.server.asking import Asking, NeedsInput
+from memories_mcp.server.links import links
+from memories_mcp.server.resources import Resources
+from memories_mcp.server.tenants import Visit
+
+logger = logging.getLogger(__name__)
+
+_LINKS_SINCE = "2025-06-18"
+
+
+class Tools:
+    """Lists and calls tools for one visit at a time.
+
+    Args:
+        resources: What results link to.
+        nonce: Names each result's fence; fixed in tests.
+    """
+
+    def __init__(self, resources: Resources, nonce: Callable[[], str] = make_nonce) -> None:
+        self._resources = resources
+        self._nonce = nonce
+        self._made: dict[tuple[str, bool], t.Tool] = {}
+
+    def listed(self, caller: Caller) -> list[t.Tool]:
+        """The tools of a caller, the same bytes each time."""
+        return [self._tool(operation, caller.pinned) for operation in caller.operations.values()]
+
+    def _tool(self, operation: AnyOperation, pinned: dict[str, Any]) -> t.Tool:
+        key = operation.name, bool(pinned)
+        if key not in self._made:
+            self._made[key] = t.Tool(
+                name=operation.name,
+                title=operation.title,
+                description=operation.description,
+                input_schema=operation.schema_without(pinned),
+                output_schema=operation.output_schema,
+                annotations=t.ToolAnnotations.model_validate(operation.effect.hints),
+            )
+        return self._made[key]
+
+    async def call(
+        self, ctx: ServerRequestContext[Any, Any], params: t.CallToolRequestParams, visit: Visit
+    ) -> t.CallToolResult | t.InputRequiredResult:
+        """Call one tool; what a model can act on is a result, also where it failed.
+
+        Raises:
+            MCPError: This caller has no such tool.
+        """
+        operation = visit.caller.operations.get(params.name)
+        if operation is None:
+            raise MCPError(code=t.INVALID_PARAMS, message=f"Unknown tool: {params.name[:80]}")
+        fence = self._nonce()
+        try:
+            ask = Asking(ctx, params).confirm
+            answer = await visit.caller.run(operation, params.arguments, follow=_follow(ctx), ask=ask, nonce=fence)
+        except NeedsInput as needed:
+            return needed.result
+        except MemoriesError as error:
+            return _failure(render_error(operation.name, error, fence))
+        except Exception:  # a bug of ours: the SDK would send its words to older clients
+            logger.exception("%s failed on a bug", operation.name)
+            return _failure(f"{operation.name} failed on a bug in the server; its log has the details.")
+        content: list[t.ContentBlock] = [t.TextContent(text=answer.text)]
+        if is_version_at_least(ctx.protocol_version, _LINKS_SINCE):
+            unique_id = "" if visit.caller.pinned else str((params.arguments or {}).get("unique_id") or "")
+            content += links(answer.output, visit, self._resources, unique_id)
+        return t.CallToolResult(content=content, structured_content=answer.structured)
+
+
+def _follow(ctx: ServerRequestContext[Any, Any]) -> Follow | None:
+    """Who asked for progress, if anybody did; it only ever grows, as the protocol wants it."""
+    if not ctx.meta or "progress_token" not in ctx.meta:
+        return None
+    last = float("-inf")
+
+    async def follow(done: float, total: float | None, message: str) -> None:
+        nonlocal last
+        if done > last:
+            last = done
+            await ctx.session.report_progress(done, total, message)
+
+    return follow
+
+
+def _failure(text: str) -> t.CallToolResult:
+    return t.CallToolResult(content=[t.TextContent(text=text)], is_error=True)

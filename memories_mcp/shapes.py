@@ -1,0 +1,104 @@
+"""What goes into an operation and comes out of it: models read as tolerantly as models and wires write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, TypeVar, cast, get_args, get_origin
+
+from pydantic import AliasGenerator, BaseModel, ConfigDict, model_validator
+
+from memories_mcp.wire import names, without_nothings
+
+
+class Input(BaseModel):
+    """Arguments of an operation: closed, immutable, every field described under itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_models_write(cls, raw: Any) -> Any:
+        """Accepts what language models send: lists as JSON text or as one value, `null` for "left out"."""
+        if not isinstance(raw, dict):
+            return raw
+        values = dict(cast(dict[str, Any], raw))
+        for name, each in cls.model_fields.items():
+            if name not in values:
+                continue
+            if not each.is_required() and (values[name] is None or values[name] == "null"):
+                del values[name]
+            elif _takes_list(each.annotation) and not isinstance(values[name], list):
+                values[name] = _listed(values[name])
+        return values
+
+    def wire(self) -> dict[str, Any]:
+        """As the API names and wants them; what was left out stays out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class Private(Input):
+    """Arguments of an operation on the caller's own library."""
+
+    unique_id: str | None = None
+    """Namespace; leave out for the default one."""
+
+
+class Confirmable(Input):
+    """Arguments of an operation that cannot be undone."""
+
+    confirmation_token: str | None = None
+    """From the preview that the first call returned; only after the user agreed."""
+
+
+def _takes_list(annotation: Any) -> bool:
+    return get_origin(annotation) is list or any(get_origin(each) is list for each in get_args(annotation))
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, str) and value.strip().startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return [value]
+    return [value]
+
+
+class Row(BaseModel):
+    """A part of a result, read from the wire as tolerantly as that needs."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        defer_build=True,
+        use_attribute_docstrings=True,
+        populate_by_name=True,
+        alias_generator=AliasGenerator(validation_alias=lambda name: names(name)),
+    )
+
+    _nothings = model_validator(mode="before")(without_nothings)
+
+
+class Output(Row):
+    """The result of an operation; it reads the wire's answer where that has the same shape."""
+
+    note: str | None = None
+    """What was left out or can be done next."""
+
+    def structured(self) -> dict[str, Any]:
+        """As JSON data, empty fields left out."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def parts(row: BaseModel, kind: type[R]) -> Iterator[R]:
+    """Every part of a result that is of a kind, in order, the result itself first."""
+    if isinstance(row, kind):
+        yield row
+    for name in type(row).model_fields:
+        value: object = getattr(row, name)
+        for each in cast(list[Any], value) if isinstance(value, list) else [value]:
+            if not isinstance(each, BaseModel):
+                break  # a list is of one kind; transcripts hold tens of thousands of raw rows
+            yield from parts(each, kind)
