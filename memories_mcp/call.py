@@ -180,7 +180,7 @@ class Caller:
             MemoriesError: The arguments, the API or a file stood in the way; the text says what to do.
         """
         args = operation.validate(raw, self.pinned)
-        context = self.context(operation.name, args.model_dump(mode="json"), follow=follow, ask=ask)
+        context = self.context(operation.name, dict(args), follow=follow, ask=ask)
         output = await operation.function(context, args)
         namespace = getattr(args, "unique_id", None)
         if namespace and "unique_id" not in self.pinned:

@@ -142,28 +142,47 @@ async def _call(settings: Settings, name: str, arguments: str, *, as_json: bool,
         )
     with_person = sys.stdin.isatty() and sys.stderr.isatty()
     async with connected(settings) as caller:
-        answer = await caller.run(
-            operation,
-            cast(dict[str, Any], raw),
-            follow=_show_progress if with_person else None,
-            ask=_agree if yes else _ask if with_person else None,
-        )
+        if with_person:
+            with _Terminal() as terminal:
+                ask = _agree if yes else terminal.ask
+                answer = await caller.run(operation, cast(dict[str, Any], raw), follow=terminal.follow, ask=ask)
+        else:
+            answer = await caller.run(operation, cast(dict[str, Any], raw), ask=_agree if yes else None)
     print(json.dumps(answer.structured, indent=2, ensure_ascii=False) if as_json else answer.text)
     return 0
-
-
-async def _show_progress(done: float, total: float | None, message: str) -> None:
-    print(message, end="" if total is None else "\n", file=sys.stderr, flush=True)
 
 
 async def _agree(preview: Preview) -> bool:
     return True
 
 
-async def _ask(preview: Preview) -> bool:
-    print(preview.action, *(f"  {each}" for each in preview.items), sep="\n", file=sys.stderr)
-    print("Go on? [y/N] ", end="", file=sys.stderr, flush=True)
-    return (await asyncio.to_thread(sys.stdin.readline)).strip().lower() in {"y", "yes"}
+class _Terminal:
+    """A person at a terminal: sees the progress on one line, and is asked."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._status = Console(stderr=True).status("Calling")
+
+    def __enter__(self) -> _Terminal:
+        self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+
+    async def follow(self, done: float, total: float | None, message: str) -> None:
+        from rich.markup import escape
+
+        self._status.update(escape(" ".join(message.split())[-100:]))
+
+    async def ask(self, preview: Preview) -> bool:
+        self._status.stop()
+        print(preview.action, *(f"  {each}" for each in preview.items), sep="\n", file=sys.stderr)
+        print("Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+        answer = (await asyncio.to_thread(sys.stdin.readline)).strip().lower()
+        self._status.start()
+        return answer in {"y", "yes"}
 
 
 async def _sandbox(port: int, data: Path | None) -> int:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import jsonschema
 import pytest
@@ -152,10 +152,11 @@ async def test_delete_shows_first_and_deletes_only_with_the_token(client: Client
 
 
 async def test_progress_arrives_while_a_chat_grows(settings: Settings) -> None:
-    heard = list[str]()
+    heard, done = list[str](), list[float]()
 
     async def follow(progress: float, total: float | None, message: str | None) -> None:
         heard.append(message or "")
+        done.append(progress)
 
     api = Api(settings.api_key, settings.base_url, rates={})
     async with Client(make_server(settings, api=api), mode="legacy") as client:
@@ -163,7 +164,36 @@ async def test_progress_arrives_while_a_chat_grows(settings: Settings) -> None:
         result = await client.call_tool("chat_with_videos", arguments, progress_callback=follow)
 
     assert result.structured_content
-    assert "".join(heard).endswith(result.structured_content["answer"])
+    assert heard[:3] == ["Asking", "Searching the videos", "Choosing the moments"]
+    assert heard[-1].removeprefix("…") == result.structured_content["answer"][-len(heard[-1].removeprefix("…")) :]
+    assert len(heard[-1]) > 400
+    assert done == sorted(set(done))
+
+
+@pytest.mark.parametrize("tool", ["chat_with_videos", "chat_with_library", "chat_with_public_videos"])
+async def test_the_result_of_a_chat_is_the_same_with_and_without_progress(
+    settings: Settings, era: Literal["auto", "legacy"], tool: str
+) -> None:
+    async def follow(progress: float, total: float | None, message: str | None) -> None: ...
+
+    arguments: dict[str, Any] = {
+        "prompt": "What is the price of bread and of the Team plan?",
+        "include_thinkings": True,
+    }
+    if tool == "chat_with_videos":
+        arguments["video_nos"] = [MEETING]
+    results: list[dict[str, Any]] = []
+    for follower in (follow, None):
+        api = Api(settings.api_key, settings.base_url, rates={})
+        async with Client(make_server(settings, api=api), mode=era) as client:
+            result = await client.call_tool(tool, arguments, progress_callback=follower)
+        structured = cast(dict[str, Any], result.structured_content)
+        assert structured.pop("session_id")
+        results.append(structured)
+
+    assert results[0] == results[1]
+    assert results[0]["evidence"]
+    assert results[0]["thinkings"]
 
 
 async def test_two_calls_run_at_once() -> None:

@@ -59,7 +59,7 @@ async def test_dialect_a_gives_answer_reasoning_references_and_session() -> None
     assert [(each.title, each.content) for each in answer.thinkings] == [("Look", "Okay, the user")]
     assert [each.ref for each in answer.evidence] == ["VI1#t=30,36&kind=visual"]
     assert answer.complete
-    assert heard == ["Look", 'A" sha', "pe"]
+    assert heard == ["Asking", "Look", 'A" sha', 'A" shape']
 
 
 async def test_dialect_b_gives_the_answer_without_a_session() -> None:
@@ -111,7 +111,35 @@ async def test_progress_is_cleaned_too() -> None:
     heard = list[str]()
     await asked(stream('data:{"type":"content","content":"a\\u001b]0;x\\u0007 "}', DONE), heard)
 
-    assert heard == ["a]0;x "]
+    assert heard == ["Asking", "a]0;x "]
+
+
+async def test_the_growing_answer_is_shown_a_few_times_a_second_and_by_its_end() -> None:
+    pieces = [f'data:{{"type":"content","content":"{number:04} "}}' for number in range(1000)]
+    heard = list[str]()
+    answer = await asked(stream(*pieces, DONE), heard)
+
+    assert len(answer.answer) == 4999
+    assert len(heard) < 20
+    assert heard[-1] == "…" + answer.answer[-499:] + " "
+    assert all(len(each) <= 501 for each in heard)
+
+
+async def test_a_service_that_thinks_for_long_is_heard_to_be_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memories_mcp.operations.asking._HEARTBEAT_SECONDS", 0.02)
+
+    class Slow(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            await asyncio.sleep(0.1)
+            yield f"{CONTENT}\n\n{DONE}\n\n".encode()
+
+    heard = list[str]()
+    headers = {"content-type": "text/event-stream"}
+    await asked(httpx2.Response(200, stream=Slow(), headers=headers), heard)
+
+    assert heard[0] == "Asking"
+    assert heard[1].startswith("Asking; no answer yet after")
+    assert heard[-1] == 'A" sha'
 
 
 async def test_lines_may_end_like_on_windows_and_hold_line_separators() -> None:

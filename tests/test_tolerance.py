@@ -222,7 +222,7 @@ async def test_a_service_that_caps_its_pages_and_ignores_filters_still_finds_eve
 
 
 async def test_a_video_that_is_unknown_at_the_first_poll_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories_mcp.operations.evidence._POLLS", (0.01,))
+    monkeypatch.setattr("memories_mcp.operations.waiting._POLLS", (0.01,))
     ready = envelope({"videos": [{"video_no": "VI1", "status": "PARSE"}]})
     async with calling(FakeWire(envelope({"videos": []}), ready)) as caller:
         assert (await run(caller, "wait_until_ready", video_nos=["VI1"])).ready
@@ -300,7 +300,7 @@ async def test_a_service_that_hangs_does_not_outlast_the_wait(monkeypatch: pytes
     from memories_mcp.call import Caller
     from memories_mcp.settings import Settings
 
-    monkeypatch.setattr("memories_mcp.operations.evidence._LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("memories_mcp.operations.waiting._LOOK_SECONDS", 0.1)
     api = Api("k", "https://api.example", rates={}, transport=httpx2.MockTransport(hang))
     began = time.perf_counter()
     state = await run(Caller(Settings(), api=api), "wait_until_ready", video_nos=["VI1"], max_seconds=0)

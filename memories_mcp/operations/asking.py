@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -39,15 +39,9 @@ async def ask(
     context: Context, plain: Endpoint, streaming: Endpoint, body: dict[str, Any], *, include_thinkings: bool
 ) -> ChatAnswer:
     """Ask one of the chats; it streams where somebody follows, and the answer is the same."""
-    said = 0
-
-    async def tell(event: ChatEvent) -> None:
-        nonlocal said
-        said += len(event.text)
-        await context.progress(said, None, without_controls(event.text))
-
     if context.follows:
-        message = await context.api.chat(streaming, json=body, into=WireMessage, on_event=tell)
+        async with _Growing(context) as growing:
+            message = await context.api.chat(streaming, json=body, into=WireMessage, on_event=growing.hear)
         if not message.session_id:
             message = await _remembered(context, message, body)
     else:
@@ -77,18 +71,80 @@ _ANSWER_CHARACTERS = 10_000
 _THINKING_CHARACTERS = 6_000
 
 
+class _Growing:
+    """Shows whoever follows how an answer comes about: its thoughts by their titles, then the answer so far."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._stack = AsyncExitStack()
+        self._text: str = ""
+        self._shown: str = ""
+        self._last = 0.0
+        self._told = 0.0
+        self._silent = True
+
+    async def __aenter__(self) -> _Growing:
+        # Retrieval comes first: the service may say nothing for a minute.
+        await self._stack.enter_async_context(_repeated(self._still_silent, _HEARTBEAT_SECONDS))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+        await self._show()
+
+    async def hear(self, event: ChatEvent) -> None:
+        """Take a piece of the stream."""
+        self._silent = False
+        if event.kind == "thinking":
+            await self._tell(without_controls(event.text))
+            return
+        self._text += without_controls(event.text)
+        if asyncio.get_running_loop().time() - self._last >= _SHOW_SECONDS:
+            await self._show()
+
+    async def _still_silent(self, waited: float) -> None:
+        if self._silent:
+            await self._tell(f"Asking; no answer yet after {waited:.0f} s" if waited else "Asking")
+
+    async def _show(self) -> None:
+        if self._text != self._shown:
+            self._shown, self._last = self._text, asyncio.get_running_loop().time()
+            cut = "…" if len(self._text) > _SHOWN_CHARACTERS else ""
+            await self._tell(cut + self._text[-_SHOWN_CHARACTERS:])
+
+    async def _tell(self, message: str) -> None:
+        self._told += 1
+        await self._context.progress(self._told, None, message)
+
+
+_HEARTBEAT_SECONDS = 5.0
+_SHOW_SECONDS = 0.25
+_SHOWN_CHARACTERS = 500
+"""Enough to see it grow; the whole answer is the result."""
+
+
 @asynccontextmanager
-async def heartbeat(context: Context, message: str, every: float = 5.0) -> AsyncGenerator[None, None]:
+async def heartbeat(context: Context, message: str) -> AsyncGenerator[None, None]:
     """Say that it is still running while the body waits for one long answer."""
 
-    async def beat() -> None:
-        waited = 0.0
+    async def beat(waited: float) -> None:
+        await context.progress(waited, None, f"{message}: {waited:.0f} s" if waited else message)
+
+    async with _repeated(beat, _HEARTBEAT_SECONDS):
+        yield
+
+
+@asynccontextmanager
+async def _repeated(beat: Callable[[float], Awaitable[None]], every: float) -> AsyncGenerator[None, None]:
+    async def beats() -> None:
+        waited = every
         while True:
-            await context.progress(waited, None, message)
             await asyncio.sleep(every)
+            await beat(waited)
             waited += every
 
-    task = asyncio.create_task(beat())
+    await beat(0.0)
+    task = asyncio.create_task(beats())
     try:
         yield
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from typing import Annotated, get_args
 
@@ -17,7 +16,7 @@ from memories_mcp.errors import (
     Unauthorized,
     UnexpectedResponse,
 )
-from memories_mcp.ids import SessionId, TaskId, VideoNo, is_public
+from memories_mcp.ids import SessionId, TaskId, VideoNo
 from memories_mcp.models import Evidence, Reference, Track, Video, parse_ref
 from memories_mcp.operation import Context, Effect, Output, Private, Row
 from memories_mcp.operations.shared import (
@@ -31,13 +30,10 @@ from memories_mcp.operations.shared import (
     Segments,
     WireSession,
     fetch_transcript,
-    find_videos,
     name_and_link,
-    not_in_namespace,
-    public_videos,
-    task_videos,
 )
 from memories_mcp.operations.toolsets import evidence
+from memories_mcp.operations.waiting import LONGEST_SECONDS, Awaited, wait
 from memories_mcp.render import BUDGET, clock, fitting, line, span, weight
 from memories_mcp.wire import OptionalLine, Seconds
 
@@ -236,7 +232,7 @@ class WaitUntilReady(Private):
     """The videos to wait for."""
     task_id: TaskId | None = None
     """Instead of videos: an import from a platform."""
-    max_seconds: int = Field(default=30, ge=0, le=45)
+    max_seconds: int = Field(default=30, ge=0, le=LONGEST_SECONDS)
     """How long to wait at most; 0 only looks."""
 
     @model_validator(mode="after")
@@ -255,12 +251,6 @@ class Readiness(Output):
     """Each with its state."""
 
 
-_POLLS = (1.0, 2.0, 3.0, 5.0)
-_UNKNOWN_POLLS = 2
-_LOOK_SECONDS = 10
-_LONGEST_CALL = 45
-
-
 @evidence.operation(title="Wait until ready", effect=Effect.READ, endpoints=[LIST_VIDEOS, PUBLIC_DETAIL, TASK_STATUS])
 async def wait_until_ready(context: Context, args: WaitUntilReady) -> Readiness:
     """Wait until uploaded videos, or those of an import, are processed; at most 45 seconds a call.
@@ -268,62 +258,6 @@ async def wait_until_ready(context: Context, args: WaitUntilReady) -> Readiness:
     Returns their present state; when some are still processing, call it again. A minute of video takes about half
     a minute, an hour ten minutes.
     """
-    now = asyncio.get_running_loop().time
-    deadline = now() + args.max_seconds
-    # A look at the states is bounded too: the service may hang, and public videos come one in two seconds.
-    latest = now() + min(args.max_seconds + _LOOK_SECONDS, _LONGEST_CALL)
-    poll, videos, waiting = 0, list[Video](), True
-    while True:
-        try:
-            async with asyncio.timeout_at(latest):
-                # A video may be unknown at the first polls after its upload (API 2.9).
-                strict = poll >= _UNKNOWN_POLLS or args.max_seconds == 0
-                videos = await _states(context, args, deadline, strict=strict)
-        except TimeoutError:
-            break
-        waiting = len(videos) < len(args.video_nos or [1]) or any(each.status == "processing" for each in videos)
-        done = sum(each.status != "processing" for each in videos)
-        spent = args.max_seconds - (deadline - now())
-        await context.progress(spent, args.max_seconds, f"{done} of {len(args.video_nos or videos) or '?'} processed")
-        pause = _POLLS[min(poll, len(_POLLS) - 1)]
-        if not waiting or now() + pause > deadline:
-            break
-        await asyncio.sleep(pause)
-        poll += 1
-    ready = not waiting and all(each.status == "ready" for each in videos)
-    return Readiness(ready=ready, videos=videos, note=_onward(videos, args))
-
-
-def _onward(videos: list[Video], args: WaitUntilReady) -> str | None:
-    notes: list[str] = []
-    if not videos and args.task_id:
-        notes.append(
-            "The import has brought no video yet. Creators take minutes; after ten, it has probably failed, "
-            "which the service does not tell."
-        )
-    if any(each.status == "failed" for each in videos):
-        notes.append("Some failed; their cause is beside them.")
-    unseen = [each for each in args.video_nos or [] if each not in {video.video_no for video in videos}]
-    if unseen:
-        notes.append(f"Not seen yet, too new or for lack of time: call again with only {', '.join(unseen)}.")
-    if (not videos and not unseen) or any(each.status == "processing" for each in videos):
-        which = f"task_id={args.task_id}" if args.task_id else "the same video_nos"
-        notes.append(f"Still processing; call wait_until_ready again with {which}.")
-    return " ".join(notes) or None
-
-
-async def _states(context: Context, args: WaitUntilReady, deadline: float, *, strict: bool) -> list[Video]:
-    """What is known of the videos; public ones are looked up one by one, while there is time."""
-    if args.task_id:
-        return await task_videos(context, args.task_id, args.unique_id)
-    wanted = args.video_nos or []
-    private = [each for each in wanted if not is_public(each)]
-    found = await find_videos(context, private, args.unique_id) if private else []
-    missing = sorted(set(private) - {each.video_no for each in found})
-    if missing and strict:
-        raise not_in_namespace(missing)
-    for number, video_no in enumerate(each for each in wanted if is_public(each)):
-        if number and asyncio.get_running_loop().time() >= deadline:
-            break
-        found += await public_videos(context, [video_no])
-    return found
+    awaited = Awaited(args.video_nos or (), args.task_id, args.unique_id, args.max_seconds)
+    waited = await wait(context, awaited)
+    return Readiness(ready=waited.ready, videos=waited.videos, note=waited.note)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from memories_mcp.api import Endpoint
-from memories_mcp.operation import Context, Input, Output, Pending
+from memories_mcp.errors import MemoriesError
+from memories_mcp.models import Video
+from memories_mcp.operation import Context, Output, Pending
+from memories_mcp.operations.shared import LIST_VIDEOS, PUBLIC_DETAIL, TASK_STATUS
+from memories_mcp.operations.waiting import Awaited, Waits, wait
 from memories_mcp.wire import Id
 
 _HOSTS = {"youtube.com": "YouTube", "youtu.be": "YouTube", "tiktok.com": "TikTok", "instagram.com": "Instagram"}
@@ -91,7 +94,7 @@ ProfileLink = Annotated[str, _url, AfterValidator(_creator)]
 Hashtag = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_hashtag)]
 
 
-class UrlImport(Input):
+class UrlImport(Waits):
     """What an import of posts takes."""
 
     video_urls: Annotated[list[PostLink], AfterValidator(_one_platform)] = Field(
@@ -102,7 +105,7 @@ class UrlImport(Input):
     """Lines of the picture; YouTube only."""
 
 
-class CreatorImport(Input):
+class CreatorImport(Waits):
     """What an import of a creator's videos takes."""
 
     profile_url: ProfileLink = Field(serialization_alias="username", examples=["https://www.tiktok.com/@cutshall73"])
@@ -111,7 +114,7 @@ class CreatorImport(Input):
     """How many of the latest videos."""
 
 
-class HashtagImport(Input):
+class HashtagImport(Waits):
     """What an import by hashtags takes."""
 
     hashtags: list[Hashtag] = Field(min_length=1, max_length=20, serialization_alias="hash_tags", examples=[["nba"]])
@@ -120,18 +123,36 @@ class HashtagImport(Input):
     """How many videos of each."""
 
 
+TASK = (TASK_STATUS, LIST_VIDEOS, PUBLIC_DETAIL)
+"""Where an import is followed."""
+
+
 class Imported(Output):
     """An import that was ordered."""
 
     task_id: Id | None = None
     """Not a video number: wait_until_ready and get_task_status take it."""
+    videos: list[Video] = []
+    """What arrived while it waited, each with its state."""
     confirmation: Pending | None = None
     """Present when nothing was done yet and the user must agree first."""
 
 
-async def started(context: Context, endpoint: Endpoint, body: Mapping[str, Any], callback: str) -> Imported:
-    """Order an import; the name of the callback differs by endpoint (API 9, 26)."""
-    sent = {**body, callback: context.callback_url}
-    imported = await context.api.call(endpoint, json=sent, into=Imported)
+async def started(
+    context: Context, endpoint: Endpoint, args: UrlImport | CreatorImport | HashtagImport, callback: str
+) -> Imported:
+    """Order an import, and wait for it as long as was asked; the callback's name differs by endpoint (API 9, 26)."""
+    body = args.wire() | {callback: context.callback_url}
+    body.pop("confirmation_token", None)
+    imported = await context.api.call(endpoint, json=body, into=Imported)
     imported.note = "The downloads run; call wait_until_ready with the task_id."
+    if args.wait_seconds and imported.task_id:
+        unique_id: str | None = getattr(args, "unique_id", None)
+        awaited = Awaited(task_id=imported.task_id, unique_id=unique_id, seconds=args.wait_seconds)
+        try:
+            waited = await wait(context, awaited)
+        except MemoriesError as error:  # the import was ordered all the same: its task_id is not lost
+            imported.note = f"The import runs, but looking at it failed: {error.summary} Then {awaited.again}."
+        else:
+            imported.videos, imported.note = waited.videos, waited.note
     return imported

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from memories_mcp.api import Endpoint
 from memories_mcp.api.endpoint import write
 from memories_mcp.operation import Confirmable, Context, Effect, Preview
-from memories_mcp.operations.importing import CreatorImport, HashtagImport, Imported, UrlImport, started
+from memories_mcp.operations.importing import TASK, CreatorImport, HashtagImport, Imported, UrlImport, started
 from memories_mcp.operations.shared import NOT_YET
 from memories_mcp.operations.toolsets import public_upload
 
@@ -17,21 +17,23 @@ SCRAPE_HASHTAG_PUBLIC = write("scraper_tag_public", "scrape")
 
 
 async def _published(
-    context: Context, args: Confirmable, endpoint: Endpoint, items: Sequence[str], callback: str
+    context: Context,
+    args: UploadPlatformUrlsPublic | UploadCreatorPublic | UploadHashtagPublic,
+    endpoint: Endpoint,
+    items: Sequence[str],
+    callback: str,
 ) -> Imported:
     preview = Preview(action="Publish to everybody, for ever: it cannot be deleted.", items=list(items))
     if pending := await context.confirm(preview):
         return Imported(confirmation=pending, note=NOT_YET)
-    body = args.wire()
-    body.pop("confirmation_token", None)
-    return await started(context, endpoint, body, callback)
+    return await started(context, endpoint, args, callback)
 
 
 class UploadPlatformUrlsPublic(UrlImport, Confirmable):
     """Arguments of `upload_platform_urls_public`."""
 
 
-@public_upload.operation(title="Publish posts", effect=Effect.DESTRUCTIVE, endpoints=[SCRAPE_URLS_PUBLIC])
+@public_upload.operation(title="Publish posts", effect=Effect.DESTRUCTIVE, endpoints=[SCRAPE_URLS_PUBLIC, *TASK])
 async def upload_platform_urls_public(context: Context, args: UploadPlatformUrlsPublic) -> Imported:
     """Import posts into the PUBLIC library: visible to every customer, and never to be deleted.
 
@@ -44,7 +46,7 @@ class UploadCreatorPublic(CreatorImport, Confirmable):
     """Arguments of `upload_creator_public`."""
 
 
-@public_upload.operation(title="Publish a creator", effect=Effect.DESTRUCTIVE, endpoints=[SCRAPE_CREATOR_PUBLIC])
+@public_upload.operation(title="Publish a creator", effect=Effect.DESTRUCTIVE, endpoints=[SCRAPE_CREATOR_PUBLIC, *TASK])
 async def upload_creator_public(context: Context, args: UploadCreatorPublic) -> Imported:
     """Import a creator's latest videos into the PUBLIC library: visible to every customer, and never to be deleted.
 
@@ -58,7 +60,7 @@ class UploadHashtagPublic(HashtagImport, Confirmable):
     """Arguments of `upload_hashtag_public`."""
 
 
-@public_upload.operation(title="Publish hashtags", effect=Effect.DESTRUCTIVE, endpoints=[SCRAPE_HASHTAG_PUBLIC])
+@public_upload.operation(title="Publish hashtags", effect=Effect.DESTRUCTIVE, endpoints=[SCRAPE_HASHTAG_PUBLIC, *TASK])
 async def upload_hashtag_public(context: Context, args: UploadHashtagPublic) -> Imported:
     """Import TikTok videos by hashtag into the PUBLIC library: visible to every customer, and never to be deleted.
 

@@ -8,11 +8,13 @@ from pydantic import Field, RootModel, model_validator
 
 from memories_mcp.api import Part
 from memories_mcp.api.endpoint import write
+from memories_mcp.errors import MemoriesError
 from memories_mcp.files import LocalPath
 from memories_mcp.models import StatusFields
 from memories_mcp.operation import Context, Effect, Output, Private
 from memories_mcp.operations.finding import IMAGE_BYTES
 from memories_mcp.operations.importing import (
+    TASK,
     CreatorImport,
     DirectLink,
     HashtagImport,
@@ -20,7 +22,9 @@ from memories_mcp.operations.importing import (
     UrlImport,
     started,
 )
+from memories_mcp.operations.shared import LIST_VIDEOS
 from memories_mcp.operations.toolsets import upload
+from memories_mcp.operations.waiting import Awaited, Waits, wait
 from memories_mcp.uris import VIDEOS
 from memories_mcp.wire import FromMillis, Id, OptionalLine, Wire, names, rows
 
@@ -58,7 +62,7 @@ class Circumstances(Private):
         return self
 
 
-class VideoUpload(Circumstances):
+class VideoUpload(Circumstances, Waits):
     """What both ways of uploading a video take."""
 
     video_transcription_prompt: str | None = Field(default=None, max_length=2000)
@@ -92,7 +96,7 @@ class Uploaded(Output, StatusFields):
 _PROCESSING = "It is being processed; call wait_until_ready with its video_no before using it."
 
 
-@upload.operation(title="Upload a video file", effect=Effect.WRITE, endpoints=[UPLOAD])
+@upload.operation(title="Upload a video file", effect=Effect.WRITE, endpoints=[UPLOAD, LIST_VIDEOS])
 async def upload_video_file(context: Context, args: UploadVideoFile) -> Uploaded:
     """Add a video file from the files root to your own library.
 
@@ -107,11 +111,10 @@ async def upload_video_file(context: Context, args: UploadVideoFile) -> Uploaded
     form = args.wire() | {"callback": context.callback_url}
     uploaded = await context.api.call(UPLOAD, form=form, files=[part], on_bytes=told, into=Uploaded)
     context.changed(VIDEOS)
-    uploaded.note = _PROCESSING
-    return uploaded
+    return await _processed(context, uploaded, args, after=path.stat().st_size)
 
 
-@upload.operation(title="Upload a video by URL", effect=Effect.WRITE, endpoints=[UPLOAD_URL])
+@upload.operation(title="Upload a video by URL", effect=Effect.WRITE, endpoints=[UPLOAD_URL, LIST_VIDEOS])
 async def upload_video_url(context: Context, args: UploadVideoUrl) -> Uploaded:
     """Add a video from a direct media link to your own library.
 
@@ -121,7 +124,23 @@ async def upload_video_url(context: Context, args: UploadVideoUrl) -> Uploaded:
     form = args.wire() | {"callback": context.callback_url}
     uploaded = await context.api.call(UPLOAD_URL, form=form, into=Uploaded)
     context.changed(VIDEOS)
+    return await _processed(context, uploaded, args)
+
+
+async def _processed(context: Context, uploaded: Uploaded, args: VideoUpload, *, after: float = 0) -> Uploaded:
+    """The upload, after waiting for its processing as long as was asked."""
     uploaded.note = _PROCESSING
+    if not args.wait_seconds:
+        return uploaded
+    awaited = Awaited([uploaded.video_no], unique_id=args.unique_id, seconds=args.wait_seconds, after=after)
+    try:
+        waited = await wait(context, awaited)
+    except MemoriesError as error:  # the video was taken in all the same: its number is not lost
+        uploaded.note = f"It was uploaded, but looking at it failed: {error.summary} Then {awaited.again}."
+        return uploaded
+    for video in waited.videos:
+        uploaded.status, uploaded.raw_status, uploaded.cause = video.status, video.raw_status, video.cause
+    uploaded.note = waited.note
     return uploaded
 
 
@@ -129,33 +148,33 @@ class UploadPlatformUrls(UrlImport, Private):
     """Arguments of `upload_platform_urls`."""
 
 
-@upload.operation(title="Import posts", effect=Effect.WRITE, endpoints=[SCRAPE_URLS])
+@upload.operation(title="Import posts", effect=Effect.WRITE, endpoints=[SCRAPE_URLS, *TASK])
 async def upload_platform_urls(context: Context, args: UploadPlatformUrls) -> Imported:
     """Import videos from post links of one platform (YouTube, TikTok, Instagram) into your own library.
 
     Returns a task_id; wait_until_ready or get_task_status tells which videos it brings.
     """
-    return await started(context, SCRAPE_URLS, args.wire(), "callback_url")
+    return await started(context, SCRAPE_URLS, args, "callback_url")
 
 
 class UploadCreator(CreatorImport, Private):
     """Arguments of `upload_creator`."""
 
 
-@upload.operation(title="Import a creator", effect=Effect.WRITE, endpoints=[SCRAPE_CREATOR])
+@upload.operation(title="Import a creator", effect=Effect.WRITE, endpoints=[SCRAPE_CREATOR, *TASK])
 async def upload_creator(context: Context, args: UploadCreator) -> Imported:
     """Import a creator's latest videos into your own library. Returns a task_id."""
-    return await started(context, SCRAPE_CREATOR, args.wire(), "callback_url")
+    return await started(context, SCRAPE_CREATOR, args, "callback_url")
 
 
 class UploadHashtag(HashtagImport, Private):
     """Arguments of `upload_hashtag`."""
 
 
-@upload.operation(title="Import hashtags", effect=Effect.WRITE, endpoints=[SCRAPE_HASHTAG])
+@upload.operation(title="Import hashtags", effect=Effect.WRITE, endpoints=[SCRAPE_HASHTAG, *TASK])
 async def upload_hashtag(context: Context, args: UploadHashtag) -> Imported:
     """Import TikTok videos with given hashtags into your own library. Returns a task_id."""
-    return await started(context, SCRAPE_HASHTAG, args.wire(), "callback")
+    return await started(context, SCRAPE_HASHTAG, args, "callback")
 
 
 class UploadImages(Circumstances):

@@ -1,0 +1,232 @@
+"""Waiting for processing: told at once and at each look, short, polite to the service, and left off when cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from conftest import FakeWire, calling, envelope
+from mcp import Client
+
+from memories_mcp.call import Caller
+from memories_mcp.errors import NotFound, RateLimited
+from memories_mcp.operations import OPERATIONS
+from memories_mcp.operations.waiting import LONGEST_SECONDS, Waits
+from memories_mcp.server.app import make_server
+from memories_mcp.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+TASK = "31b0fccb-d6f9-4135-922d-1e8828499812_84f9d9b4b6e5940b67e67e2d17ef1f97"
+UPLOAD: dict[str, Any] = {"url": "https://videos.example/holiday.mp4"}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memories_mcp.operations.waiting._POLLS", (0.01,))
+
+
+def row(status: str, number: int = 1) -> dict[str, Any]:
+    return {"video_no": f"VI{number}", "video_name": f"Video {number}", "status": status}
+
+
+def listing(*statuses: str) -> Iterator[httpx2.Response]:
+    """One answer a look; the last one stays."""
+    for status in statuses:
+        yield envelope({"videos": [row(status)] if status else []})
+
+
+class Followed:
+    """What whoever follows hears."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        self.done: list[float] = []
+        self.totals: set[float | None] = set()
+
+    async def __call__(self, done: float, total: float | None, message: str) -> None:
+        self.messages.append(message)
+        self.done.append(done)
+        self.totals.add(total)
+
+
+async def run(caller: Caller, name: str, follow: Any = None, /, **arguments: Any) -> Any:
+    return (await caller.run(caller.operations[name], arguments, follow=follow)).output
+
+
+async def test_it_tells_at_once_and_at_each_look_how_far_it_is_in_words() -> None:
+    followed = Followed()
+    async with calling(FakeWire(*listing("", "UNPARSE", "UNPARSE", "PARSE"))) as caller:
+        waited = await run(caller, "wait_until_ready", followed, video_nos=["VI1"], max_seconds=20)
+
+    assert waited.ready
+    assert waited.note is None
+    assert followed.messages == [
+        "Waiting until 1 video is processed",
+        "The service does not list it yet",
+        "Of 1: 1 processing (Video 1)",
+        "Of 1: 1 processing (Video 1)",
+        "Of 1: 1 ready",
+    ]
+    assert followed.done == sorted(followed.done)
+    assert followed.totals == {20}
+    assert max(followed.done) <= 20
+
+
+async def test_a_failed_video_ends_the_wait_with_its_cause() -> None:
+    failed = {**row("FAIL"), "cause": "Indexing failed. "}
+    async with calling(FakeWire(envelope({"videos": [failed]}))) as caller:
+        waited = await run(caller, "wait_until_ready", video_nos=["VI1"])
+
+    assert not waited.ready
+    assert waited.videos[0].cause == "Indexing failed."
+    assert "failed" in waited.note
+
+
+async def test_downloads_that_never_appear_are_told_after_the_time_with_how_to_look_again() -> None:
+    followed = Followed()
+    async with calling(FakeWire(envelope({"videos": []}))) as caller:
+        waited = await run(caller, "wait_until_ready", followed, task_id=TASK, max_seconds=1)
+
+    assert not waited.ready
+    assert "brought no video within 1 s" in waited.note
+    assert f"call wait_until_ready with task_id={TASK}" in waited.note
+    assert followed.messages[:2] == ["Waiting for the downloads of the import", "Downloading; no video has arrived yet"]
+
+
+async def test_a_service_that_is_asked_too_often_is_given_time_and_the_wait_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("memories_mcp.api.retry.ATTEMPTS", 1)
+    limited = httpx2.Response(429, headers={"retry-after": "0.1"})
+    followed = Followed()
+    async with calling(FakeWire(envelope({"videos": [row("UNPARSE")]}), limited, *listing("PARSE"))) as caller:
+        waited = await run(caller, "wait_until_ready", followed, video_nos=["VI1"])
+
+    assert waited.ready
+    assert any(each.startswith("The service asks to slow down") for each in followed.messages)
+
+
+async def test_a_service_that_only_says_wait_is_an_error_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memories_mcp.api.retry.ATTEMPTS", 1)
+    async with calling(FakeWire(httpx2.Response(429, headers={"retry-after": "1"}))) as caller:
+        with pytest.raises(RateLimited):
+            await run(caller, "wait_until_ready", video_nos=["VI1"], max_seconds=1)
+
+
+async def test_a_video_that_is_not_there_is_told_after_a_few_looks() -> None:
+    wire = FakeWire(envelope({"videos": []}))
+    async with calling(wire) as caller:
+        with pytest.raises(NotFound, match="VI1"):
+            await run(caller, "wait_until_ready", video_nos=["VI1"])
+
+    assert len(wire.requests) == 3
+
+
+async def test_cancelling_over_mcp_stops_the_looks_at_once() -> None:
+    wire = FakeWire(envelope({"videos": [row("UNPARSE")]}))
+    looked = asyncio.Event()
+
+    async def follow(progress: float, total: float | None, message: str | None) -> None:
+        if message and "processing" in message:
+            looked.set()
+
+    from memories_mcp.api import Api
+
+    api = Api("sk-x", "https://api.example", rates={}, transport=httpx2.MockTransport(wire))
+    async with Client(make_server(Settings(), api=api), mode="legacy") as client:
+        arguments = {"video_nos": ["VI1"], "max_seconds": 45}
+        call = asyncio.create_task(client.call_tool("wait_until_ready", arguments, progress_callback=follow))
+        await asyncio.wait_for(looked.wait(), 5)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await asyncio.sleep(0.1)
+        after = len(wire.requests)
+        await asyncio.sleep(0.2)
+
+    assert len(wire.requests) == after
+
+
+# ---- on uploads
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [each for each in OPERATIONS if each.toolset in {"upload", "public_upload"} and each.name != "upload_images"],
+    ids=lambda operation: operation.name,
+)
+def test_every_upload_of_videos_can_wait(operation: Any) -> None:
+    assert issubclass(operation.input, Waits)
+    assert operation.input_schema["properties"]["wait_seconds"]["maximum"] == LONGEST_SECONDS
+
+
+async def test_an_upload_waits_until_its_video_is_ready(caller: Caller) -> None:
+    followed = Followed()
+    uploaded = await run(caller, "upload_video_url", followed, **UPLOAD, wait_seconds=20)
+
+    assert uploaded.status == "ready"
+    assert uploaded.raw_status == "PARSE"
+    assert uploaded.note is None
+    assert followed.messages[0] == "Waiting until 1 video is processed"
+
+
+async def test_a_file_is_sent_first_and_waited_for_then_in_one_line_of_progress(
+    settings: Settings, files_root: Path
+) -> None:
+    followed = Followed()
+    caller = Caller(settings.change(files_root=files_root))
+    uploaded = await run(caller, "upload_video_file", followed, path="talk.mp4", wait_seconds=20)
+    await caller.aclose()
+
+    assert uploaded.status == "ready"
+    assert followed.done == sorted(followed.done)
+    assert any("MB sent" in each for each in followed.messages)
+    assert followed.messages[-1] == "Of 1: 1 ready"
+
+
+async def test_a_failed_upload_says_so_when_it_was_waited_for(caller: Caller) -> None:
+    uploaded = await run(caller, "upload_video_url", url="https://videos.example/broken.mp4", wait_seconds=20)
+
+    assert uploaded.status == "failed"
+    assert uploaded.cause == "Indexing failed."
+
+
+async def test_an_import_waits_for_its_videos(caller: Caller) -> None:
+    imported = await run(caller, "upload_platform_urls", video_urls=["https://youtu.be/a"], wait_seconds=20)
+
+    assert [each.status for each in imported.videos] == ["ready"]
+    assert imported.task_id
+    assert imported.note is None
+
+
+async def test_time_that_runs_out_gives_the_state_and_what_to_call_next() -> None:
+    wire = FakeWire(envelope({"videoNo": "VI1"}), *listing("UNPARSE"))
+    async with calling(wire) as caller:
+        uploaded = await run(caller, "upload_video_url", **UPLOAD, wait_seconds=1)
+
+    assert uploaded.status == "processing"
+    assert uploaded.note == "Still processing; call wait_until_ready with video_nos=VI1 again."
+
+
+async def test_an_upload_is_not_lost_when_waiting_for_it_fails() -> None:
+    wire = FakeWire(envelope({"videoNo": "VI1"}), envelope(None, "0401", "no"))
+    async with calling(wire) as caller:
+        uploaded = await run(caller, "upload_video_url", **UPLOAD, wait_seconds=5)
+
+    assert uploaded.video_no == "VI1"
+    assert "looking at it failed" in uploaded.note
+    assert "call wait_until_ready with video_nos=VI1" in uploaded.note
+
+
+async def test_without_wait_seconds_nothing_is_looked_up() -> None:
+    wire = FakeWire(envelope({"videoNo": "VI1"}))
+    async with calling(wire) as caller:
+        uploaded = await run(caller, "upload_video_url", **UPLOAD)
+
+    assert len(wire.requests) == 1
+    assert "wait_until_ready" in uploaded.note
