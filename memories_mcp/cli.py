@@ -50,7 +50,10 @@ def _run(options: argparse.Namespace) -> int:
             return asyncio.run(demo())
         case _:
             if options.transport != "stdio":
-                raise ConfigurationError(f"The {options.transport} transport is not built yet.", next_step="Use stdio.")
+                from memories_mcp.server.http import serve_http
+
+                serve_http(settings, options.host, options.port, lambda line: print(line, file=sys.stderr, flush=True))
+                return 0
             from memories_mcp.server.transports import serve_stdio
 
             if sys.stdin.isatty():
@@ -64,7 +67,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="memories-mcp",
         description="Serve the Memories.ai tools over MCP, or use them by hand. Options win over MEMORIES_* variables.",
     )
-    parser.add_argument("--transport", choices=["stdio", "http", "sse"], default="stdio", help="default: stdio")
+    parser.add_argument(
+        "--transport", choices=["stdio", "http", "sse"], default="stdio",
+        help="default: stdio; http and sse are one server with both /mcp and /sse",
+    )  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", help="for http and sse; default: 127.0.0.1")
     parser.add_argument("--port", type=int, default=8000, help="for http and sse; default: 8000")
     parser.add_argument("--sandbox", action="store_true", default=None, help="use the offline twin; no key is needed")

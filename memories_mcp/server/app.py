@@ -10,8 +10,10 @@ from importlib.metadata import version
 from typing import Any, TypeVar
 
 import mcp_types as t
+from mcp import MCPError
 from mcp.server import Server, ServerRequestContext
 from mcp.server.caching import CacheHint
+from mcp.server.context import CallNext, HandlerResult
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 
 from memories_mcp.api import Api
@@ -32,6 +34,8 @@ Ctx = ServerRequestContext[Tenants]
 
 _LIST_VALID_MS = 3_600_000
 _RESOURCES_VALID_MS = 60_000
+_STOPPING = -32000
+"""JSON-RPC leaves it to servers."""
 _WEBSITE = "https://memories.ai"
 
 
@@ -150,8 +154,23 @@ def make_server(
         on_get_prompt=get_prompt,
         on_completion=complete,
     )
-    server.middleware.append(_sealing(settings, shared, server.name))
+    server.middleware += [_Counting(shared), _sealing(settings, shared, server.name)]
     return server
+
+
+class _Counting:
+    """Lets a server that stops wait for the requests under way and take no new calls; listening does not count."""
+
+    def __init__(self, tenants: Tenants) -> None:
+        self._tenants = tenants
+
+    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        if ctx.request_id is None or ctx.method == "subscriptions/listen":
+            return await call_next(ctx)
+        if self._tenants.closing and ctx.method == "tools/call":
+            raise MCPError(code=_STOPPING, message="The server is stopping; call again in a moment.")
+        with self._tenants.work():
+            return await call_next(ctx)
 
 
 ListT = TypeVar("ListT", t.ListToolsResult, t.ListPromptsResult, t.ListResourceTemplatesResult)

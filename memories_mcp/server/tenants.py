@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Generator, Sequence
@@ -12,7 +13,6 @@ from typing import Any
 import mcp_types as t
 from mcp import MCPError
 from mcp.server import ServerRequestContext
-from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 
 from memories_mcp.api import Api
 from memories_mcp.api.limits import Limits
@@ -20,40 +20,11 @@ from memories_mcp.call import AnyOperation, Caller, backed, limits_of
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.operations import select
 from memories_mcp.server.catalogue import Catalogue
+from memories_mcp.server.credentials import TOOLSETS, Credentials, Visitor
 from memories_mcp.server.updates import Updates
 from memories_mcp.settings import Settings
 
 _MOST_TENANTS = 1000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Credentials:
-    """What an HTTP request says about itself.
-
-    Attributes:
-        api_key: The caller's own key; empty where none was sent.
-        caption_key: The same for the caption service.
-        unique_id: The namespace that the caller fixes.
-        toolsets: The toolsets that the caller keeps to; empty for all that the operator offers.
-        read_only: Whether the caller keeps to what changes nothing.
-        holds_token: Whether it carries `MEMORIES_HTTP_TOKEN`, which alone opens the server's own key.
-    """
-
-    api_key: str = ""
-    caption_key: str = ""
-    unique_id: str = ""
-    toolsets: tuple[str, ...] = ()
-    read_only: bool = False
-    holds_token: bool = False
-
-    def __repr__(self) -> str:
-        return "Credentials(…)"  # never a key in a log
-
-
-class Visitor(AuthenticatedUser):
-    """An HTTP request's user; the SDK ties sessions to it."""
-
-    credentials: Credentials
 
 
 class Tenant:
@@ -111,6 +82,10 @@ class Tenants:
         """What the operator offers; it serves lists and makes no request."""
         self.active = 0
         """Requests under way."""
+        self.closing = False
+        """Whether the server stops: what runs goes on, no new call begins."""
+        self.patience = 0.0
+        """Until when, on the monotonic clock, a server that stops waits for what runs."""
         self._backed = settings
         self._api = api
         self._also = also
@@ -154,6 +129,11 @@ class Tenants:
         finally:
             self.active -= 1
 
+    def stop(self, seconds: float) -> None:
+        """Begin to stop; what runs gets so many seconds."""
+        self.closing = True
+        self.patience = time.monotonic() + seconds
+
     def end_streams(self) -> None:
         """Tell everybody who listens that the server stops."""
         for each in self._tenants.values():
@@ -196,7 +176,7 @@ class Tenants:
         try:
             kept = select(credentials.toolsets or ("all",), credentials.read_only)
         except ConfigurationError as error:
-            raise MCPError(code=t.INVALID_PARAMS, message=f"X-Memories-Toolsets: {error}") from None
+            raise MCPError(code=t.INVALID_PARAMS, message=f"{TOOLSETS}: {error}") from None
         narrows = bool(credentials.toolsets or credentials.read_only)
         names = {each.name for each in kept}
         files = self.settings.http_files

@@ -1,20 +1,55 @@
-"""How the server is reached."""
+"""The server over stdin and stdout."""
 
 from __future__ import annotations
 
-import anyio
+import asyncio
+import os
+import signal
+import sys
+from types import FrameType
+
 from mcp.server.stdio import stdio_server
 
 from memories_mcp.server.app import make_server
 from memories_mcp.settings import Settings
 
+_CLOSE_SECONDS = 3.0
+
 
 def serve_stdio(settings: Settings) -> None:
-    """Serve one client over stdin and stdout until it closes them."""
+    """Serve one client over stdin and stdout until it closes them, or Ctrl-C."""
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+    interrupted, closed = asyncio.Event(), asyncio.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(interrupted.set)
+
+    # The SDK reads stdin in a thread that nothing can wake: an idle server would outlast Ctrl-C.
+    signal.signal(signal.SIGINT, interrupt)
 
     async def run() -> None:
         server = make_server(settings)
         async with stdio_server() as (incoming, outgoing):
-            await server.run(incoming, outgoing, server.create_initialization_options())
+            try:
+                await server.run(incoming, outgoing, server.create_initialization_options())
+            finally:
+                closed.set()
 
-    anyio.run(run)
+    serving = asyncio.create_task(run())
+    stopping = asyncio.create_task(interrupted.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not serving.done():
+        serving.cancel()
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):  # connections and the sandbox are closed in order
+                await closed.wait()
+        except TimeoutError:
+            pass
+        sys.stderr.flush()
+        os._exit(130)  # the thread at stdin would keep a normal exit waiting
+    stopping.cancel()
+    await serving
