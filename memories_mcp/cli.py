@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from memories_mcp.errors import ConfigurationError, InvalidArguments, MemoriesError
+from memories_mcp.logs import configure
 from memories_mcp.settings import Settings, parse_setting
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def _run(options: argparse.Namespace) -> int:
 
             return asyncio.run(demo())
         case _:
+            configure(settings.log_level)
             if options.transport != "stdio":
                 from memories_mcp.server.http import serve_http
 
@@ -78,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tools", metavar="A,B", help="single tools to offer, besides the toolsets or in their place")
     parser.add_argument("--read-only", action="store_true", default=None, help="only tools that change nothing")
     parser.add_argument("--exclude-tools", metavar="A,B", help="tools to leave out")
+    parser.add_argument("--log-level", metavar="LEVEL", help="of a server's log on stderr; default: warning")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands (none: serve)")
     commands.add_parser("demo", help="ask a video a question, end to end, offline")
     tools = commands.add_parser("tools", help="list the tools")
@@ -99,6 +102,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         for name in ("toolsets", "tools", "exclude_tools")
         if (text := getattr(options, name))
     }
+    if options.log_level:
+        given["log_level"] = parse_setting("log_level", options.log_level, "--log-level")
     return Settings.from_environment().change(sandbox=options.sandbox, read_only=options.read_only, **given)
 
 

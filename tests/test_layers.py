@@ -49,6 +49,8 @@ def below(prefix: str, modules: set[str]) -> bool:
         ("uvicorn", ["memories_mcp.sandbox", "memories_mcp.server"]),
         ("sqlite3", ["memories_mcp.sandbox"]),
         ("rich", ["memories_mcp.cli", "memories_mcp.demo"]),
+        ("opentelemetry", ["memories_mcp.api"]),
+        ("pythonjsonlogger", ["memories_mcp.logs"]),
         ("os.environ", []),
     ],
 )
@@ -73,6 +75,7 @@ ALLOWED = {
     "memories_mcp.files": [],
     "memories_mcp.ids": [],
     "memories_mcp.uris": [],
+    "memories_mcp.logs": [],
     "memories_mcp.shapes": ["memories_mcp.wire"],
     "memories_mcp.api": ["memories_mcp.api", "memories_mcp.wire"],
     "memories_mcp.operation": [

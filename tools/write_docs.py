@@ -22,6 +22,7 @@ OPTIONS = {
     "exclude_tools": "`--exclude-tools`",
     "read_only": "`--read-only`",
     "sandbox": "`--sandbox`",
+    "log_level": "`--log-level`",
 }
 
 

@@ -19,6 +19,7 @@ from memories_mcp.api.files import CHUNK, OnBytes, Part, beside, opened, pieces
 from memories_mcp.api.limits import Limits
 from memories_mcp.api.retry import NeverSent, repeat
 from memories_mcp.api.stream import ChatAssembler, ChatEvent
+from memories_mcp.api.tracing import traced
 from memories_mcp.errors import ConfigurationError, MemoriesError, UnexpectedResponse, Unreachable
 from memories_mcp.wire import one_line
 
@@ -219,6 +220,13 @@ class Api:
     @asynccontextmanager
     async def _sent(self, endpoint: Endpoint, request: httpx2.Request) -> AsyncGenerator[httpx2.Response, None]:
         await self._limits.turn(endpoint.rate)
+        with traced(endpoint, request.url.host, request.url.port) as seen:
+            async with self._answered(endpoint, request) as response:
+                seen.status = response.status_code
+                yield response
+
+    @asynccontextmanager
+    async def _answered(self, endpoint: Endpoint, request: httpx2.Request) -> AsyncGenerator[httpx2.Response, None]:
         # The client's own timeouts count from byte to byte; an answer that trickles in for ever is none.
         whole = None if endpoint.pace == "transfer" else _READ_SECONDS[endpoint.pace]
         try:

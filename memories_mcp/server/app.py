@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +22,7 @@ from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from memories_mcp.api import Api
 from memories_mcp.call import AnyOperation, Caller
 from memories_mcp.confirmation import VALID_SECONDS
+from memories_mcp.logs import begin_request
 from memories_mcp.operations import TOOLSETS
 from memories_mcp.render import FENCE_MEANING, make_nonce
 from memories_mcp.server.completions import completed
@@ -29,6 +33,8 @@ from memories_mcp.server.resources import Resources
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.server.tools import Tools
 from memories_mcp.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 Ctx = ServerRequestContext[Tenants]
 
@@ -154,12 +160,12 @@ def make_server(
         on_get_prompt=get_prompt,
         on_completion=complete,
     )
-    server.middleware += [_Counting(shared), _sealing(settings, shared, server.name)]
+    server.middleware += [_Requests(shared), _sealing(settings, shared, server.name)]
     return server
 
 
-class _Counting:
-    """Lets a server that stops wait for the requests under way and take no new calls; listening does not count."""
+class _Requests:
+    """Logs and counts requests: a server that stops waits for those under way, and takes no new calls."""
 
     def __init__(self, tenants: Tenants) -> None:
         self._tenants = tenants
@@ -169,8 +175,22 @@ class _Counting:
             return await call_next(ctx)
         if self._tenants.closing and ctx.method == "tools/call":
             raise MCPError(code=_STOPPING, message="The server is stopping; call again in a moment.")
-        with self._tenants.work():
-            return await call_next(ctx)
+        begin_request()
+        begun, outcome = time.perf_counter(), "failed"
+        try:
+            with self._tenants.work():
+                result = await call_next(ctx)
+            refused = isinstance(result, dict) and result.get("isError") is True
+            outcome = "tool error" if refused else "ok"
+            return result
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        finally:
+            spent = round((time.perf_counter() - begun) * 1000)
+            params = ctx.params or {}
+            target = str(params.get("name") or params.get("uri") or "")[:200]
+            logger.info("request", extra={"method": ctx.method, "target": target, "outcome": outcome, "ms": spent})
 
 
 ListT = TypeVar("ListT", t.ListToolsResult, t.ListPromptsResult, t.ListResourceTemplatesResult)

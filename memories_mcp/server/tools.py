@@ -13,6 +13,7 @@ from mcp_types.version import is_version_at_least
 
 from memories_mcp.call import AnyOperation, Caller, Follow
 from memories_mcp.errors import MemoriesError
+from memories_mcp.logs import request_id
 from memories_mcp.render import make_nonce, render_error
 from memories_mcp.server.asking import Asking, NeedsInput
 from memories_mcp.server.links import links
@@ -75,7 +76,8 @@ class Tools:
             return _failure(render_error(operation.name, error, fence))
         except Exception:  # a bug of ours: the SDK would send its words to older clients
             logger.exception("%s failed on a bug", operation.name)
-            return _failure(f"{operation.name} failed on a bug in the server; its log has the details.")
+            found = f" under request {request_id()}" if request_id() else ""
+            return _failure(f"{operation.name} failed on a bug in the server; its log has the details{found}.")
         content: list[t.ContentBlock] = [t.TextContent(text=answer.text)]
         if is_version_at_least(ctx.protocol_version, _LINKS_SINCE):
             unique_id = "" if visit.caller.pinned else str((params.arguments or {}).get("unique_id") or "")

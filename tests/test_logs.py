@@ -1,0 +1,139 @@
+"""What an operator sees: structured lines with a request's id, spans where an exporter is configured, no secrets."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+KEY = "sk-secret-0123456789"
+HELLO: dict[str, Any] = {
+    "jsonrpc": "2.0", "id": 1, "method": "initialize",
+    "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
+}  # fmt: skip
+
+
+def call(number: int, tool: str, **arguments: Any) -> dict[str, Any]:
+    params = {"name": tool, "arguments": arguments}
+    return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
+
+
+def served(messages: list[dict[str, Any]], *arguments: str, **variables: str) -> tuple[list[Any], list[Any]]:
+    """What a stdio server answers and what it logs."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MEMORIES_")}
+    started = subprocess.Popen(
+        [sys.executable, "-m", "memories_mcp", *arguments],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=kept | variables,
+    )  # fmt: skip
+    assert started.stdin
+    assert started.stdout
+    answers: list[Any] = []
+    try:
+        for message in messages:
+            started.stdin.write(json.dumps(message) + "\n")
+            started.stdin.flush()
+            answers.append(json.loads(started.stdout.readline()))
+    finally:
+        _, errors = started.communicate(timeout=30)
+    assert KEY not in errors
+    assert KEY[3:] not in errors
+    return answers, [json.loads(line) for line in errors.splitlines()]
+
+
+def test_each_request_is_a_line_with_an_id_that_its_api_requests_share() -> None:
+    messages = [
+        HELLO,
+        call(2, "search_videos", query="price"),
+        call(3, "get_audio_transcription", video_no="VI404"),
+        {"jsonrpc": "2.0", "id": 4, "method": "resources/read", "params": {"uri": "memories://nonsense"}},
+    ]
+    _, lines = served(messages, "--sandbox", "--log-level", "debug", MEMORIES_API_KEY=KEY)
+    requests = [line for line in lines if line["message"] == "request"]
+    sent = [line for line in lines if line["message"] == "api request"]
+
+    assert [(line["method"], line["target"], line["outcome"]) for line in requests] == [
+        ("initialize", "", "ok"),
+        ("tools/call", "search_videos", "ok"),
+        ("tools/call", "get_audio_transcription", "tool error"),
+        ("resources/read", "memories://nonsense", "failed"),
+    ]
+    assert all(line["level"] == "INFO" and line["timestamp"] and line["ms"] >= 0 for line in requests)
+    assert len({line["request"] for line in requests}) == 4
+    assert [(line["endpoint"], line["status"], line["request"]) for line in sent[:1]] == [
+        ("search", 200, requests[1]["request"])
+    ]
+    assert sent[1]["outcome"] == "NotFound"
+
+
+def test_by_default_only_trouble_is_logged() -> None:
+    _, lines = served([HELLO, call(2, "list_videos")], "--sandbox")
+
+    assert lines == []
+
+
+def test_trouble_is_logged_with_its_cause_and_without_the_key() -> None:
+    listing: dict[str, Any] = {"jsonrpc": "2.0", "id": 2, "method": "resources/list", "params": {}}
+    _, lines = served([HELLO, listing], MEMORIES_API_KEY=KEY, MEMORIES_BASE_URL="http://127.0.0.1:9")
+
+    assert {line["level"] for line in lines} == {"WARNING"}
+    assert "the list of resources lacks what list_videos gives" in lines[0]["message"]
+
+
+def test_libraries_do_not_tell_what_passes_through_them_even_when_we_say_everything() -> None:
+    messages = [HELLO, call(2, "chat_with_library", prompt="a private question")]
+    _, lines = served(messages, "--sandbox", "--log-level", "debug", MEMORIES_API_KEY=KEY)
+
+    assert {line["name"].partition(".")[0] for line in lines} == {"memories_mcp"}
+    assert "private" not in str(lines)
+
+
+_SPANS = """
+import anyio, json, sys
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+exporter = InMemorySpanExporter()
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+trace.set_tracer_provider(provider)
+
+from mcp import Client
+from memories_mcp.server.app import make_server
+from memories_mcp.settings import Settings
+
+async def main():
+    async with Client(make_server(Settings(sandbox=True, api_key=sys.argv[1])), mode="legacy") as client:
+        await client.call_tool("search_videos", {"query": "price"})
+        await client.call_tool("get_audio_transcription", {"video_no": "VI404"})
+
+anyio.run(main)
+spans = [(s.name, s.kind.name, s.context.span_id, s.parent and s.parent.span_id, s.status.status_code.name,
+          dict(s.attributes)) for s in exporter.get_finished_spans()]
+print(json.dumps(spans))
+"""
+
+
+def test_with_an_exporter_a_tool_call_is_a_span_and_its_api_requests_are_spans_beneath_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _SPANS, KEY], capture_output=True, text=True, timeout=60, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    spans = {
+        name: (kind, own, parent, status, more) for name, kind, own, parent, status, more in json.loads(done.stdout)
+    }
+    tool, search = spans["tools/call search_videos"], spans["POST search"]
+    failed = spans["GET get_audio_transcription"]
+
+    assert tool[0] == "SERVER"
+    assert search[0] == "CLIENT"
+    assert search[2] == tool[1]
+    assert search[3] == "UNSET"
+    assert search[4]["http.response.status_code"] == 200
+    assert search[4]["url.path"] == "/serve/api/v1/search"
+    assert failed[3] == "ERROR"
+    assert failed[4]["error.type"] == "NotFound"
+    assert KEY not in done.stdout
