@@ -9,7 +9,7 @@ BASE ?= python3
 endif
 PYTHON := $(BIN)/python
 
-.PHONY: help setup demo test lint types docs snapshots
+.PHONY: help setup demo test lint types interop docs snapshots
 
 help: ## List the recipes
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -36,6 +36,9 @@ lint: .venv/installed ## Check style
 
 types: .venv/installed ## Check types over package, tests and examples
 	@$(BIN)/pyright
+
+interop: .venv/installed ## Run clients and checks that others wrote, from the npm registry
+	@$(PYTHON) interop/run.py
 
 docs: .venv/installed ## Write the generated tables into the documents
 	@$(PYTHON) tools/write_docs.py
