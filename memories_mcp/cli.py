@@ -56,7 +56,7 @@ def _run(options: argparse.Namespace) -> int:
 
                 serve_http(settings, options.host, options.port, lambda line: print(line, file=sys.stderr, flush=True))
                 return 0
-            from memories_mcp.server.transports import serve_stdio
+            from memories_mcp.server.stdio import serve_stdio
 
             if sys.stdin.isatty():
                 print("Serving MCP on stdin and stdout, for a client to start; try: memories-mcp demo", file=sys.stderr)

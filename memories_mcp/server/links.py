@@ -22,7 +22,7 @@ MOST = 5
 _NAME_CHARACTERS = 80
 
 
-def links(output: Output, visit: Visit, resources: Resources, unique_id: str) -> list[t.ResourceLink]:
+def links(output: Output, visit: Visit, resources: Resources, unique_id: str, room: int) -> list[t.ResourceLink]:
     """At most five: the list or the conversation, then the moments or videos that a result names, one a video.
 
     Args:
@@ -30,6 +30,7 @@ def links(output: Output, visit: Visit, resources: Resources, unique_id: str) ->
         visit: For whom; what they may not read is not linked.
         resources: What there is to link to.
         unique_id: The namespace that the call named in place of the server's own.
+        room: The characters that the result's text left of its budget.
     """
     found: dict[str, t.ResourceLink] = {}
     for uri, name in _named(output, unique_id):
@@ -40,7 +41,11 @@ def links(output: Output, visit: Visit, resources: Resources, unique_id: str) ->
         except MCPError:  # not for this caller
             continue
         size = visit.tenant.catalogue.size(uri)
-        found[uri] = t.ResourceLink(uri=uri, name=name[:_NAME_CHARACTERS], mime_type=kind.mime_type, size=size)
+        link = t.ResourceLink(uri=uri, name=name[:_NAME_CHARACTERS], mime_type=kind.mime_type, size=size)
+        room -= len(link.model_dump_json(by_alias=True, exclude_none=True))
+        if room < 0:
+            break
+        found[uri] = link
     return list(found.values())
 
 

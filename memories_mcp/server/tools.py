@@ -14,7 +14,7 @@ from mcp_types.version import is_version_at_least
 from memories_mcp.call import AnyOperation, Caller, Follow
 from memories_mcp.errors import MemoriesError
 from memories_mcp.logs import request_id
-from memories_mcp.render import make_nonce, render_error
+from memories_mcp.render import BUDGET, make_nonce, render_error
 from memories_mcp.server.asking import Asking, NeedsInput
 from memories_mcp.server.links import links
 from memories_mcp.server.resources import Resources
@@ -81,7 +81,7 @@ class Tools:
         content: list[t.ContentBlock] = [t.TextContent(text=answer.text)]
         if is_version_at_least(ctx.protocol_version, _LINKS_SINCE):
             unique_id = "" if visit.caller.pinned else str((params.arguments or {}).get("unique_id") or "")
-            content += links(answer.output, visit, self._resources, unique_id)
+            content += links(answer.output, visit, self._resources, unique_id, BUDGET - len(answer.text))
         return t.CallToolResult(content=content, structured_content=answer.structured)
 
 
