@@ -7,6 +7,7 @@ import asyncio
 import io
 import json
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -159,6 +160,8 @@ async def _call(settings: Settings, name: str, arguments: str, *, as_json: bool,
                 answer = await caller.run(operation, cast(dict[str, Any], raw), follow=terminal.follow, ask=ask)
         else:
             answer = await caller.run(operation, cast(dict[str, Any], raw), ask=_agree if yes else None)
+    if "confirmation" in answer.structured and not yes:
+        print("Nothing was done. To do it without being asked, add --yes.", file=sys.stderr)
     print(json.dumps(answer.structured, indent=2, ensure_ascii=False) if as_json else answer.text)
     return 0
 
@@ -191,7 +194,15 @@ class _Terminal:
         self._status.stop()
         print(preview.action, *(f"  {each}" for each in preview.items), sep="\n", file=sys.stderr)
         print("Go on? [y/N] ", end="", file=sys.stderr, flush=True)
-        answer = (await asyncio.to_thread(sys.stdin.readline)).strip().lower()
+        # Read here, not in a thread: asyncio's own handler would leave Ctrl-C waiting for the next line.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            answer = sys.stdin.readline().strip().lower()
+        except KeyboardInterrupt:
+            print("\nNothing was changed.", file=sys.stderr)
+            raise
+        finally:
+            signal.signal(signal.SIGINT, before)
         self._status.start()
         return answer in {"y", "yes"}
 

@@ -59,8 +59,8 @@ class Confirmations:
         if not valid:
             raise InvalidArguments(
                 [
-                    f"{TOKEN_ARGUMENT}: it has expired or belongs to other arguments; nothing was done. "
-                    "Call again without it for a new preview."
+                    f"{TOKEN_ARGUMENT}: it has expired, or belongs to other arguments, another key or a server that "
+                    "was restarted; nothing was done. Call again without it for a new preview."
                 ]
             )
         return None

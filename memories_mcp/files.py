@@ -89,7 +89,10 @@ class Files:
         media_type = next((name for name, (_, looks) in _MEDIA[kind].items() if looks(start)), None)
         endings = sorted(ending for each, _ in _MEDIA[kind].values() for ending in each)
         if media_type is None or found.suffix.lower() not in endings:
-            raise FileRefused(f"{path} is no {kind} the service takes.", next_step=f"It takes {', '.join(endings)}.")
+            raise FileRefused(
+                f"{path} is no {kind} the service takes, by its name or by what it holds.",
+                next_step=f"It takes {', '.join(endings)}.",
+            )
         size = found.stat().st_size
         if size > largest:
             raise FileRefused(f"{path} has {size} bytes; at most {largest} are taken.", next_step="Send a smaller one.")

@@ -284,7 +284,7 @@ async def test_a_token_survives_a_restart_with_a_secret() -> None:
     token = call(SECRET)["confirmation"]["confirmation_token"]
 
     assert call(SECRET, confirmation_token=token) == {"deleted": DELETE["video_nos"]}
-    assert "expired or belongs to other arguments" in call(SECRET[::-1], confirmation_token=token)
+    assert "expired, or belongs to other arguments" in call(SECRET[::-1], confirmation_token=token)
 
 
 async def test_a_token_of_another_key_is_refused(live: Settings) -> None:

@@ -103,7 +103,7 @@ async def test_everything_is_served(url: str, way: Way) -> None:
     assert "Larkdesk" in read.contents[0].text
     assert not chat.is_error
     assert heard[0] == "Asking"
-    assert heard[-1][-40:] == structured(chat)["answer"][-40:]
+    assert heard[-1].endswith(" ".join(structured(chat)["answer"].split())[-40:])
 
 
 @each_way
@@ -219,6 +219,8 @@ async def test_with_a_token_set_nobody_comes_in_without_it_or_a_key(open_house: 
         ({"X-Memories-Api-Key": "${input:key}"}, 400),
         ({"X-Memories-Read-Only": "perhaps"}, 400),
         ({"X-Memories-Unique-Id": "x" * 300}, 400),
+        ({"X-Memories-Toolsets": "serch"}, 400),
+        ({"X-Memories-Toolset": "search"}, 400),
     ],
 )
 async def test_headers_that_make_no_sense_are_refused_in_words(url: str, headers: dict[str, str], status: int) -> None:
@@ -226,7 +228,7 @@ async def test_headers_that_make_no_sense_are_refused_in_words(url: str, headers
     async with httpx2.AsyncClient(trust_env=False) as client:
         message = (await client.post(f"{url}/mcp", headers=headers)).json()["error"]["message"]
 
-    assert any(name in message for name in headers)
+    assert any(name.lower() in message.lower() for name in headers)
 
 
 async def test_a_namespace_that_the_operator_fixed_cannot_be_changed(open_house: Settings) -> None:
@@ -428,15 +430,6 @@ async def test_headers_cannot_widen_what_the_operator_allows(open_house: Setting
             await client.call_tool("delete_videos", {"video_nos": [MEETING]})
 
     assert {(each.toolset, each.effect.value) for each in OPERATIONS if each.name in names} == {("library", "read")}
-
-
-async def test_a_toolset_that_does_not_exist_is_refused_with_those_that_do(url: str) -> None:
-    async with visiting(url, "http modern", {**mine(), "X-Memories-Toolsets": "serch"}) as client:
-        with pytest.raises(MCPError, match="Unknown toolset: serch") as caught:
-            await client.list_tools()
-
-    assert caught.value.error.code == -32602
-    assert "search" in caught.value.error.message
 
 
 async def test_file_tools_are_off_until_the_operator_opens_them(open_house: Settings, files_root: Path) -> None:

@@ -57,7 +57,7 @@ def test_each_request_is_a_line_with_an_id_that_its_api_requests_share() -> None
         ("initialize", "", "ok"),
         ("tools/call", "search_videos", "ok"),
         ("tools/call", "get_audio_transcription", "tool error"),
-        ("resources/read", "memories://nonsense", "failed"),
+        ("resources/read", "memories://nonsense", "-32602: Resource not found"),
     ]
     assert all(line["level"] == "INFO" and line["timestamp"] and line["ms"] >= 0 for line in requests)
     assert len({line["request"] for line in requests}) == 4

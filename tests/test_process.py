@@ -89,9 +89,9 @@ def test_ctrl_c_stops_a_stdio_server_that_idles(arguments: list[str]) -> None:
 
 def test_ctrl_c_stops_a_stdio_server_to_which_nobody_ever_spoke() -> None:
     with process() as started:
-        time.sleep(1.5)  # nothing tells from outside that it waits
+        time.sleep(1.5)  # nothing tells from outside that it waits; on a slow machine Python itself is interrupted
 
-        assert interrupted(started) == 130
+        assert interrupted(started) in {130, -signal.SIGINT}
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])

@@ -310,6 +310,8 @@ async def test_the_lists_tell_how_many_there_are_and_where_they_go_on() -> None:
         "memories://sessions/abc",
         "memories://sessions/1?format=pdf",
         "memories://videos?page=0",
+        "memories://videos/VI1/transcripts/audio?start=9&end=3",
+        f"memories://videos/{MEETING}/transcripts/audio?start_seconds=60",
         "memories://videos/VI404404404404404404",
         "memories://videos/VI404404404404404404/transcripts/audio",
         "memories://sessions/404404404404404404",
@@ -319,8 +321,19 @@ async def test_what_does_not_exist_is_an_error_that_names_it(client: Client, uri
     error = (await refused(client, uri)).error
 
     assert error.code == -32602
-    assert error.message == "Resource not found"
+    assert error.message.startswith("Resource not found")
     assert error.data == {"uri": uri}
+
+
+async def test_the_error_says_what_of_a_uri_is_wrong(client: Client) -> None:
+    words = {
+        "memories://videos/VI1/transcripts/smell": "track",
+        "memories://videos/VI1/transcripts/audio?start=9&end=3": "end lies before start",
+        "memories://videos/VI1/transcripts/audio?start_seconds=9": "it has no start_seconds; there are: ",
+        "memories://videos/31b0fccb-d6f9-4135-922d-1e8828499812": "this is a task id",
+    }
+    for uri, said in words.items():
+        assert said in (await refused(client, uri)).error.message
 
 
 async def test_an_id_from_a_uri_is_checked_before_anything_is_sent() -> None:

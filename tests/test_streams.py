@@ -111,7 +111,7 @@ async def test_progress_is_cleaned_too() -> None:
     heard = list[str]()
     await asked(stream('data:{"type":"content","content":"a\\u001b]0;x\\u0007 "}', DONE), heard)
 
-    assert heard == ["Asking", "a]0;x "]
+    assert heard == ["Asking", "a]0;x"]
 
 
 async def test_the_growing_answer_is_shown_a_few_times_a_second_and_by_its_end() -> None:
@@ -121,7 +121,7 @@ async def test_the_growing_answer_is_shown_a_few_times_a_second_and_by_its_end()
 
     assert len(answer.answer) == 4999
     assert len(heard) < 20
-    assert heard[-1] == "…" + answer.answer[-499:] + " "
+    assert heard[-1] == "…" + answer.answer[-500:]
     assert all(len(each) <= 501 for each in heard)
 
 

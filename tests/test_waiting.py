@@ -68,9 +68,9 @@ async def test_it_tells_at_once_and_at_each_look_how_far_it_is_in_words() -> Non
     assert followed.messages == [
         "Waiting until 1 video is processed",
         "The service does not list it yet",
-        "Of 1: 1 processing (Video 1)",
-        "Of 1: 1 processing (Video 1)",
-        "Of 1: 1 ready",
+        "0 of 1 ready, 1 processing (Video 1)",
+        "0 of 1 ready, 1 processing (Video 1)",
+        "1 of 1 ready",
     ]
     assert followed.done == sorted(followed.done)
     assert followed.totals == {20}
@@ -186,7 +186,7 @@ async def test_a_file_is_sent_first_and_waited_for_then_in_one_line_of_progress(
     assert uploaded.status == "ready"
     assert followed.done == sorted(followed.done)
     assert any("MB sent" in each for each in followed.messages)
-    assert followed.messages[-1] == "Of 1: 1 ready"
+    assert followed.messages[-1] == "1 of 1 ready"
 
 
 async def test_a_failed_upload_says_so_when_it_was_waited_for(caller: Caller) -> None:

@@ -109,8 +109,8 @@ class _Growing:
     async def _show(self) -> None:
         if self._text != self._shown:
             self._shown, self._last = self._text, asyncio.get_running_loop().time()
-            cut = "…" if len(self._text) > _SHOWN_CHARACTERS else ""
-            await self._tell(cut + self._text[-_SHOWN_CHARACTERS:])
+            line = " ".join(self._text.split())  # hosts show it on one line
+            await self._tell(line if len(line) <= _SHOWN_CHARACTERS else f"…{line[-_SHOWN_CHARACTERS:]}")
 
     async def _tell(self, message: str) -> None:
         self._told += 1

@@ -72,7 +72,8 @@ async def list_videos(context: Context, args: ListVideos) -> VideoPage:
         found = await context.api.call(LIST_VIDEOS, json=args.wire() | {"status": word}, into=VideoPage)
         if found.videos:
             break
-    videos, note = page_of(found.videos, args.page, args.size, empty=why_empty(args.unique_id), total=found.total)
+    empty = f"No video is {args.status}." if args.status else why_empty(args.unique_id)
+    videos, note = page_of(found.videos, args.page, args.size, empty=empty, total=found.total)
     return VideoPage(videos=videos, page=args.page, total=found.total, note=note)
 
 
@@ -236,7 +237,8 @@ async def delete_videos(context: Context, args: DeleteVideos) -> Deleted:
     there = [each.video_no for each in before]
     missing = [each for each in asked if each not in there]
     if not there:
-        return Deleted(not_found=missing, note=why_empty(args.unique_id))
+        note = "Nothing was deleted: none of these is in this namespace. Check them with list_videos, and unique_id."
+        return Deleted(not_found=missing, note=note)
     preview = Preview(
         action=f"Delete {len(there)} video{'s' * (len(there) != 1)} for good.",
         items=[shown_video(each) for each in before],

@@ -25,6 +25,7 @@ from memories_mcp.operations.importing import (
 from memories_mcp.operations.shared import LIST_VIDEOS
 from memories_mcp.operations.toolsets import upload
 from memories_mcp.operations.waiting import Awaited, Waits, wait
+from memories_mcp.render import megabytes
 from memories_mcp.uris import VIDEOS
 from memories_mcp.wire import FromMillis, Id, OptionalLine, Wire, names, rows
 
@@ -105,7 +106,7 @@ async def upload_video_file(context: Context, args: UploadVideoFile) -> Uploaded
     path, media_type = context.files.media(args.path, "video", largest=VIDEO_BYTES)
 
     async def told(done: int, total: int | None) -> None:
-        await context.progress(done, total, f"{done / 1e6:.1f} MB sent")
+        await context.progress(done, total, f"{megabytes(done)} sent")
 
     part = Part("file", path.name, media_type, path)
     form = args.wire() | {"callback": context.callback_url}
@@ -209,7 +210,7 @@ async def upload_images(context: Context, args: UploadImages) -> UploadedImages:
     parts = [Part("files", path.name, media_type, path) for path, media_type in checked]
 
     async def told(done: int, total: int | None) -> None:
-        await context.progress(done, total, f"{done / 1e6:.1f} MB sent")
+        await context.progress(done, total, f"{megabytes(done)} sent")
 
     sent = await context.api.call(UPLOAD_IMAGES, form=args.wire(), files=parts, on_bytes=told, into=_ImageIds)
     return UploadedImages(image_ids=[each.id for each in sent.root])

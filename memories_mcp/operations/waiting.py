@@ -27,7 +27,7 @@ class Waits(Input):
     """An upload that can wait for what it began."""
 
     wait_seconds: int = Field(default=0, ge=0, le=LONGEST_SECONDS, exclude=True)
-    """Wait up to so long until it is processed; it goes on without."""
+    """How long to wait for the processing, which goes on when the time is up."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ async def wait(context: Context, awaited: Awaited) -> Waited:
 
     async def tell(message: str) -> None:
         spent = min(now() - begun, awaited.seconds)
-        await context.progress(awaited.after + spent, total, message)
+        await context.progress(round(awaited.after + spent, 2), total, message)
 
     poll, videos, waiting, looked = 0, list[Video](), True, False
     await tell(_beginning(awaited))
@@ -125,10 +125,13 @@ def _beginning(awaited: Awaited) -> str:
 def _state(videos: Sequence[Video], awaited: Awaited) -> str:
     if not videos:
         return f"{'Downloading; no video has arrived' if awaited.task_id else 'The service does not list it'} yet"
-    counts = {word: sum(each.status == word for each in videos) for word in ("ready", "processing", "failed")}
-    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    ready = sum(each.status == "ready" for each in videos)
+    failed = sum(each.status == "failed" for each in videos)
     names = [each.video_name or each.video_no for each in videos if each.status == "processing"]
-    return f"Of {max(len(videos), len(awaited.video_nos))}: {told}" + (f" ({', '.join(names[:3])})" if names else "")
+    told = [f"{ready} of {max(len(videos), len(awaited.video_nos))} ready"]
+    told += [f"{failed} failed"] if failed else []
+    told += [f"{len(names)} processing ({', '.join(names[:3])})"] if names else []
+    return ", ".join(told)
 
 
 def _onward(videos: Sequence[Video], awaited: Awaited) -> str | None:
@@ -144,7 +147,10 @@ def _onward(videos: Sequence[Video], awaited: Awaited) -> str | None:
         notes.append("Some failed; their cause is beside them.")
     unseen = [each for each in awaited.video_nos if each not in {video.video_no for video in videos}]
     if unseen:
-        notes.append(f"Not seen yet, too new or for lack of time: call again with only {', '.join(unseen)}.")
+        notes.append(
+            f"Not seen yet, too new or for lack of time: call again with only {', '.join(unseen)}. One that is not new "
+            "may be misspelled, or be under another unique_id."
+        )
     if any(each.status == "processing" for each in videos):
         notes.append(f"Still processing; {awaited.again} again.")
     return " ".join(notes) or None

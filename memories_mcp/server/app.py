@@ -183,6 +183,9 @@ class _Requests:
             refused = isinstance(result, dict) and result.get("isError") is True
             outcome = "tool error" if refused else "ok"
             return result
+        except MCPError as error:
+            outcome = f"{error.error.code}: {error.error.message[:200]}"
+            raise
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise

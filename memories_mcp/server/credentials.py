@@ -13,6 +13,7 @@ from mcp.server.auth.provider import AccessToken
 from starlette.datastructures import Headers
 
 from memories_mcp.errors import ConfigurationError
+from memories_mcp.operations import select
 from memories_mcp.settings import Settings, parse_setting
 
 API_KEY = "X-Memories-Api-Key"
@@ -21,6 +22,8 @@ UNIQUE_ID = "X-Memories-Unique-Id"
 TOOLSETS = "X-Memories-Toolsets"
 READ_ONLY = "X-Memories-Read-Only"
 
+_HEADERS = (API_KEY, CAPTION_KEY, UNIQUE_ID, TOOLSETS, READ_ONLY)
+_KNOWN = {name.lower() for name in _HEADERS}
 _LONGEST_ID = 200
 
 
@@ -73,6 +76,10 @@ def credentials_of(headers: Headers, settings: Settings) -> Credentials:
         Refused: They make no sense, contradict each other, or are missing where they are needed.
     """
 
+    strange = [name for name in headers if name.startswith("x-memories-") and name not in _KNOWN]
+    if strange:
+        raise Refused(400, f"There is no header {strange[0][:60]}; there are: {', '.join(_HEADERS)}.")
+
     def read(name: str, setting: str, default: str = "") -> Any:
         return parse_setting(setting, headers.get(name, "").strip() or default, name)
 
@@ -81,6 +88,10 @@ def credentials_of(headers: Headers, settings: Settings) -> Credentials:
         caption_key = str(read(CAPTION_KEY, "caption_api_key"))
         read_only = bool(read(READ_ONLY, "read_only", "false"))
         toolsets: tuple[str, ...] = read(TOOLSETS, "toolsets")
+        try:
+            select(toolsets)
+        except ConfigurationError as error:
+            raise Refused(400, f"{TOOLSETS}: {error}") from None
     except ConfigurationError as error:
         raise Refused(400, str(error)) from None
     holds_token = bool(settings.http_token) and hmac.compare_digest(bearer, settings.http_token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
@@ -14,6 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from memories_mcp.server.credentials import Refused, Visitor, credentials_of
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 HEALTH_PATH = "/healthz"
 
@@ -46,6 +49,8 @@ class Gate:
         headers = Headers(scope=scope)
         refusal = await self._refusal(Request(scope, receive), headers)
         if isinstance(refusal, Response):
+            about = {"path": scope["path"], "status": refusal.status_code, "reason": bytes(refusal.body).decode()[:300]}
+            logger.info("refused", extra=about)
             await refusal(scope, receive, send)
             return
         scope["user"] = refusal

@@ -165,6 +165,8 @@ def serve_http(settings: Settings, host: str, port: int, announce: Callable[[str
                 server = _HttpServer(http_app(settings, opened, _make(settings, opened), host), opened)
                 url = _url(listener)
                 announce(f"Serving MCP at {url}{MCP_PATH}, for older clients at {url}{SSE_PATH}.")
+                if not is_loopback(host) and not settings.allowed_hosts:
+                    announce("Only loopback names are served: set MEMORIES_ALLOWED_HOSTS to those that others use.")
                 if settings.api_key and not settings.http_token:
                     announce(
                         "MEMORIES_API_KEY serves no HTTP request without MEMORIES_HTTP_TOKEN; callers send theirs."

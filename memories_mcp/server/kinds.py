@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 
 import mcp_types as t
 from mcp import UriTemplate
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, model_validator
 
 from memories_mcp.call import Caller
 from memories_mcp.documents import session_markdown, webvtt
@@ -52,6 +52,12 @@ class TranscriptUri(VideoUri):
     track: Track
     start: FiniteFloat = Field(default=0, ge=0)
     end: FiniteFloat | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> TranscriptUri:
+        if self.end is not None and self.end < self.start:
+            raise ValueError("end lies before start")
+        return self
 
 
 class SessionUri(Located):
@@ -199,7 +205,7 @@ KINDS: tuple[ResourceKind[Any], ...] = (
         template=f"{VIDEOS}{{?page}}",
         name="videos",
         title="Videos",
-        description="The videos of the own library, newest first, 200 a page: number, name, state, length, date.",
+        description="The videos of your own library, newest first, 200 a page: number, name, state, length, date.",
         mime_type="application/json",
         variables=ListUri,
         tools=["list_videos"],

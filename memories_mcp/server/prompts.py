@@ -129,7 +129,8 @@ def _audit(given: Mapping[str, str]) -> list[t.PromptMessage]:
         "List all videos with list_videos, page by page, also with status failed and processing. Report: how many "
         "there are and their length in all; those that failed, with the cause; those still being processed; names "
         "that occur twice or say nothing; what each video is about, from search_videos where the name does not tell.",
-        "Change and delete nothing; propose what should be done, each with the video_no. " + _CITE,
+        "Change and delete nothing; propose what should be done. Cite every claim: name the video_no of each video "
+        "that it is about, and for what is seen or said also the time as m:ss-m:ss and the evidence ref.",
     )
 
 
@@ -219,7 +220,9 @@ class Prompts:
         """
         prompt = self._prompts.get(name)
         if prompt is None or not _offered(prompt, caller):
-            raise MCPError(code=t.INVALID_PARAMS, message=f"Unknown prompt: {name[:80]}")
+            known = ", ".join(each.name for each in self._prompts.values() if _offered(each, caller))
+            message = f"Unknown prompt: {name[:80]}; there are: {known or 'none'}."
+            raise MCPError(code=t.INVALID_PARAMS, message=message)
         return prompt
 
     def written(self, caller: Caller, name: str, arguments: Mapping[str, str] | None) -> t.GetPromptResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
+from urllib.parse import parse_qs, urlsplit
 
 import mcp_types as t
 from mcp import MCPError
@@ -81,11 +82,16 @@ class Resources:
                 _missing(uri)
             if "unique_id" not in kind.variables.model_fields:
                 found.pop("unique_id", None)
+            if (
+                strange := parse_qs(urlsplit(uri).query, keep_blank_values=True).keys()
+                - kind.variables.model_fields.keys()
+            ):
+                _missing(uri, f"it has no {min(strange)[:40]}; there are: {', '.join(kind.variables.model_fields)}")
             try:
                 # The template decodes `%2F` and matches `..`: what it found is checked like a tool's argument.
                 variables = validated(kind.variables, found)
-            except InvalidArguments:
-                _missing(uri)
+            except InvalidArguments as error:
+                _missing(uri, " ".join(error.problems))
             if not kind.allows(caller, variables):
                 _missing(uri)
             return kind, variables
@@ -156,5 +162,6 @@ def _of_video(video: Video, caller: Caller, catalogue: Catalogue) -> Iterator[t.
             )
 
 
-def _missing(uri: str) -> NoReturn:
-    raise MCPError(code=t.INVALID_PARAMS, message="Resource not found", data={"uri": uri[:2000]})
+def _missing(uri: str, reason: str = "") -> NoReturn:
+    message = f"Resource not found: {reason}" if reason else "Resource not found"
+    raise MCPError(code=t.INVALID_PARAMS, message=message, data={"uri": uri[:2000]})

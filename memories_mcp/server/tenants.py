@@ -10,17 +10,14 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import mcp_types as t
-from mcp import MCPError
 from mcp.server import ServerRequestContext
 
 from memories_mcp.api import Api
 from memories_mcp.api.limits import Limits
 from memories_mcp.call import AnyOperation, Caller, backed, limits_of
-from memories_mcp.errors import ConfigurationError
 from memories_mcp.operations import select
 from memories_mcp.server.catalogue import Catalogue
-from memories_mcp.server.credentials import TOOLSETS, Credentials, Visitor
+from memories_mcp.server.credentials import Credentials, Visitor
 from memories_mcp.server.updates import Updates
 from memories_mcp.settings import Settings
 
@@ -110,11 +107,7 @@ class Tenants:
 
     @asynccontextmanager
     async def visit(self, ctx: ServerRequestContext[Any, Any]) -> AsyncGenerator[Visit, None]:
-        """The tenant of a request, kept while the body runs.
-
-        Raises:
-            MCPError: A header names a toolset that does not exist.
-        """
+        """The tenant of a request, kept while the body runs."""
         credentials = _credentials(ctx)
         tenant = await self._tenant(self._identity(credentials), over_http=credentials is not None)
         with _counted(tenant):
@@ -173,10 +166,7 @@ class Tenants:
     def _narrowed(self, caller: Caller, credentials: Credentials | None) -> tuple[Caller, bool]:
         if credentials is None:
             return caller, False
-        try:
-            kept = select(credentials.toolsets or ("all",), credentials.read_only)
-        except ConfigurationError as error:
-            raise MCPError(code=t.INVALID_PARAMS, message=f"{TOOLSETS}: {error}") from None
+        kept = select(credentials.toolsets or ("all",), credentials.read_only)
         narrows = bool(credentials.toolsets or credentials.read_only)
         names = {each.name for each in kept}
         files = self.settings.http_files

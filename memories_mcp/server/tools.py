@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from mcp_types.version import is_version_at_least
 from memories_mcp.call import AnyOperation, Caller, Follow
 from memories_mcp.errors import MemoriesError
 from memories_mcp.logs import request_id
+from memories_mcp.operations import OPERATIONS
 from memories_mcp.render import BUDGET, make_nonce, render_error
 from memories_mcp.server.asking import Asking, NeedsInput
 from memories_mcp.server.links import links
@@ -65,7 +67,7 @@ class Tools:
         """
         operation = visit.caller.operations.get(params.name)
         if operation is None:
-            raise MCPError(code=t.INVALID_PARAMS, message=f"Unknown tool: {params.name[:80]}")
+            raise MCPError(code=t.INVALID_PARAMS, message=_unknown(params.name, visit.caller))
         fence = self._nonce()
         try:
             ask = Asking(ctx, params).confirm
@@ -73,6 +75,7 @@ class Tools:
         except NeedsInput as needed:
             return needed.result
         except MemoriesError as error:
+            logger.info("refused", extra={"tool": operation.name, "reason": type(error).__name__})
             return _failure(render_error(operation.name, error, fence))
         except Exception:  # a bug of ours: the SDK would send its words to older clients
             logger.exception("%s failed on a bug", operation.name)
@@ -83,6 +86,13 @@ class Tools:
             unique_id = "" if visit.caller.pinned else str((params.arguments or {}).get("unique_id") or "")
             content += links(answer.output, visit, self._resources, unique_id, BUDGET - len(answer.text))
         return t.CallToolResult(content=content, structured_content=answer.structured)
+
+
+def _unknown(name: str, caller: Caller) -> str:
+    if any(each.name == name for each in OPERATIONS):
+        return f"Unknown tool: {name} is not offered with the settings and headers of this server."
+    near = difflib.get_close_matches(name, caller.operations, 1)
+    return f"Unknown tool: {name[:80]}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _follow(ctx: ServerRequestContext[Any, Any]) -> Follow | None:
