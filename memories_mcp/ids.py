@@ -65,6 +65,15 @@ def _session(value: str) -> str:
     return value
 
 
+def _namespace(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("a unique_id has no control characters")
+    return value
+
+
+Namespace = Annotated[str, Field(max_length=200), AfterValidator(_namespace)]
+"""A `unique_id`."""
+
 _length = Field(min_length=1, max_length=64)
 
 VideoNo = Annotated[str, _length, AfterValidator(_video)]

@@ -22,7 +22,7 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     names = "%(levelname)s %(name)s %(message)s %(request)s"
     handler.setFormatter(JsonFormatter(names, rename_fields={"levelname": "level"}, timestamp=True))
-    handler.addFilter(_name_request)
+    handler.addFilter(_tidied)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for name in _OURS:
         logging.getLogger(name).setLevel(level.upper())
@@ -40,6 +40,8 @@ def request_id() -> str:
     return _request.get()
 
 
-def _name_request(record: logging.LogRecord) -> bool:
+def _tidied(record: logging.LogRecord) -> bool:
     record.request = request_id() or None
+    if record.name.startswith("mcp."):
+        record.exc_info = record.exc_text = None  # the SDK's tracebacks quote what the caller sent
     return True

@@ -66,7 +66,7 @@ def _long(text: str, length: int) -> str:
 
 
 def _hosts(text: str) -> tuple[str, ...]:
-    hosts = _words(text)
+    hosts = _words(text.lower())
     if wrong := [each for each in hosts if not re.fullmatch(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9a-fA-F:]+\](:\d+)?", each)]:
         raise ValueError(f"{wrong[0]!r} is not a host name; use names such as mcp.example.com, without a scheme")
     return hosts
@@ -168,7 +168,10 @@ class Settings:
         _hosts,
     )
     http_files: bool = setting(
-        "MEMORIES_HTTP_FILES", "Offer file tools over HTTP too; all callers share the files root", False, _switch
+        "MEMORIES_HTTP_FILES",
+        "Offer file tools over HTTP too; with a token set, only to its holders",
+        False,
+        _switch,
     )
     log_level: str = setting("MEMORIES_LOG_LEVEL", "`debug`, `info`, `warning` or `error`", "warning", _level)
 

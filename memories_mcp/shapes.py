@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import AliasGenerator, BaseModel, ConfigDict, model_validator
 
+from memories_mcp.ids import Namespace
 from memories_mcp.wire import names, without_nothings
 
 
@@ -40,7 +41,7 @@ class Input(BaseModel):
 class Private(Input):
     """Arguments of an operation on the caller's own library."""
 
-    unique_id: str | None = None
+    unique_id: Namespace | None = None
     """Namespace; leave out for the default one."""
 
 

@@ -17,7 +17,15 @@ from mcp import Client, MCPError
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.subscriptions import ResourceUpdated
-from mcp_types import CallToolResult, ElicitResult, TextContent, TextResourceContents
+from mcp_types import (
+    CallToolResult,
+    ElicitResult,
+    EmptyResult,
+    SubscribeRequest,
+    SubscribeRequestParams,
+    TextContent,
+    TextResourceContents,
+)
 
 from memories_mcp.api import Api
 from memories_mcp.errors import ConfigurationError
@@ -62,6 +70,10 @@ async def visiting(url: str, way: Way, headers: dict[str, str], **more: Any) -> 
 
 def mine() -> dict[str, str]:
     return {"Authorization": f"Bearer sk-{uuid.uuid4().hex}"}
+
+
+def mine_by_header() -> dict[str, str]:
+    return {"X-Memories-Api-Key": f"sk-{uuid.uuid4().hex}"}
 
 
 def structured(result: CallToolResult) -> dict[str, Any]:
@@ -177,7 +189,7 @@ async def test_a_strange_origin_is_refused_everywhere(url: str) -> None:
     assert await statuses(url, {"origin": "https://evil.example"}) == [403, 403, 403]
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:9", "[::1]:80"])
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:9", "[::1]:80"])
 async def test_the_names_of_this_machine_are_served(url: str, host: str) -> None:
     assert 421 not in await statuses(url, {"host": host, "origin": f"http://{host}"})
 
@@ -213,7 +225,7 @@ async def test_with_a_token_set_nobody_comes_in_without_it_or_a_key(open_house: 
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        ({"Authorization": "Basic dTpw"}, 400),
+        ({"Authorization": "Basic dTpw"}, 401),
         ({"Authorization": "Bearer a b"}, 400),
         ({"X-Memories-Api-Key": "sk-1", "Authorization": "Bearer sk-2"}, 401),
         ({"X-Memories-Api-Key": "${input:key}"}, 400),
@@ -265,6 +277,13 @@ async def test_the_servers_own_key_serves_nobody_who_does_not_hold_the_token(ope
 
     assert result.is_error
     assert "X-Memories-Api-Key" in text(result)
+
+
+async def test_an_empty_bearer_is_no_key(open_house: Settings) -> None:
+    async with running(open_house) as url, visiting(url, "http legacy", {"Authorization": "Bearer"}) as client:
+        result = await client.call_tool("list_videos", {})
+
+    assert "There is no API key" in text(result)
 
 
 @each_way
@@ -447,6 +466,66 @@ async def test_file_tools_are_off_until_the_operator_opens_them(open_house: Sett
     assert file_tools <= opened
     assert {"upload_video_file", "download_video", "search_similar_images", "caption_image_file"} <= file_tools
     assert not result.is_error, text(result)
+
+
+async def test_with_a_token_set_the_files_are_open_to_its_holders_alone(open_house: Settings, files_root: Path) -> None:
+    guarded = open_house.change(files_root=files_root, http_files=True, http_token=TOKEN)
+    stranger, holder = {"X-Memories-Api-Key": "junk"}, {"Authorization": f"Bearer {TOKEN}"}
+    async with running(guarded) as url:
+        async with visiting(url, "http modern", stranger) as client:
+            listed = await client.list_tools()
+            with pytest.raises(MCPError, match="not offered"):
+                await client.call_tool("upload_video_file", {"path": "talk.mp4"})
+        async with visiting(url, "http modern", holder) as client:
+            result = await client.call_tool("upload_video_file", {"path": "talk.mp4"})
+        async with visiting(url, "http modern", {**holder, **mine_by_header()}) as client:
+            own = await client.call_tool("upload_video_file", {"path": "talk.mp4"})
+
+    assert {each.name for each in listed.tools} & {each.name for each in OPERATIONS if each.uses_files} == set()
+    assert listed.cache_scope == "private"
+    assert not result.is_error
+    assert not own.is_error
+
+
+# ---- many tenants
+
+
+async def test_tenants_over_the_limit_are_let_go_while_many_come_and_none_of_them_fails(
+    open_house: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memories_mcp.server.tenants._MOST_TENANTS", 3)
+    tenants = Tenants(open_house, over_http=True)
+
+    async def come_and_go(url: str) -> set[str]:
+        async with visiting(url, "http legacy", mine()) as client:
+            request = SubscribeRequest(params=SubscribeRequestParams(uri=f"memories://videos/{MEETING}"))
+            await client.session.send_request(request, EmptyResult)
+            return await numbers(client)
+
+    async with running(open_house, tenants=tenants) as url:
+        found = await asyncio.gather(*(come_and_go(url) for _ in range(12)))
+        await come_and_go(url)
+
+        assert tenants.count <= 4
+    assert all(MEETING in each for each in found)
+
+
+async def test_a_change_is_heard_whatever_else_the_same_key_sends_in_its_headers(open_house: Settings) -> None:
+    key, uri = mine(), f"memories://videos/{MEETING}"
+    async with (
+        running(open_house.change(confirm=False)) as url,
+        visiting(url, "http modern", key) as listener,
+        visiting(url, "http modern", {**key, "X-Memories-Caption-Api-Key": "sk-caption"}) as actor,
+        listener.listen(resource_subscriptions=[uri]) as hears,
+    ):
+        before = [each.uri for each in (await listener.list_resources()).resources]
+        await actor.call_tool("delete_videos", {"video_nos": [MEETING]})
+        event = await asyncio.wait_for(anext(hears), 5)
+        after = [each.uri for each in (await listener.list_resources()).resources]
+
+    assert event == ResourceUpdated(uri=uri)
+    assert uri in before
+    assert uri not in after
 
 
 # ---- clients that leave, servers that stop

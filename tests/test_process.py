@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx2
@@ -38,7 +38,11 @@ def process(*arguments: str, **variables: str) -> Generator[subprocess.Popen[str
     finally:
         if started.poll() is None:
             started.kill()
-        started.communicate()
+        for stream in (started.stdin, started.stdout, started.stderr):
+            with suppress(OSError):
+                assert stream
+                stream.close()
+        started.wait(timeout=10)
 
 
 @contextmanager
@@ -139,7 +143,22 @@ def test_a_client_that_leaves_in_the_middle_of_a_call_leaves_no_word_behind() ->
         started.send_signal(signal.SIGTERM)
         started.wait(timeout=15)
         assert started.stderr
-        assert started.stderr.read() == ""
+        assert "Traceback" not in started.stderr.read()
+
+
+def test_what_a_caller_sends_is_not_logged_even_where_it_is_malformed() -> None:
+    with http("--sandbox") as (started, client):
+        with client.stream("GET", "/sse") as stream:
+            endpoint = next(line for line in stream.iter_lines() if line.startswith("data: "))[6:]
+            answer = client.post(endpoint, content=b'{"jsonrpc": "my secret prompt"}', headers=BASE)
+        started.send_signal(signal.SIGTERM)
+        started.wait(timeout=15)
+        assert started.stderr
+        said = started.stderr.read()
+
+    assert answer.status_code == 400
+    assert "secret prompt" not in said
+    assert "Traceback" not in said
 
 
 def test_a_key_that_serves_nobody_is_explained_at_start() -> None:
@@ -185,6 +204,35 @@ def test_a_port_that_is_taken_is_refused_at_start() -> None:
 
     assert done.returncode == 2
     assert f"Port {port} of 127.0.0.1 cannot be used" in done.stderr
+
+
+@pytest.mark.parametrize("answer", [{"action": "bogus"}, {}, {"action": "accept", "content": {"confirm": {"x": 1}}}])
+def test_an_answer_to_a_form_that_is_none_counts_as_no(answer: dict[str, Any]) -> None:
+    delete = {"name": "delete_videos", "arguments": {"video_nos": ["VI612515093881740229"]}}
+    messages: list[dict[str, Any]] = [
+        {**HELLO, "params": {**HELLO["params"], "capabilities": {"elicitation": {}}}},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": delete},
+    ]
+    with process("--sandbox") as started:
+        assert started.stdin
+        assert started.stdout
+        assert started.stderr
+        received: dict[str, Any] = {}
+        for message in messages:
+            started.stdin.write(json.dumps(message) + "\n")
+            started.stdin.flush()
+            received = json.loads(started.stdout.readline())
+        assert received["method"] == "elicitation/create"
+        started.stdin.write(json.dumps({"jsonrpc": "2.0", "id": received["id"], "result": answer}) + "\n")
+        started.stdin.flush()
+        result = json.loads(started.stdout.readline())["result"]
+        started.stdin.close()
+        started.wait(timeout=10)
+        said = started.stderr.read()
+
+    assert result["isError"]
+    assert "declined; nothing was changed" in result["content"][0]["text"]
+    assert said == ""
 
 
 @pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"])

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -363,6 +364,41 @@ async def test_without_a_key_reading_says_which_variable_is_missing() -> None:
 
 
 # ---- namespaces and switches
+
+
+@pytest.mark.parametrize("unique_id", ["\x00", "a\nb", "x" * 201])
+async def test_a_namespace_that_can_be_none_is_refused_before_anything_is_sent(unique_id: str) -> None:
+    wire, client = faked(envelope({}))
+    async with client:
+        result = await client.call_tool("list_videos", {"unique_id": unique_id})
+        await refused(client, f"memories://videos?unique_id={quote(unique_id)}")
+
+    assert result.is_error
+    assert wire.requests == []
+
+
+async def test_a_change_during_a_look_is_not_lost() -> None:
+    looking, goes_on, looks = asyncio.Event(), asyncio.Event(), 0
+
+    async def answer(request: httpx2.Request) -> httpx2.Response:
+        nonlocal looks
+        if b'"size":200' in request.content.replace(b" ", b"") and b"video_no" not in request.content:
+            looks += 1
+            looking.set()
+            await goes_on.wait()
+        rows = [{"video_no": "VI1", "status": "PARSE"}] if looks < 2 else []
+        return envelope({"videos": rows} if request.url.path.endswith("list_videos") else {})
+
+    api = Api("sk-x", "https://api.example", rates={}, transport=httpx2.MockTransport(answer))
+    async with Client(make_server(Settings(api_key="sk-x", confirm=False), api=api), cache=None) as client:
+        listing = asyncio.create_task(client.list_resources())
+        await looking.wait()
+        await client.call_tool("delete_videos", {"video_nos": ["VI1"]})
+        goes_on.set()
+        await listing
+        uris = [each.uri for each in (await client.list_resources()).resources]
+
+    assert "memories://videos/VI1" not in uris
 
 
 async def test_a_link_out_of_another_namespace_leads_there(live: Settings) -> None:

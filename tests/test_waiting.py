@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from conftest import FakeWire, calling, envelope
+from conftest import MEETING, FakeWire, calling, envelope
 from mcp import Client
 
 from memories_mcp.call import Caller
@@ -221,6 +221,32 @@ async def test_an_upload_is_not_lost_when_waiting_for_it_fails() -> None:
     assert uploaded.video_no == "VI1"
     assert "looking at it failed" in uploaded.note
     assert "call wait_until_ready with video_nos=VI1" in uploaded.note
+
+
+async def test_an_upload_is_not_lost_when_its_file_is_gone_afterwards(files_root: Path) -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        (files_root / "talk.mp4").unlink(missing_ok=True)
+        return envelope({"videoNo": "VI1"})
+
+    async with calling(FakeWire(answer, *listing("PARSE")), files_root=files_root) as caller:
+        uploaded = await run(caller, "upload_video_file", path="talk.mp4", wait_seconds=1)
+
+    assert (uploaded.video_no, uploaded.status) == ("VI1", "ready")
+
+
+async def test_no_word_of_progress_is_lost_and_it_grows_all_the_same(live: Settings) -> None:
+    heard, done = list[str](), list[float]()
+
+    async def follow(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(message or "")
+        done.append(progress)
+
+    async with Client(make_server(live), mode="legacy") as client:
+        arguments = {"video_nos": [MEETING], "max_seconds": 0}
+        await client.call_tool("wait_until_ready", arguments, progress_callback=follow)
+
+    assert heard == ["Waiting until 1 video is processed", "1 of 1 ready"]
+    assert done[0] < done[1]
 
 
 async def test_without_wait_seconds_nothing_is_looked_up() -> None:

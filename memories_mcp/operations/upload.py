@@ -105,6 +105,8 @@ async def upload_video_file(context: Context, args: UploadVideoFile) -> Uploaded
     """
     path, media_type = context.files.media(args.path, "video", largest=VIDEO_BYTES)
 
+    size = path.stat().st_size
+
     async def told(done: int, total: int | None) -> None:
         await context.progress(done, total, f"{megabytes(done)} sent")
 
@@ -112,7 +114,7 @@ async def upload_video_file(context: Context, args: UploadVideoFile) -> Uploaded
     form = args.wire() | {"callback": context.callback_url}
     uploaded = await context.api.call(UPLOAD, form=form, files=[part], on_bytes=told, into=Uploaded)
     context.changed(VIDEOS)
-    return await _processed(context, uploaded, args, after=path.stat().st_size)
+    return await _processed(context, uploaded, args, after=size)
 
 
 @upload.operation(title="Upload a video by URL", effect=Effect.WRITE, endpoints=[UPLOAD_URL, LIST_VIDEOS])

@@ -17,6 +17,7 @@ from mcp import MCPError
 from mcp.server import ServerRequestContext
 from mcp.shared.exceptions import NoBackChannelError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
 
 from memories_mcp.operation import Preview
 
@@ -96,5 +97,8 @@ class Asking:
         except NoBackChannelError:
             return None
         except MCPError as error:
-            logger.warning("the client says it can show forms, but refused one: %s", error.error.message[:200])
+            logger.info("a form was not shown", extra={"code": error.error.code})
             return None
+        except ValidationError:  # an answer that is none
+            logger.info("a form was answered with something else than an answer")
+            return t.ElicitResult(action="cancel")

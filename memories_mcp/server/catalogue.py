@@ -52,11 +52,13 @@ class Catalogue:
         self._looking = asyncio.Lock()
         self._found = Newest()
         self._until = 0.0
+        self._changes = 0
         self._sizes: OrderedDict[str, int] = OrderedDict()
 
     def forget(self) -> None:
-        """Look again next time."""
+        """Look again next time, also if a look is under way."""
         self._until = 0.0
+        self._changes += 1
 
     def note_size(self, uri: str, size: int) -> None:
         """Remember how many bytes a resource had when it was read."""
@@ -73,12 +75,14 @@ class Catalogue:
         now = asyncio.get_running_loop().time
         async with self._looking:
             if now() >= self._until:
+                before = self._changes
                 videos, sessions = await asyncio.gather(self._videos(size=_VIDEOS), self._sessions())
                 whole = videos is not None and sessions is not None
                 rows = videos.videos if videos else []
                 total = videos.total or 0 if videos else 0
                 self._found = Newest(rows, sessions.sessions if sessions else [], total > len(rows))
-                self._until = now() + (VALID_SECONDS if whole else _FAILURE_VALID_SECONDS)
+                valid = VALID_SECONDS if whole else _FAILURE_VALID_SECONDS
+                self._until = now() + valid if before == self._changes else 0.0
             return self._found
 
     async def named(self, words: str) -> list[Video]:

@@ -84,7 +84,8 @@ def credentials_of(headers: Headers, settings: Settings) -> Credentials:
         return parse_setting(setting, headers.get(name, "").strip() or default, name)
 
     try:
-        own, bearer = str(read(API_KEY, "api_key")), str(read("Authorization", "api_key"))
+        own = str(read(API_KEY, "api_key"))
+        bearer = str(parse_setting("api_key", _bearer(headers.get("Authorization", "")), "Authorization"))
         caption_key = str(read(CAPTION_KEY, "caption_api_key"))
         read_only = bool(read(READ_ONLY, "read_only", "false"))
         toolsets: tuple[str, ...] = read(TOOLSETS, "toolsets")
@@ -111,6 +112,16 @@ def credentials_of(headers: Headers, settings: Settings) -> Credentials:
         read_only=read_only,
         holds_token=holds_token,
     )
+
+
+def _bearer(authorization: str) -> str:
+    """What stands behind Bearer; the API's own way, a bare key, is understood too."""
+    scheme, _, rest = authorization.strip().partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    if rest:
+        raise Refused(401, "Authorization must be Bearer, with this server's token or your own key.")
+    return scheme
 
 
 def _namespace(unique_id: str, settings: Settings) -> str:

@@ -46,6 +46,9 @@ class Gate:
         if scope["type"] != "http" or scope["path"] == HEALTH_PATH or scope["path"].startswith("/.well-known/"):
             await self._app(scope, receive, send)
             return
+        # Names of hosts know no case, but the checks do: the SDK's own as well as ours.
+        lowered = [(name, value.lower() if name in {b"host", b"origin"} else value) for name, value in scope["headers"]]
+        scope = {**scope, "headers": lowered}
         headers = Headers(scope=scope)
         refusal = await self._refusal(Request(scope, receive), headers)
         if isinstance(refusal, Response):

@@ -28,7 +28,7 @@ MCP_PATH = "/mcp"
 SSE_PATH = "/sse"
 MESSAGES_PATH = "/messages/"
 
-DRAIN_SECONDS = 25.0
+DRAIN_SECONDS = 20.0
 """How long a server that was told to stop waits for calls under way."""
 _STREAMS_END_SECONDS = 5
 
@@ -128,7 +128,7 @@ async def running(
         make: Makes the server in place of the product's own.
     """
     with closing(_listening(host, port)) as listener:
-        async with (tenants or Tenants(settings)).open() as opened:
+        async with (tenants or Tenants(settings, over_http=True)).open() as opened:
             server = _EmbeddedServer(http_app(settings, opened, make(settings, opened), host), opened)
             serving = asyncio.create_task(server.serve([listener]))
             try:
@@ -161,7 +161,7 @@ def serve_http(settings: Settings, host: str, port: int, announce: Callable[[str
 
     async def serve() -> None:
         with closing(_listening(host, port)) as listener:
-            async with Tenants(settings).open() as opened:
+            async with Tenants(settings, over_http=True).open() as opened:
                 server = _HttpServer(http_app(settings, opened, _make(settings, opened), host), opened)
                 url = _url(listener)
                 announce(f"Serving MCP at {url}{MCP_PATH}, for older clients at {url}{SSE_PATH}.")

@@ -13,7 +13,7 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from memories_mcp.call import Caller
 from memories_mcp.documents import session_markdown, webvtt
-from memories_mcp.ids import SessionId, VideoNo, is_public
+from memories_mcp.ids import Namespace, SessionId, VideoNo, is_public
 from memories_mcp.models import Track
 from memories_mcp.operation import Input
 from memories_mcp.operations.library import VideoPage
@@ -30,7 +30,7 @@ TRACK_TITLES: dict[Track, str] = {"audio": "what is said", "visual": "what is se
 class Located(Input):
     """What every URI may say."""
 
-    unique_id: str | None = None
+    unique_id: Namespace | None = None
     """The namespace, where it is not the server's own."""
 
 

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from mcp.server import ServerRequestContext
 
@@ -24,29 +24,35 @@ from memories_mcp.settings import Settings
 _MOST_TENANTS = 1000
 
 
+class Identity(NamedTuple):
+    """What one tenant is told from another by; secret."""
+
+    api_key: str
+    caption_key: str
+    unique_id: str
+    files: bool
+
+
 class Tenant:
     """One key and namespace: its client, what was looked up for it, and who listens to its changes."""
 
-    def __init__(self, settings: Settings, limits: Limits, api: Api | None, also: Sequence[AnyOperation]) -> None:
-        self.updates = Updates()
+    def __init__(
+        self, settings: Settings, limits: Limits, updates: Updates, api: Api | None, also: Sequence[AnyOperation]
+    ) -> None:
+        self.updates = updates
         own = api or Api(
             settings.api_key,
             settings.base_url,
             caption_key=settings.caption_api_key,
             caption_base_url=settings.caption_base_url,
             rates=limits,
-            on_answer=self.updates.saw,
+            on_answer=updates.saw,
         )
         self.caller = Caller(settings, api=own, also=also)
-        self.caller.changed = self.updates.changed
+        self.caller.changed = updates.changed
         self.catalogue = Catalogue(self.caller)
-        self.updates.on_change(self.catalogue.forget)
+        updates.on_change(self.catalogue.forget)
         self.visits = 0
-
-    @property
-    def idle(self) -> bool:
-        """Whether nobody would miss it."""
-        return self.visits == 0 and not self.updates.wanted
 
 
 @dataclass(frozen=True)
@@ -71,9 +77,17 @@ class Tenants:
         settings: The operator's; its key serves callers in process, and HTTP requests that carry the token.
         api: Used by every tenant in place of a client of its own.
         also: Operations to offer besides those that the settings choose.
+        over_http: Whether every request must come with a visitor; one without is served as a stranger.
     """
 
-    def __init__(self, settings: Settings, *, api: Api | None = None, also: Sequence[AnyOperation] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        api: Api | None = None,
+        also: Sequence[AnyOperation] = (),
+        over_http: bool = False,
+    ) -> None:
         self.settings = settings
         self.offered = Caller(settings, api=api, also=also)
         """What the operator offers; it serves lists and makes no request."""
@@ -86,8 +100,11 @@ class Tenants:
         self._backed = settings
         self._api = api
         self._also = also
-        self._tenants: OrderedDict[tuple[str, str, str], Tenant] = OrderedDict()
+        self._over_http = over_http
+        self._tenants: OrderedDict[Identity, Tenant] = OrderedDict()
+        # Kept for as long as some tenant has them: a key's limits, and the changes of a key's namespace.
         self._limits: weakref.WeakValueDictionary[str, Limits] = weakref.WeakValueDictionary()
+        self._updates: weakref.WeakValueDictionary[tuple[str, str], Updates] = weakref.WeakValueDictionary()
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Tenants, None]:
@@ -96,21 +113,29 @@ class Tenants:
             try:
                 yield self
             finally:
+                self.end_streams()
                 tenants = [*self._tenants.values()]
                 self._tenants.clear()
                 for each in tenants:
-                    await _close(each)
+                    await each.caller.aclose()
+
+    @property
+    def count(self) -> int:
+        """How many are kept."""
+        return len(self._tenants)
 
     def principal(self, ctx: ServerRequestContext[Any, Any]) -> str:
         """Who calls, for what must not pass from one caller to another; secret."""
-        return "\n".join(self._identity(_credentials(ctx)))
+        return "\n".join(map(str, self._identity(self._credentials(ctx))))
 
     @asynccontextmanager
     async def visit(self, ctx: ServerRequestContext[Any, Any]) -> AsyncGenerator[Visit, None]:
         """The tenant of a request, kept while the body runs."""
-        credentials = _credentials(ctx)
-        tenant = await self._tenant(self._identity(credentials), over_http=credentials is not None)
+        credentials = self._credentials(ctx)
+        tenant = self._tenant(self._identity(credentials))
         with _counted(tenant):
+            for each in self._superfluous():
+                await each.caller.aclose()
             yield Visit(tenant, *self._narrowed(tenant.caller, credentials))
 
     @contextmanager
@@ -132,10 +157,17 @@ class Tenants:
         for each in self._tenants.values():
             each.updates.close()
 
-    def _identity(self, credentials: Credentials | None) -> tuple[str, str, str]:
+    def _credentials(self, ctx: ServerRequestContext[Any, Any]) -> Credentials | None:
+        """What came with the request; `None` in process, where the server's own key is meant."""
+        if ctx.request is None:
+            return Credentials() if self._over_http else None
+        user = ctx.request.scope.get("user")
+        return user.credentials if isinstance(user, Visitor) else Credentials()
+
+    def _identity(self, credentials: Credentials | None) -> Identity:
         own = self._backed
         if credentials is None:
-            return own.api_key, own.caption_api_key, own.unique_id
+            return Identity(own.api_key, own.caption_api_key, own.unique_id, files=True)
         key, caption_key = credentials.api_key, credentials.caption_key
         if credentials.holds_token and not key:
             key, caption_key = own.api_key, caption_key or own.caption_api_key
@@ -144,24 +176,30 @@ class Tenants:
 
             key = key or DEMO_KEY  # an account that everybody shares, as it is for trying
             caption_key = caption_key or key
-        return key, caption_key, own.unique_id or credentials.unique_id
+        # The files are the operator's: where there is a token, only who holds it is theirs too.
+        files = own.http_files and (credentials.holds_token or not own.http_token)
+        return Identity(key, caption_key, own.unique_id or credentials.unique_id, files)
 
-    async def _tenant(self, identity: tuple[str, str, str], *, over_http: bool) -> Tenant:
+    def _tenant(self, identity: Identity) -> Tenant:
         if tenant := self._tenants.get(identity):
             self._tenants.move_to_end(identity)
             return tenant
-        key, caption_key, unique_id = identity
-        root = self._backed.files_root if not over_http or self.settings.http_files else None
-        settings = replace(self._backed, api_key=key, caption_api_key=caption_key, unique_id=unique_id, files_root=root)
-        limits = self._limits.get(key)
-        if limits is None:
-            limits = self._limits[key] = limits_of(settings)
-        tenant = self._tenants[identity] = Tenant(settings, limits, self._api, self._also)
-        for other, each in [*self._tenants.items()][: max(0, len(self._tenants) - _MOST_TENANTS)]:
-            if each.idle:
-                del self._tenants[other]
-                await _close(each)
+        settings = replace(
+            self._backed,
+            api_key=identity.api_key,
+            caption_api_key=identity.caption_key,
+            unique_id=identity.unique_id,
+            files_root=self._backed.files_root if identity.files else None,
+        )
+        limits = self._limits.setdefault(identity.api_key, limits_of(settings))
+        updates = self._updates.setdefault((identity.api_key, identity.unique_id), Updates())
+        tenant = self._tenants[identity] = Tenant(settings, limits, updates, self._api, self._also)
         return tenant
+
+    def _superfluous(self) -> list[Tenant]:
+        """Tenants over the limit that nobody visits, longest unused first: forgotten here, to be closed elsewhere."""
+        idle = [identity for identity, each in self._tenants.items() if not each.visits]
+        return [self._tenants.pop(each) for each in idle[: max(0, len(self._tenants) - _MOST_TENANTS)]]
 
     def _narrowed(self, caller: Caller, credentials: Credentials | None) -> tuple[Caller, bool]:
         if credentials is None:
@@ -169,17 +207,13 @@ class Tenants:
         kept = select(credentials.toolsets or ("all",), credentials.read_only)
         narrows = bool(credentials.toolsets or credentials.read_only)
         names = {each.name for each in kept}
-        files = self.settings.http_files
+        files = self._identity(credentials).files
 
         def offered(each: AnyOperation) -> bool:
             return (files or not each.uses_files) and (not narrows or each.name in names)
 
-        return caller.narrowed(offered), narrows or bool(credentials.unique_id)
-
-
-async def _close(tenant: Tenant) -> None:
-    tenant.updates.close()
-    await tenant.caller.aclose()
+        varies = narrows or bool(credentials.unique_id) or (self.settings.http_files and bool(self.settings.http_token))
+        return caller.narrowed(offered), varies
 
 
 @contextmanager
@@ -189,11 +223,3 @@ def _counted(tenant: Tenant) -> Generator[None, None, None]:
         yield
     finally:
         tenant.visits -= 1
-
-
-def _credentials(ctx: ServerRequestContext[Any, Any]) -> Credentials | None:
-    """What came with the request; `None` in process, where the server's own key is meant."""
-    if ctx.request is None:
-        return None
-    user = ctx.request.scope.get("user")
-    return user.credentials if isinstance(user, Visitor) else Credentials()

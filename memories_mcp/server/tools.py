@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -103,9 +104,8 @@ def _follow(ctx: ServerRequestContext[Any, Any]) -> Follow | None:
 
     async def follow(done: float, total: float | None, message: str) -> None:
         nonlocal last
-        if done > last:
-            last = done
-            await ctx.session.report_progress(done, total, message)
+        last = done if done > last else math.nextafter(last, math.inf)  # no message is lost, and it still grows
+        await ctx.session.report_progress(last, total, message)
 
     return follow
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -40,17 +41,12 @@ class Updates:
         # By connection and URI. A connection that left is not told of: the oldest make room.
         self._subscribed: OrderedDict[tuple[int, str], ServerSession] = OrderedDict()
         self._states: OrderedDict[str, str] = OrderedDict()
-        self._hears: list[Callable[[], None]] = []
+        self._hears: list[weakref.WeakMethod[Callable[[], None]]] = []
         self._telling: set[asyncio.Task[None]] = set()
 
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody subscribed to anything."""
-        return bool(self._subscribed or self._listened)
-
     def on_change(self, hears: Callable[[], None]) -> None:
-        """Have a function called at each change."""
-        self._hears.append(hears)
+        """Have a method called at each change, for as long as its object is there."""
+        self._hears = [each for each in self._hears if each()] + [weakref.WeakMethod(hears)]
 
     def subscribe(self, session: ServerSession, uri: str) -> None:
         """Remember a subscription of the handshake era."""
@@ -92,8 +88,9 @@ class Updates:
     def changed(self, uris: Iterable[str]) -> None:
         """Tell whoever subscribed to one of these resources, or to a part or window of it."""
         bases = [*uris]
-        for hears in self._hears:
-            hears()
+        for each in self._hears:
+            if hears := each():
+                hears()
         wanted = {*self._listened, *(uri for _, uri in self._subscribed)}
         hit = [uri for uri in sorted(wanted) if any(belongs_to(uri, base) for base in bases)]
         telling = asyncio.ensure_future(self._tell(hit, VIDEOS in bases))
