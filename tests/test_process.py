@@ -149,7 +149,8 @@ def test_a_client_that_leaves_in_the_middle_of_a_call_leaves_no_word_behind() ->
 def test_what_a_caller_sends_is_not_logged_even_where_it_is_malformed() -> None:
     with http("--sandbox") as (started, client):
         with client.stream("GET", "/sse") as stream:
-            endpoint = next(line for line in stream.iter_lines() if line.startswith("data: "))[6:]
+            lines = stream.iter_lines()  # the stream is open for as long as these are
+            endpoint = next(line for line in lines if line.startswith("data: "))[6:]
             answer = client.post(endpoint, content=b'{"jsonrpc": "my secret prompt"}', headers=BASE)
         started.send_signal(signal.SIGTERM)
         started.wait(timeout=15)
