@@ -32,6 +32,9 @@ class Identity(NamedTuple):
     unique_id: str
     files: bool
 
+    def __repr__(self) -> str:
+        return "Identity(…)"  # never a key in a traceback
+
 
 class Tenant:
     """One key and namespace: its client, what was looked up for it, and who listens to its changes."""
