@@ -182,13 +182,21 @@ class Caller:
         args = operation.validate(raw, self.pinned)
         context = self.context(operation.name, dict(args), follow=follow, ask=ask)
         output = await operation.function(context, args)
-        namespace = getattr(args, "unique_id", None)
-        if namespace and "unique_id" not in self.pinned:
-            for each in parts(output, Evidence):  # so that every link that is handed out can be followed
-                if each.uri and not is_public(each.video_no or ""):
-                    each.uri = in_namespace(each.uri, namespace)
+        self.locate(output, getattr(args, "unique_id", None))
         fit(output)
         return Answer(render(output, nonce or make_nonce()), output.structured(), output)
+
+    def locate(self, output: Output, unique_id: str | None) -> None:
+        """Have every link of a result say its namespace, so that it can be followed."""
+        for each in parts(output, Evidence):
+            if each.uri:
+                each.uri = self.located(each.uri, unique_id, each.video_no or "")
+
+    def located(self, uri: str, unique_id: str | None, video_no: str = "") -> str:
+        """The URI with the namespace, where that is not this caller's own; public videos are in none."""
+        if not unique_id or unique_id == self.pinned.get("unique_id") or is_public(video_no):
+            return uri
+        return in_namespace(uri, unique_id)
 
     async def aclose(self) -> None:
         """Close the connections."""

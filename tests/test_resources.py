@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
@@ -417,6 +418,23 @@ async def test_a_link_out_of_another_namespace_leads_there(live: Settings) -> No
         assert linked == [uri]
         assert "holiday" in (await read(client, uri)).text
         assert (await refused(client, f"memories://videos/{video_no}")).error.code == -32602
+
+
+async def test_links_inside_a_resource_of_another_namespace_lead_there_too(live: Settings) -> None:
+    async with Client(make_server(live)) as client:
+        arguments = {"url": "https://videos.example/holiday.mp4", "unique_id": "my team", "wait_seconds": 20}
+        uploaded = await client.call_tool("upload_video_url", arguments)
+        chat = await client.call_tool("chat_with_library", {"prompt": "the holiday", "unique_id": "my team"})
+        assert uploaded.structured_content
+        assert chat.structured_content
+        session = f"memories://sessions/{chat.structured_content['session_id']}?unique_id=my%20team"
+        video = f"memories://videos/{uploaded.structured_content['video_no']}?unique_id=my%20team"
+        told = [(await read(client, uri)).text for uri in (session, f"{session}&format=json", video)]
+        uris = {uri for text in told for uri in re.findall(r"memories://[^)\s\"]+", text)}
+
+        assert len(uris) >= 3
+        for uri in uris:
+            assert (await read(client, uri)).text
 
 
 async def test_a_fixed_namespace_is_the_one_of_every_resource(live: Settings) -> None:

@@ -72,7 +72,7 @@ def make_server(
         tenants: Opened already by a transport that serves several connections at once.
     """
     surface = surface or Surface()
-    shared = tenants or Tenants(settings, api=api, also=surface.operations)
+    shared = Tenants(settings, api=api, also=surface.operations) if tenants is None else tenants
     resources, prompts = Resources(surface.resources), Prompts(surface.prompts)
     tools = Tools(resources, nonce)
 

@@ -128,7 +128,8 @@ async def running(
         make: Makes the server in place of the product's own.
     """
     with closing(_listening(host, port)) as listener:
-        async with (tenants or Tenants(settings, over_http=True)).open() as opened:
+        served = Tenants(settings, over_http=True) if tenants is None else tenants
+        async with served.open() as opened:
             server = _EmbeddedServer(http_app(settings, opened, make(settings, opened), host), opened)
             serving = asyncio.create_task(server.serve([listener]))
             try:

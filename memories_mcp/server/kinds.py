@@ -20,7 +20,7 @@ from memories_mcp.operations.library import VideoPage
 from memories_mcp.operations.sessions import SessionPage, whole_session
 from memories_mcp.operations.shared import LIST_SESSIONS, LIST_VIDEOS, fetch_transcript
 from memories_mcp.render import make_nonce
-from memories_mcp.uris import SESSIONS, VIDEOS, in_namespace, transcript_uri
+from memories_mcp.uris import SESSIONS, VIDEOS, transcript_uri
 
 _INDEX_PAGE = 200
 
@@ -135,7 +135,7 @@ async def _videos(caller: Caller, args: ListUri) -> Document:
     page = await caller.api.call(LIST_VIDEOS, json=body, into=VideoPage)
     rows = [each.model_dump(mode="json", exclude_defaults=True) for each in page.videos]
     more = (page.total or 0) > args.page * _INDEX_PAGE
-    return _json({"videos": rows, "page": args.page, "total": page.total, "next": _next(VIDEOS, args, more)})
+    return _json({"videos": rows, "page": args.page, "total": page.total, "next": _next(caller, VIDEOS, args, more)})
 
 
 async def _video(caller: Caller, args: VideoUri) -> Document:
@@ -144,7 +144,10 @@ async def _video(caller: Caller, args: VideoUri) -> Document:
     if not public and args.unique_id and not caller.pinned:
         raw["unique_id"] = args.unique_id
     answer = await caller.run(caller.operations[_video_tool(args)], raw)
-    tracks = {track: transcript_uri(args.video_no, track) for track in get_args(Track)}
+    tracks = {
+        track: caller.located(transcript_uri(args.video_no, track), args.unique_id, args.video_no)
+        for track in get_args(Track)
+    }
     return _json({**answer.structured, "transcripts": tracks})
 
 
@@ -159,19 +162,21 @@ async def _sessions(caller: Caller, args: ListUri) -> Document:
     page = await caller.api.call(LIST_SESSIONS, query=query, into=SessionPage)
     rows = [each.model_dump(mode="json") for each in page.sessions]
     more = bool(rows) and (page.total or 0) > args.page * 20
-    return _json({"sessions": rows, "page": args.page, "total": page.total, "next": _next(SESSIONS, args, more)})
+    return _json(
+        {"sessions": rows, "page": args.page, "total": page.total, "next": _next(caller, SESSIONS, args, more)}
+    )
 
 
 async def _session(caller: Caller, args: SessionUri) -> Document:
     session = await whole_session(caller.context(), args.session_id, args.unique_id)
+    caller.locate(session, args.unique_id)
     if args.format == "json":
         return _json(session.structured())
     return Document(session_markdown(session, make_nonce()), "text/markdown")
 
 
-def _next(base: str, args: ListUri, more: bool) -> str | None:
-    following = f"{base}?page={args.page + 1}"
-    return (in_namespace(following, args.unique_id) if args.unique_id else following) if more else None
+def _next(caller: Caller, base: str, args: ListUri, more: bool) -> str | None:
+    return caller.located(f"{base}?page={args.page + 1}", args.unique_id) if more else None
 
 
 def _json(value: dict[str, Any]) -> Document:

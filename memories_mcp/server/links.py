@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 import mcp_types as t
 from mcp import MCPError
 
-from memories_mcp.ids import is_public
 from memories_mcp.models import Evidence, Transcript
 from memories_mcp.operation import Output, Row, parts
 from memories_mcp.operations.library import VideoPage
@@ -16,7 +15,7 @@ from memories_mcp.render import span
 from memories_mcp.server.kinds import TRACK_TITLES
 from memories_mcp.server.resources import Resources
 from memories_mcp.server.tenants import Visit
-from memories_mcp.uris import SESSIONS, VIDEOS, in_namespace, session_uri, transcript_uri, video_uri
+from memories_mcp.uris import SESSIONS, VIDEOS, session_uri, transcript_uri, video_uri
 
 MOST = 5
 _NAME_CHARACTERS = 80
@@ -29,11 +28,15 @@ def links(output: Output, visit: Visit, resources: Resources, unique_id: str, ro
         output: The result.
         visit: For whom; what they may not read is not linked.
         resources: What there is to link to.
-        unique_id: The namespace that the call named in place of the server's own.
+        unique_id: The namespace that the call named; empty for the caller's own.
         room: The characters that the result's text left of its budget.
     """
     found: dict[str, t.ResourceLink] = {}
-    for uri, name in _named(output, unique_id):
+
+    def here(uri: str, video_no: str) -> str:
+        return visit.caller.located(uri, unique_id, video_no)
+
+    for uri, name in _named(output, here):
         if len(found) == MOST:
             break
         try:
@@ -49,20 +52,17 @@ def links(output: Output, visit: Visit, resources: Resources, unique_id: str, ro
     return list(found.values())
 
 
-def _named(output: Output, unique_id: str) -> Iterator[tuple[str, str]]:
-    def here(uri: str, video_no: str = "") -> str:
-        return in_namespace(uri, unique_id) if unique_id and not is_public(video_no) else uri
-
+def _named(output: Output, here: Callable[[str, str], str]) -> Iterator[tuple[str, str]]:
     match output:
         case VideoPage():
-            yield here(VIDEOS), "The list of videos"
+            yield here(VIDEOS, ""), "The list of videos"
         case SessionPage():
-            yield here(SESSIONS), "The list of conversations"
+            yield here(SESSIONS, ""), "The list of conversations"
         case Transcript(video_no=video_no, track=track):
             yield here(transcript_uri(video_no, track), video_no), f"{video_no}: {TRACK_TITLES[track]}"
         case _:
             if session_id := getattr(output, "session_id", None):
-                yield here(session_uri(session_id)), "The conversation"
+                yield here(session_uri(session_id), ""), "The conversation"
             yield from _moments_and_videos(output, here)
 
 

@@ -80,13 +80,9 @@ class Resources:
             pinned = caller.pinned.get("unique_id")
             if pinned and found.setdefault("unique_id", pinned) != pinned:
                 _missing(uri)
-            if "unique_id" not in kind.variables.model_fields:
-                found.pop("unique_id", None)
-            if (
-                strange := parse_qs(urlsplit(uri).query, keep_blank_values=True).keys()
-                - kind.variables.model_fields.keys()
-            ):
-                _missing(uri, f"it has no {min(strange)[:40]}; there are: {', '.join(kind.variables.model_fields)}")
+            known, sent = kind.variables.model_fields, parse_qs(urlsplit(uri).query, keep_blank_values=True)
+            if strange := sent.keys() - known.keys():
+                _missing(uri, f"it has no {min(strange)[:40]}; there are: {', '.join(known)}")
             try:
                 # The template decodes `%2F` and matches `..`: what it found is checked like a tool's argument.
                 variables = validated(kind.variables, found)

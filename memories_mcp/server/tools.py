@@ -84,7 +84,7 @@ class Tools:
             return _failure(f"{operation.name} failed on a bug in the server; its log has the details{found}.")
         content: list[t.ContentBlock] = [t.TextContent(text=answer.text)]
         if is_version_at_least(ctx.protocol_version, _LINKS_SINCE):
-            unique_id = "" if visit.caller.pinned else str((params.arguments or {}).get("unique_id") or "")
+            unique_id = str((params.arguments or {}).get("unique_id") or "")
             content += links(answer.output, visit, self._resources, unique_id, BUDGET - len(answer.text))
         return t.CallToolResult(content=content, structured_content=answer.structured)
 
