@@ -1,7 +1,8 @@
 """One event loop for the process, on a thread of its own, where every client lives.
 
 An async client that several loops share fails or deadlocks; so sync callers wait for this loop's futures and async
-callers await them from theirs.
+callers await them from theirs. While they wait they run what the work on the loop sends back to them: callbacks and
+interrupts belong to the caller's thread, task and context variables.
 """
 
 from __future__ import annotations
@@ -10,11 +11,43 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+class _Errand:
+    """Something to do at the caller's; its outcome is awaited on the loop."""
+
+    def __init__(self, do: Callable[[], Any]) -> None:
+        self.do = do
+        self.done = Future[Any]()
+
+
+class Back:
+    """The way from the loop back to whoever waits.
+
+    Args:
+        hand: Puts an errand where the caller finds it.
+    """
+
+    def __init__(self, hand: Callable[[_Errand], None]) -> None:
+        self._hand = hand
+
+    async def __call__(self, do: Callable[[], T | Awaitable[T]]) -> T:
+        """Have something done at the caller's: a function where they wait, a coroutine function where they await.
+
+        What it raises is raised there and ends the work here.
+        """
+        errand = _Errand(do)
+        self._hand(errand)
+        return await asyncio.wrap_future(errand.done)
+
+
+Work = Callable[[Back], Coroutine[Any, Any, T]]
 
 
 class Bridge:
@@ -29,21 +62,42 @@ class Bridge:
         """Start a coroutine on the loop."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._running())
 
-    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop and block until it is done; an interrupt cancels it."""
+    def wait(self, work: Work[T]) -> T:
+        """Do work on the loop and block until it is done; an interrupt cancels it."""
         if threading.current_thread() is self._thread:
-            coroutine.close()
             raise RuntimeError("A synchronous call from inside the tools' own event loop would wait for itself.")
-        future = self.submit(coroutine)
+        errands = SimpleQueue[_Errand | None]()
+        future = self.submit(work(Back(errands.put)))
+        future.add_done_callback(lambda _: errands.put(None))
         try:
+            while errand := errands.get():
+                errand.done.set_result(errand.do())
             return future.result()
         except BaseException:
             future.cancel()
             raise
 
-    async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop and await it from another one; cancelling reaches it."""
-        return await asyncio.wrap_future(self.submit(coroutine))
+    async def run(self, work: Work[T]) -> T:
+        """Do work on the loop and await it from another one; cancelling reaches it."""
+        loop = asyncio.get_running_loop()
+        errands = asyncio.Queue[_Errand | None]()
+
+        def hand(errand: _Errand | None) -> None:
+            try:
+                loop.call_soon_threadsafe(errands.put_nowait, errand)
+            except RuntimeError:  # the caller's loop was closed: nobody waits any more
+                if errand:
+                    errand.done.cancel()
+
+        future = self.submit(work(Back(hand)))
+        future.add_done_callback(lambda _: hand(None))
+        try:
+            while errand := await errands.get():
+                errand.done.set_result(await errand.do())
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
 
     def stop(self) -> None:
         """End the loop and its thread; a later call starts new ones."""

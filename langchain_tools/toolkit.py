@@ -2,99 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
-from langchain_core.tools import BaseTool, BaseToolkit
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
+from langchain_core.tools import BaseTool, BaseToolkit, ToolException
+from pydantic import PrivateAttr
 
-from langchain_tools.bridge import bridge
-from langchain_tools.connection import Connection
+from langchain_tools.account import Account, parsed
 from langchain_tools.tools import MemoriesTool
 from memories_mcp.call import Caller
-from memories_mcp.settings import Settings, parse_setting
+from memories_mcp.settings import Settings
+
+Confirm = Literal["token", "interrupt", "off"]
+"""How is asked before what cannot be undone."""
 
 
-def _parsed(name: str, text: str | None) -> Any:
-    """An argument read like the variable of the same setting, with the same refusals."""
-    return None if text is None else parse_setting(name, text.strip(), f"{name}=")
-
-
-class MemoriesToolkit(BaseToolkit):
-    """Tools over one account of Memories.ai.
+class MemoriesToolkit(Account, BaseToolkit):
+    """Tools over one account of Memories.ai, or over many with `per_run`.
 
     What is not given comes from the environment (`MEMORIES_API_KEY` and its kind); read-only and exclusions can only
     narrow what it allows. Closing is optional: `with`, `async with`, or nothing at all.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
-    api_key: SecretStr | None = Field(default=None)
-    """Key of the account."""
-    base_url: str | None = None
-    """Where the API is."""
-    unique_id: str | None = None
-    """Fixes the namespace; the argument then leaves the tools."""
     toolsets: Sequence[str] | None = None
     """Names of toolsets, `default` or `all`."""
+    tools: Sequence[str] | None = None
+    """Names of single tools, besides the toolsets or in their place."""
     exclude_tools: Sequence[str] = ()
     """Names of tools to leave out."""
     read_only: bool = False
     """Leave out whatever changes something."""
     files_root: Path | None = None
     """The one folder that file tools may read and write."""
-    sandbox: bool | None = None
-    """Use the offline twin."""
-    handle_tool_error: bool = True
-    """Give the model the text of errors it can act on, in place of raising them."""
+    confirm: Confirm | None = None
+    """Before what cannot be undone: `token` (the default) returns a preview and a token that a second call carries,
+    which a model can do by itself; `interrupt` pauses a LangGraph run until a person has answered; `off` asks nobody,
+    for `HumanInTheLoopMiddleware`."""
+    handle_tool_error: bool | str | Callable[[ToolException], str] = True
+    """Give the model the text of errors it can act on, in place of raising them; as `BaseTool` has it."""
+    per_run: bool = False
+    """Each run brings its own `memories_api_key`, a `SecretStr`, and `memories_unique_id`, in LangGraph's context or
+    in `config["configurable"]`; neither the environment's key nor its files are used; file tools
+    need `files_root`."""
 
-    _connection: Connection = PrivateAttr()
     _tools: list[BaseTool] = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
         """Read the settings and make the tools; nothing is connected yet."""
         environment = Settings.from_environment()
-        settings = environment.change(
-            api_key=_parsed("api_key", self.api_key.get_secret_value() if self.api_key else None),
-            base_url=_parsed("base_url", self.base_url),
-            unique_id=_parsed("unique_id", self.unique_id),
-            toolsets=tuple(self.toolsets) if self.toolsets is not None else None,
+        chosen = self.toolsets is not None or self.tools is not None
+        settings = self._connected(
+            per_run=self.per_run,
+            toolsets=tuple(self.toolsets or ()) if chosen else None,
+            tools=tuple(self.tools or ()) if chosen else None,
             exclude_tools=(*environment.exclude_tools, *self.exclude_tools),
             read_only=environment.read_only or self.read_only,
-            files_root=_parsed("files_root", str(self.files_root) if self.files_root else None),
-            sandbox=self.sandbox,
+            files_root=parsed("files_root", str(self.files_root) if self.files_root else None),
+            confirm=None if self.confirm is None else self.confirm != "off",
         )
-        self._connection = Connection(settings)
-        offered = Caller(settings)
+        offered = Caller(settings, fixed_namespace=self.per_run)
         self._tools = [
-            MemoriesTool.of(operation, self._connection, offered.pinned, self.handle_tool_error)
+            MemoriesTool.of(
+                operation,
+                self._connection,
+                offered.pinned,
+                handle_tool_error=self.handle_tool_error,
+                interrupts=self.confirm == "interrupt",
+            )
             for operation in offered.operations.values()
+            if settings.files_root or not (self.per_run and operation.uses_files)
         ]
 
     def get_tools(self) -> list[BaseTool]:
         """The tools, in a fixed order."""
         return list(self._tools)
-
-    def close(self) -> None:
-        """Close the connections; a later call opens them again."""
-        bridge.wait(self._connection.aclose())
-
-    async def aclose(self) -> None:
-        """The same from async code."""
-        await bridge.run(self._connection.aclose())
-
-    def __enter__(self) -> MemoriesToolkit:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    async def __aenter__(self) -> MemoriesToolkit:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        await self.aclose()

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import PrivateAttr
 
-from langchain_tools.bridge import bridge
-from langchain_tools.connection import Connection
+from langchain_tools.bridge import Back, bridge
+from langchain_tools.connection import Connection, Identity
+from langchain_tools.run import Run
+from memories_mcp.call import Ask, Follow
 from memories_mcp.errors import ConfigurationError, MemoriesError, OutOfCredits, Unauthorized
-from memories_mcp.operation import Operation
+from memories_mcp.operation import Operation, Preview, Progress
 from memories_mcp.render import make_nonce, render_error
 
-logger = logging.getLogger("langchain_tools")
-
-_FOR_THE_DEVELOPER = (ConfigurationError, Unauthorized, OutOfCredits)
+FOR_THE_DEVELOPER = (ConfigurationError, Unauthorized, OutOfCredits)
 """Raised as they are: no model can mend them, and an agent would only try again."""
+
+Result = tuple[str, dict[str, Any]]
+"""Content and artifact."""
 
 
 class MemoriesTool(BaseTool):
@@ -26,10 +29,17 @@ class MemoriesTool(BaseTool):
 
     _operation: Operation[Any, Any] = PrivateAttr()
     _connection: Connection = PrivateAttr()
+    _interrupts: bool = PrivateAttr()
 
     @classmethod
     def of(
-        cls, operation: Operation[Any, Any], connection: Connection, pinned: Mapping[str, Any], handle_tool_error: bool
+        cls,
+        operation: Operation[Any, Any],
+        connection: Connection,
+        pinned: Mapping[str, Any],
+        *,
+        handle_tool_error: bool | str | Callable[[ToolException], str],
+        interrupts: bool,
     ) -> MemoriesTool:
         """The tool for an operation, over a connection that it shares."""
         # A dict is served as it is; a pydantic class would be rebuilt, with `anyOf null` and open schemas.
@@ -43,21 +53,51 @@ class MemoriesTool(BaseTool):
         )
         tool._operation = operation
         tool._connection = connection
+        tool._interrupts = interrupts
         return tool
 
-    def _run(self, **arguments: Any) -> tuple[str, dict[str, Any]]:
-        return bridge.wait(self._answer(arguments))
+    # No parameter but the arguments: one named `config` would swallow what a model sent under that name.
+    def _run(self, /, **arguments: Any) -> Result:
+        run, nonce = Run(self.name), make_nonce()
+        with self._for_the_model(nonce):
+            identity = self._connection.identity(run)
+            return bridge.wait(lambda back: self._answer(back, arguments, identity, nonce, run, run.tell, run.ask))
 
-    async def _arun(self, **arguments: Any) -> tuple[str, dict[str, Any]]:
-        return await bridge.run(self._answer(arguments))
+    async def _arun(self, /, **arguments: Any) -> Result:
+        run, nonce = Run(self.name), make_nonce()
+        with self._for_the_model(nonce):
+            identity = self._connection.identity(run)
+            return await bridge.run(
+                lambda back: self._answer(back, arguments, identity, nonce, run, run.atell, run.aask)
+            )
 
-    async def _answer(self, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        nonce = make_nonce()
+    async def _answer(
+        self,
+        back: Back,
+        arguments: dict[str, Any],
+        identity: Identity | None,
+        nonce: str,
+        run: Run,
+        tell: Callable[[Progress], Awaitable[None] | None],
+        ask: Callable[[Preview], Awaitable[bool | None] | bool | None],
+    ) -> Result:
+        async def follow(progress: Progress) -> None:
+            await back(lambda: tell(progress))
+
+        async def asked(preview: Preview) -> bool | None:
+            return await back(lambda: ask(preview))
+
+        following: Follow | None = follow if run.followed else None
+        asking: Ask | None = asked if self._interrupts else None
+        async with self._connection.caller(identity) as caller:
+            answer = await caller.run(self._operation, arguments, follow=following, ask=asking, nonce=nonce)
+        return answer.text, {"structured_content": answer.structured}
+
+    @contextmanager
+    def _for_the_model(self, nonce: str) -> Generator[None, None, None]:
         try:
-            caller = await self._connection.caller()
-            answer = await caller.run(self._operation, arguments, nonce=nonce)
-        except _FOR_THE_DEVELOPER:
+            yield
+        except FOR_THE_DEVELOPER:
             raise
         except MemoriesError as error:
             raise ToolException(render_error(self.name, error, nonce)) from None
-        return answer.text, {"structured_content": answer.structured}

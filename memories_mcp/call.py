@@ -15,14 +15,14 @@ from memories_mcp.errors import Declined
 from memories_mcp.files import Files
 from memories_mcp.ids import is_public
 from memories_mcp.models import Evidence
-from memories_mcp.operation import Context, Operation, Output, Pending, Preview, parts
+from memories_mcp.operation import Context, Operation, Output, Pending, Preview, Progress, ProgressKind, parts
 from memories_mcp.operations import select
 from memories_mcp.render import fit, make_nonce, render
 from memories_mcp.settings import Settings
 from memories_mcp.uris import in_namespace
 
-Follow = Callable[[float, float | None, str], Awaitable[None]]
-"""Hears done, total and a message while an operation runs."""
+Follow = Callable[[Progress], Awaitable[None]]
+"""Hears how far an operation is while it runs."""
 Ask = Callable[[Preview], Awaitable[bool | None]]
 """Shows a person what would be lost and says whether they agreed; `None` where nobody could be asked."""
 Changed = Callable[[Iterable[str]], None]
@@ -73,9 +73,9 @@ class _CallContext:
     def follows(self) -> bool:
         return self.follow is not None
 
-    async def progress(self, done: float, total: float | None, message: str) -> None:
+    async def progress(self, done: float, total: float | None, message: str, kind: ProgressKind = "status") -> None:
         if self.follow is not None:
-            await self.follow(done, total, message)
+            await self.follow(Progress(done, total, message, kind))
 
     def changed(self, *uris: str) -> None:
         if self.caller.changed:
@@ -124,6 +124,7 @@ class Caller:
         api: Used in place of a client made from the settings.
         limits: How fast may be asked; made from the settings where nobody shares theirs.
         also: Operations to offer besides those that the settings choose.
+        fixed_namespace: Whether the namespace is fixed even where the settings name none.
     """
 
     def __init__(
@@ -133,11 +134,13 @@ class Caller:
         api: Api | None = None,
         limits: Limits | None = None,
         also: Sequence[AnyOperation] = (),
+        fixed_namespace: bool = False,
     ) -> None:
         self.settings = settings
         chosen = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
         self.operations: dict[str, AnyOperation] = {each.name: each for each in (*chosen, *also)}
-        self.pinned: dict[str, Any] = {"unique_id": settings.unique_id} if settings.unique_id else {}
+        fixed = fixed_namespace or bool(settings.unique_id)
+        self.pinned: dict[str, Any] = {"unique_id": settings.unique_id or None} if fixed else {}
         self.changed: Changed | None = None
         self.api = api or Api(
             settings.api_key,

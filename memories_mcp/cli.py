@@ -18,7 +18,7 @@ from memories_mcp.logs import configure
 from memories_mcp.settings import Settings, parse_setting
 
 if TYPE_CHECKING:
-    from memories_mcp.operation import Preview
+    from memories_mcp.operation import Preview, Progress
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -185,10 +185,10 @@ class _Terminal:
     def __exit__(self, *_: object) -> None:
         self._status.stop()
 
-    async def follow(self, done: float, total: float | None, message: str) -> None:
+    async def follow(self, progress: Progress) -> None:
         from rich.markup import escape
 
-        self._status.update(escape(" ".join(message.split())[-100:]))
+        self._status.update(escape(" ".join(progress.message.split())[-100:]))
 
     async def ask(self, preview: Preview) -> bool:
         self._status.stop()

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar, cast, get_args
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar, cast, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -42,6 +42,10 @@ class Effect(Enum):
         }
 
 
+ProgressKind = Literal["status", "thinking", "answer"]
+"""What a message of progress is: where the work stands, a step of reasoning, or the answer so far."""
+
+
 class Preview(Row):
     """What would be lost, shown before anything is sent."""
 
@@ -62,6 +66,15 @@ class Pending(Row):
     """Pass it back with the same arguments, after the user agreed."""
     expires_in_seconds: int
     """How long the token is valid."""
+
+
+class Progress(NamedTuple):
+    """How far a call is; `done` only grows."""
+
+    done: float
+    total: float | None
+    message: str
+    kind: ProgressKind = "status"
 
 
 class Context(Protocol):
@@ -87,8 +100,8 @@ class Context(Protocol):
         """Whether anybody follows the progress, so that streaming an answer is of use."""
         ...
 
-    async def progress(self, done: float, total: float | None, message: str) -> None:
-        """Say how far it is; a no-op where nobody follows."""
+    async def progress(self, done: float, total: float | None, message: str, kind: ProgressKind = "status") -> None:
+        """Say how far it is; a no-op where nobody follows. The message of an `answer` is all of it so far."""
         ...
 
     def changed(self, *uris: str) -> None:
@@ -267,6 +280,8 @@ __all__ = [
     "Pending",
     "Preview",
     "Private",
+    "Progress",
+    "ProgressKind",
     "Row",
     "Toolset",
     "parts",

@@ -13,7 +13,7 @@ import pytest
 from conftest import FakeWire, calling, envelope
 
 from memories_mcp.errors import MemoriesError
-from memories_mcp.operation import Operation
+from memories_mcp.operation import Operation, Progress
 from memories_mcp.operations import OPERATIONS
 
 pytestmark = pytest.mark.anyio
@@ -62,7 +62,7 @@ def answer(request: httpx2.Request) -> httpx2.Response:
 async def hits(operation: Operation[Any, Any], files_root: Path) -> set[Hit]:
     """What a tool's example call sends, with somebody following and without."""
 
-    async def follow(done: float, total: float | None, message: str) -> None: ...
+    async def follow(progress: Progress) -> None: ...
 
     wire = FakeWire(answer)
     async with calling(wire, files_root=files_root, confirm=False, callback_url="https://c.example") as caller:
@@ -120,7 +120,7 @@ async def test_what_costs_or_changes_something_is_never_sent_twice_after_it_left
             raise found
         return httpx2.Response(found.status_code, content=found.content, headers=found.headers)
 
-    async def follow(done: float, total: float | None, message: str) -> None: ...
+    async def follow(progress: Progress) -> None: ...
 
     for follower in (follow, None):
         wire = FakeWire(troubled)

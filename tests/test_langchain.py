@@ -112,7 +112,7 @@ def test_a_toolkit_nobody_closed_leaves_nothing(settings: Settings) -> None:
     tool(kit, "list_sessions").invoke({})
     del kit
     gc.collect()
-    bridge.wait(asyncio.sleep(0.05))
+    bridge.wait(lambda _: asyncio.sleep(0.05))
     gc.collect()  # a client left open would warn here, and warnings are errors
 
 

@@ -12,7 +12,7 @@ from conftest import BIKE, BREAD, MEETING, run
 
 from memories_mcp.call import Caller
 from memories_mcp.errors import Declined, InvalidArguments, NotFound
-from memories_mcp.operation import Preview
+from memories_mcp.operation import Preview, Progress
 from memories_mcp.sandbox import library
 from memories_mcp.settings import Settings
 
@@ -32,8 +32,8 @@ async def test_a_file_goes_up_is_found_comes_back_byte_for_byte_and_is_deleted(
     shutil.copy(library.MEDIA / "sunrise-rowing.mp4", files_root / "sunrise-rowing.mp4")
     told = list[tuple[float, float | None]]()
 
-    async def follow(done: float, total: float | None, message: str) -> None:
-        told.append((done, total))
+    async def follow(progress: Progress) -> None:
+        told.append((progress.done, progress.total))
 
     arguments = {"path": "sunrise-rowing.mp4", "tags": ["rowing"]}
     uploaded = (await caller.run(caller.operations["upload_video_file"], arguments, follow=follow)).output
@@ -96,7 +96,7 @@ async def test_an_import_is_waited_for_by_its_task(
 async def test_the_library_is_asked_as_a_whole_and_streaming_loses_neither_session_nor_evidence(
     caller: Caller,
 ) -> None:
-    async def follow(done: float, total: float | None, message: str) -> None: ...
+    async def follow(progress: Progress) -> None: ...
 
     operation = caller.operations["chat_with_library"]
     prompt = {"prompt": "How do I stop the chain slipping?"}

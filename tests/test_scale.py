@@ -42,8 +42,8 @@ async def main(url, root):
     async def run(name, **arguments):
         return (await caller.run(caller.operations[name], arguments, follow=follow)).output
     told = []
-    async def follow(done, total, message):
-        told.append(done)
+    async def follow(progress):
+        told.append(progress.done)
     small = await run("upload_video_file", path="small.mp4")
     await run("download_video", video_no=small.video_no, path="small-back.mp4")
     rest = peak()

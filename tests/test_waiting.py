@@ -14,6 +14,7 @@ from mcp import Client
 
 from memories_mcp.call import Caller
 from memories_mcp.errors import NotFound, RateLimited
+from memories_mcp.operation import Progress
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.operations.waiting import LONGEST_SECONDS, Waits
 from memories_mcp.server.app import make_server
@@ -48,10 +49,10 @@ class Followed:
         self.done: list[float] = []
         self.totals: set[float | None] = set()
 
-    async def __call__(self, done: float, total: float | None, message: str) -> None:
-        self.messages.append(message)
-        self.done.append(done)
-        self.totals.add(total)
+    async def __call__(self, progress: Progress) -> None:
+        self.messages.append(progress.message)
+        self.done.append(progress.done)
+        self.totals.add(progress.total)
 
 
 async def run(caller: Caller, name: str, follow: Any = None, /, **arguments: Any) -> Any:

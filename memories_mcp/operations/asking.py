@@ -14,7 +14,7 @@ from memories_mcp.api.endpoint import Endpoint
 from memories_mcp.errors import MemoriesError
 from memories_mcp.ids import SessionId
 from memories_mcp.models import ChatAnswer, WireMessage
-from memories_mcp.operation import Context, Private
+from memories_mcp.operation import Context, Private, ProgressKind
 from memories_mcp.operations.shared import LIST_SESSIONS, SESSION_DETAIL, WireSession
 from memories_mcp.render import BUDGET, fitting
 from memories_mcp.uris import SESSIONS, session_uri
@@ -96,7 +96,7 @@ class _Growing:
         """Take a piece of the stream."""
         self._silent = False
         if event.kind == "thinking":
-            await self._tell(without_controls(event.text))
+            await self._tell(without_controls(event.text), "thinking")
             return
         self._text += without_controls(event.text)
         if asyncio.get_running_loop().time() - self._last >= _SHOW_SECONDS:
@@ -109,18 +109,15 @@ class _Growing:
     async def _show(self) -> None:
         if self._text != self._shown:
             self._shown, self._last = self._text, asyncio.get_running_loop().time()
-            line = " ".join(self._text.split())  # hosts show it on one line
-            await self._tell(line if len(line) <= _SHOWN_CHARACTERS else f"…{line[-_SHOWN_CHARACTERS:]}")
+            await self._tell(self._text, "answer")
 
-    async def _tell(self, message: str) -> None:
+    async def _tell(self, message: str, kind: ProgressKind = "status") -> None:
         self._told += 1
-        await self._context.progress(self._told, None, message)
+        await self._context.progress(self._told, None, message, kind)
 
 
 _HEARTBEAT_SECONDS = 5.0
 _SHOW_SECONDS = 0.25
-_SHOWN_CHARACTERS = 500
-"""Enough to see it grow; the whole answer is the result."""
 
 
 @asynccontextmanager

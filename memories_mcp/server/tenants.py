@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from mcp.server import ServerRequestContext
@@ -16,6 +16,7 @@ from memories_mcp.api import Api
 from memories_mcp.api.limits import Limits
 from memories_mcp.call import AnyOperation, Caller, backed, limits_of
 from memories_mcp.operations import select
+from memories_mcp.pool import Pool
 from memories_mcp.server.catalogue import Catalogue
 from memories_mcp.server.credentials import Credentials, Visitor
 from memories_mcp.server.updates import Updates
@@ -55,7 +56,10 @@ class Tenant:
         self.caller.changed = updates.changed
         self.catalogue = Catalogue(self.caller)
         updates.on_change(self.catalogue.forget)
-        self.visits = 0
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        await self.caller.aclose()
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class Tenants:
         self._api = api
         self._also = also
         self._over_http = over_http
-        self._tenants: OrderedDict[Identity, Tenant] = OrderedDict()
+        self._tenants: Pool[Identity, Tenant] = Pool(_MOST_TENANTS, Tenant.aclose)
         # Kept for as long as some tenant has them: a key's limits, and the changes of a key's namespace.
         self._limits: weakref.WeakValueDictionary[str, Limits] = weakref.WeakValueDictionary()
         self._updates: weakref.WeakValueDictionary[tuple[str, str], Updates] = weakref.WeakValueDictionary()
@@ -117,14 +121,9 @@ class Tenants:
                 yield self
             finally:
                 self.end_streams()
-                tenants = [*self._tenants.values()]
-                self._tenants.clear()
-                for each in tenants:
-                    await each.caller.aclose()
+                await self._tenants.aclose()
 
-    @property
-    def count(self) -> int:
-        """How many are kept."""
+    def __len__(self) -> int:
         return len(self._tenants)
 
     def principal(self, ctx: ServerRequestContext[Any, Any]) -> str:
@@ -135,10 +134,8 @@ class Tenants:
     async def visit(self, ctx: ServerRequestContext[Any, Any]) -> AsyncGenerator[Visit, None]:
         """The tenant of a request, kept while the body runs."""
         credentials = self._credentials(ctx)
-        tenant = self._tenant(self._identity(credentials))
-        with _counted(tenant):
-            for each in self._superfluous():
-                await each.caller.aclose()
+        identity = self._identity(credentials)
+        async with self._tenants.use(identity, partial(self._new, identity)) as tenant:
             yield Visit(tenant, *self._narrowed(tenant.caller, credentials))
 
     @contextmanager
@@ -157,7 +154,7 @@ class Tenants:
 
     def end_streams(self) -> None:
         """Tell everybody who listens that the server stops."""
-        for each in self._tenants.values():
+        for each in self._tenants.values:
             each.updates.close()
 
     def _credentials(self, ctx: ServerRequestContext[Any, Any]) -> Credentials | None:
@@ -183,10 +180,7 @@ class Tenants:
         files = own.http_files and (credentials.holds_token or not own.http_token)
         return Identity(key, caption_key, own.unique_id or credentials.unique_id, files)
 
-    def _tenant(self, identity: Identity) -> Tenant:
-        if tenant := self._tenants.get(identity):
-            self._tenants.move_to_end(identity)
-            return tenant
+    def _new(self, identity: Identity) -> Tenant:
         settings = replace(
             self._backed,
             api_key=identity.api_key,
@@ -196,13 +190,7 @@ class Tenants:
         )
         limits = self._limits.setdefault(identity.api_key, limits_of(settings))
         updates = self._updates.setdefault((identity.api_key, identity.unique_id), Updates())
-        tenant = self._tenants[identity] = Tenant(settings, limits, updates, self._api, self._also)
-        return tenant
-
-    def _superfluous(self) -> list[Tenant]:
-        """Tenants over the limit that nobody visits, longest unused first: forgotten here, to be closed elsewhere."""
-        idle = [identity for identity, each in self._tenants.items() if not each.visits]
-        return [self._tenants.pop(each) for each in idle[: max(0, len(self._tenants) - _MOST_TENANTS)]]
+        return Tenant(settings, limits, updates, self._api, self._also)
 
     def _narrowed(self, caller: Caller, credentials: Credentials | None) -> tuple[Caller, bool]:
         if credentials is None:
@@ -217,12 +205,3 @@ class Tenants:
 
         varies = narrows or bool(credentials.unique_id) or (self.settings.http_files and bool(self.settings.http_token))
         return caller.narrowed(offered), varies
-
-
-@contextmanager
-def _counted(tenant: Tenant) -> Generator[None, None, None]:
-    tenant.visits += 1
-    try:
-        yield
-    finally:
-        tenant.visits -= 1

@@ -16,6 +16,7 @@ from mcp_types.version import is_version_at_least
 from memories_mcp.call import AnyOperation, Caller, Follow
 from memories_mcp.errors import MemoriesError
 from memories_mcp.logs import request_id
+from memories_mcp.operation import Progress
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.render import BUDGET, make_nonce, render_error
 from memories_mcp.server.asking import Asking, NeedsInput
@@ -102,12 +103,19 @@ def _follow(ctx: ServerRequestContext[Any, Any]) -> Follow | None:
         return None
     last = float("-inf")
 
-    async def follow(done: float, total: float | None, message: str) -> None:
+    async def follow(progress: Progress) -> None:
         nonlocal last
-        last = done if done > last else math.nextafter(last, math.inf)  # no message is lost, and it still grows
-        await ctx.session.report_progress(last, total, message)
+        # No message is lost, and it still grows.
+        last = progress.done if progress.done > last else math.nextafter(last, math.inf)
+        line = " ".join(progress.message.split())  # hosts show it on one line
+        shown = line if len(line) <= _SHOWN_CHARACTERS else f"…{line[-_SHOWN_CHARACTERS:]}"
+        await ctx.session.report_progress(last, progress.total, shown)
 
     return follow
+
+
+_SHOWN_CHARACTERS = 500
+"""Enough to see an answer grow; the whole of it is the result."""
 
 
 def _failure(text: str) -> t.CallToolResult:

@@ -1,0 +1,82 @@
+"""Whose library it is: what toolkit, retriever and loader are given alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretStr
+
+from langchain_tools.bridge import bridge
+from langchain_tools.connection import Connection
+from memories_mcp.errors import ConfigurationError
+from memories_mcp.settings import Settings, parse_setting
+
+
+class Account(BaseModel):
+    """An account of Memories.ai; what is not given comes from the environment (`MEMORIES_API_KEY` and its kind).
+
+    Closing is optional: `with`, `async with`, or nothing at all.
+    """
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    api_key: SecretStr | None = None
+    """Key of the account."""
+    base_url: str | None = None
+    """Where the API is."""
+    unique_id: str | None = None
+    """Namespace of the library; given here, nothing else is reached."""
+    sandbox: bool | None = None
+    """Use the offline twin."""
+
+    _connection: Connection = PrivateAttr()
+
+    def close(self) -> None:
+        """Close the connections; a later call opens them again."""
+        bridge.wait(lambda _: self._connection.aclose())
+
+    async def aclose(self) -> None:
+        """The same from async code."""
+        await bridge.run(lambda _: self._connection.aclose())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _connected(self, *, per_run: bool = False, **changes: Any) -> Settings:
+        """Read the settings and prepare the connection; nothing is connected yet.
+
+        Raises:
+            ConfigurationError: A value makes no sense; the text names the argument or the variable.
+        """
+        if per_run and self.api_key:
+            raise ConfigurationError("With per_run each run brings its own key; leave api_key out.")
+        settings = Settings.from_environment()
+        if per_run:  # what belongs to the operator is nobody else's: neither the keys nor the files
+            settings = replace(settings, api_key="", caption_api_key="", files_root=None)
+        settings = settings.change(
+            api_key=parsed("api_key", self.api_key.get_secret_value() if self.api_key else None),
+            base_url=parsed("base_url", self.base_url),
+            unique_id=parsed("unique_id", self.unique_id),
+            sandbox=self.sandbox,
+            **changes,
+        )
+        self._connection = Connection(settings, per_run=per_run)
+        return settings
+
+
+def parsed(name: str, text: str | None) -> Any:
+    """An argument read like the variable of the same setting, with the same refusals."""
+    return None if text is None else parse_setting(name, text.strip(), f"{name}=")
