@@ -7,9 +7,11 @@ except ImportError as error:
         'langchain_tools needs langchain-core; install it with: pip install "memories-mcp[langchain]"'
     ) from error
 
+from langchain_tools.loader import MemoriesTranscriptLoader
+from langchain_tools.retriever import MemoriesRetriever
 from langchain_tools.toolkit import MemoriesToolkit
 from langchain_tools.tools import MemoriesTool
 
 del _langchain_core
 
-__all__ = ["MemoriesTool", "MemoriesToolkit"]
+__all__ = ["MemoriesRetriever", "MemoriesTool", "MemoriesToolkit", "MemoriesTranscriptLoader"]

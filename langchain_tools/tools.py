@@ -13,12 +13,9 @@ from langchain_tools.bridge import Back, bridge
 from langchain_tools.connection import Connection, Identity
 from langchain_tools.run import Run
 from memories_mcp.call import Ask, Follow
-from memories_mcp.errors import ConfigurationError, MemoriesError, OutOfCredits, Unauthorized
+from memories_mcp.errors import UNMENDABLE, MemoriesError
 from memories_mcp.operation import Operation, Preview, Progress
 from memories_mcp.render import make_nonce, render_error
-
-FOR_THE_DEVELOPER = (ConfigurationError, Unauthorized, OutOfCredits)
-"""Raised as they are: no model can mend them, and an agent would only try again."""
 
 Result = tuple[str, dict[str, Any]]
 """Content and artifact."""
@@ -97,7 +94,7 @@ class MemoriesTool(BaseTool):
     def _for_the_model(self, nonce: str) -> Generator[None, None, None]:
         try:
             yield
-        except FOR_THE_DEVELOPER:
+        except UNMENDABLE:  # an agent would only try again
             raise
         except MemoriesError as error:
             raise ToolException(render_error(self.name, error, nonce)) from None

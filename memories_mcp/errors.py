@@ -111,3 +111,7 @@ class RateLimited(ApiError):
     ) -> None:
         super().__init__(summary, code=code, status=status, words=words, next_step=next_step)
         self.retry_after = retry_after
+
+
+UNMENDABLE = (ConfigurationError, Unauthorized, OutOfCredits)
+"""What no other arguments can mend: somebody must act first."""

@@ -14,7 +14,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar, cast, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from memories_mcp.api import Api, Endpoint
@@ -120,6 +120,7 @@ class Context(Protocol):
         ...
 
 
+M = TypeVar("M", bound=BaseModel)
 In = TypeVar("In", bound=Input)
 Out = TypeVar("Out", bound=Output)
 Handler = Callable[[Context, In], Awaitable[Out]]
@@ -190,7 +191,7 @@ class Operation(Generic[In, Out]):
         return args
 
 
-def validated(model: type[In], values: Mapping[str, Any]) -> In:
+def validated(model: type[M], values: Mapping[str, Any]) -> M:
     """Values as a model.
 
     Raises:

@@ -86,7 +86,7 @@ ALLOWED = {
     "langchain_tools": [
         "langchain_tools", "memories_mcp.call", "memories_mcp.operations", "memories_mcp.operation",
         "memories_mcp.render", "memories_mcp.confirmation", "memories_mcp.api", "memories_mcp.settings",
-        "memories_mcp.pool", "memories_mcp.models", "memories_mcp.uris",
+        "memories_mcp.pool", "memories_mcp.models", "memories_mcp.uris", "memories_mcp.ids",
     ],
 }  # fmt: skip
 

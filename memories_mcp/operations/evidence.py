@@ -8,12 +8,10 @@ from typing import Annotated, get_args
 from pydantic import AfterValidator, Field, model_validator
 
 from memories_mcp.errors import (
-    ConfigurationError,
+    UNMENDABLE,
     MemoriesError,
     NotReady,
-    OutOfCredits,
     RateLimited,
-    Unauthorized,
     UnexpectedResponse,
 )
 from memories_mcp.ids import SessionId, TaskId, VideoNo
@@ -132,7 +130,7 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
         await context.progress(done, len(by_video), f"Reading {video_no}")
         try:
             report.moments += await _moments(context, video_no, of_video, args)
-        except (ConfigurationError, Unauthorized, OutOfCredits):
+        except UNMENDABLE:
             raise
         except MemoriesError as error:  # one video's trouble does not take the others' moments
             report.unread += [f"{ref}: {error.summary} {error.words}".strip() for ref in of_video]

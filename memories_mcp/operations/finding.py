@@ -94,15 +94,19 @@ class Hit(Wire):
 class Hits(RootModel[Annotated[list[Hit], rows("videos", "items", "item", "results")]]):
     """A search's answer, whichever of its shapes it has (API 3.2, 10)."""
 
+    def evidence(self, kind: Kind) -> list[Evidence]:
+        """All of them as moments, best first."""
+        return [hit.evidence(kind) for hit in self.root]
+
 
 class _HitPage(Wire):
     hits: Annotated[list[Hit], rows()] = Field(default=[], validation_alias=names("videos", "results", "items"))
     total: Count = Field(default=None, validation_alias=names("total_count", "total"))
 
 
-def moments(found: list[Hit], kind: Kind, offset: int, empty: str) -> Moments:
+def moments(found: list[Evidence], offset: int, empty: str) -> Moments:
     """A part of the hits; what does not fit is left out with the argument that continues."""
-    shown = [hit.evidence(kind) for hit in found[offset:]]
+    shown = found[offset:]
     count = fitting(shown)
     note = None
     if not shown:
@@ -140,4 +144,4 @@ async def search_by_image(
     found, media_type = context.files.media(args.path, "image", largest=IMAGE_BYTES)
     part = Part("file", found.name, media_type, found)
     hits = await context.api.call(endpoint, form=form, files=[part], into=Hits)
-    return moments(hits.root, "keyframe", args.offset, empty)
+    return moments(hits.evidence("keyframe"), args.offset, empty)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from memories_mcp.api.endpoint import read, write
 from memories_mcp.ids import public_only
-from memories_mcp.models import ChatAnswer, Transcript, Video
+from memories_mcp.models import ChatAnswer, Evidence, Transcript, Video
 from memories_mcp.operation import Context, Effect, Input, Output
 from memories_mcp.operations.asking import REMEMBERED, Question, ask
 from memories_mcp.operations.finding import (
@@ -66,8 +66,13 @@ async def search_public_videos(context: Context, args: SearchPublicVideos) -> Mo
     Weak for creators' names: ask chat_with_public_videos with @name for those. Links come from
     get_public_video_detail.
     """
+    return moments(await public_hits(context, args), args.offset, _UNLIKELY)
+
+
+async def public_hits(context: Context, args: SearchPublicVideos) -> list[Evidence]:
+    """All hits of a search, best first, however many."""
     found = await context.api.call(SEARCH_PUBLIC, json=args.wire(), into=Hits)
-    return moments(found.root, "audio" if args.search_type == "BY_AUDIO" else "clip", args.offset, _UNLIKELY)
+    return found.evidence("audio" if args.search_type == "BY_AUDIO" else "clip")
 
 
 class SearchPublicAudioTranscripts(WordQuery):

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from memories_mcp.api import Part
 from memories_mcp.api.endpoint import read
 from memories_mcp.ids import private_only
-from memories_mcp.models import Kind
+from memories_mcp.models import Evidence, Kind
 from memories_mcp.operation import Context, Effect, Private
 from memories_mcp.operations.finding import (
     IMAGE_BYTES,
@@ -72,8 +72,13 @@ async def search_videos(context: Context, args: SearchVideos) -> Moments:
     Returns moments, best first, with video, times, score and a ref. Read what is seen and said around them with
     get_evidence, or ask about the videos with chat_with_videos.
     """
+    return moments(await hits(context, args), args.offset, why_empty(args.unique_id))
+
+
+async def hits(context: Context, args: SearchVideos) -> list[Evidence]:
+    """All hits of a search, best first, however many."""
     found = await context.api.call(SEARCH, json=args.wire(), into=Hits)
-    return moments(found.root, _KINDS.get(args.search_type, "clip"), args.offset, why_empty(args.unique_id))
+    return found.evidence(_KINDS.get(args.search_type, "clip"))
 
 
 class SearchAudioTranscripts(WordQuery, Private):
@@ -118,5 +123,5 @@ async def search_clips_by_image(context: Context, args: SearchClipsByImage) -> M
     path, media_type = context.files.media(args.path, "image", largest=IMAGE_BYTES)
     part = Part("file", path.name, media_type, path)
     found = await context.api.call(SEARCH_CLIPS, form=args.wire(), files=[part], into=Hits)
-    hits = [hit.model_copy(update={"video_no": hit.video_no or args.video_no}) for hit in found.root]
-    return moments(hits, "clip", args.offset, "Nothing in this video looks like it; try another prompt.")
+    found.root = [hit.model_copy(update={"video_no": hit.video_no or args.video_no}) for hit in found.root]
+    return moments(found.evidence("clip"), args.offset, "Nothing in this video looks like it; try another prompt.")

@@ -1,0 +1,226 @@
+"""A retriever whose documents are moments of videos."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, get_args
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableConfig, ensure_config
+from langchain_core.runnables.config import set_config_context
+from langchain_core.runnables.utils import coro_with_context
+from pydantic import BaseModel, ConfigDict, Field
+
+from langchain_tools.account import Account
+from langchain_tools.bridge import bridge
+from langchain_tools.connection import Identity
+from langchain_tools.documents import document, text_of, tracks_of, within
+from langchain_tools.run import Run
+from memories_mcp.call import Caller
+from memories_mcp.errors import UNMENDABLE, InvalidArguments, MemoriesError
+from memories_mcp.models import Evidence, Track
+from memories_mcp.operation import Context, validated
+from memories_mcp.operations.public import Platform, SearchPublicVideos, public_hits
+from memories_mcp.operations.search import SearchVideos, hits
+from memories_mcp.operations.shared import Segments, fetch_transcript
+
+_LARGEST = 1000
+_LARGEST_BY_CAPTION = 200
+_FETCHES_AT_ONCE = 4
+
+
+class Query(BaseModel):
+    """What is searched and how much of it comes back; each may be given to the constructor and to each call."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    k: Annotated[int, Field(ge=1, le=_LARGEST)] = 4
+    """How many documents, counted after merging."""
+    search_type: Literal["BY_CLIP", "BY_VIDEO", "BY_AUDIO", "BY_CAPTION", "BY_IMAGE"] | None = None
+    """As `search_videos` has it: BY_CLIP (the default) by what is seen or said, BY_AUDIO by speech, BY_CAPTION by scene
+    descriptions, BY_VIDEO whole videos (the default in public), BY_IMAGE uploaded images."""
+    platform: Platform | None = None
+    """Search the public library of this platform in place of your own."""
+    video_nos: Sequence[str] | None = None
+    """Only these videos."""
+    tag: str | None = None
+    """Only videos with this tag."""
+    filtering_level: Literal["low", "medium", "high"] | None = None
+    """How good a hit must be: low keeps nearly all."""
+    context_seconds: Annotated[float, Field(ge=0, le=300)] = 0
+    """How much of what is seen and said before and after each moment is taken into its text."""
+    merge_overlaps: bool = True
+    """Make one document of moments that overlap, their context included."""
+
+
+class MemoriesRetriever(Query, Account, BaseRetriever):
+    """Finds moments in videos: one `Document` each, its text what is seen or said there.
+
+    `Document.id` is the evidence `ref`; the metadata have `source`, `video_no`, `video_name`, `kind`, `start_seconds`,
+    `end_seconds`, `score` and `uri`, as far as they are known. Errors are `memories_mcp.errors.MemoriesError`.
+    """
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+
+    per_run: bool = False
+    """Each run brings its own key and namespace, as with `MemoriesToolkit`."""
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Read the settings; nothing is connected yet."""
+        self._connected(per_run=self.per_run)
+
+    # `_get_relevant_documents` does not see the run's configuration otherwise.
+    def invoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:
+        """Find documents; `k` and everything else of `Query` may be given for this call."""
+        with set_config_context(ensure_config(config)) as context:
+            return context.run(super().invoke, input, config, **kwargs)
+
+    async def ainvoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:
+        """The same from async code."""
+        with set_config_context(ensure_config(config)) as context:
+            return await coro_with_context(super().ainvoke(input, config, **kwargs), context)
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **more: Any
+    ) -> list[Document]:
+        identity = self._connection.identity(Run())
+        return bridge.wait(lambda _: self._found(query, self._query(more), identity))
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **more: Any
+    ) -> list[Document]:
+        identity = self._connection.identity(Run())
+        return await bridge.run(lambda _: self._found(query, self._query(more), identity))
+
+    def _query(self, more: dict[str, Any]) -> Query:
+        return validated(Query, {**{name: getattr(self, name) for name in Query.model_fields}, **more})
+
+    async def _found(self, text: str, query: Query, identity: Identity | None) -> list[Document]:
+        async with self._connection.caller(identity) as caller:
+            context = caller.context()
+            merged = await _merged(caller, context, text, query)
+            return await _documents(context, merged[: query.k], query.context_seconds, caller.settings.unique_id)
+
+
+Group = list[Evidence]
+"""Hits that make one document, best first."""
+
+
+async def _merged(caller: Caller, context: Context, text: str, query: Query) -> list[Group]:
+    """At least `k` groups where there are so many: more hits are asked for than documents."""
+    most = _LARGEST_BY_CAPTION if query.search_type == "BY_CAPTION" else _LARGEST
+    asked = min(most, max(2 * query.k, query.k + 5) if query.merge_overlaps else query.k)
+    while True:
+        found = await _search(caller, context, text, query, asked)
+        groups = _groups(found, query.context_seconds) if query.merge_overlaps else [[each] for each in found]
+        if len(groups) >= query.k or len(found) < asked or asked == most:
+            return groups
+        asked = min(most, 4 * asked)
+
+
+async def _search(caller: Caller, context: Context, text: str, query: Query, top_k: int) -> list[Evidence]:
+    wanted: dict[str, Any] = {
+        "query": text,
+        "top_k": top_k,
+        "search_type": query.search_type,
+        "filtering_level": query.filtering_level,
+    }
+    if query.platform is None:
+        pinned = {"unique_id": caller.settings.unique_id or None}
+        own = {"video_nos": list(query.video_nos) if query.video_nos else None, "tag": query.tag}
+        return await hits(context, validated(SearchVideos, {**wanted, **own, **pinned}))
+    if query.video_nos or query.tag:
+        raise InvalidArguments(["platform: the public library cannot be searched by video_nos or tag."])
+    return await public_hits(context, validated(SearchPublicVideos, {**wanted, "platform": query.platform}))
+
+
+def _groups(found: Sequence[Evidence], margin: float) -> list[Group]:
+    """Hits whose windows overlap as one group; groups in the order of their best hit."""
+    by_video: dict[str, list[Evidence]] = defaultdict(list)
+    alone: list[Group] = []
+    for each in found:
+        if each.video_no and each.start_seconds is not None:
+            by_video[each.video_no].append(each)
+        else:
+            alone.append([each])
+    groups: list[Group] = []
+    for of_video in by_video.values():
+        last = float("-inf")
+        for each in sorted(of_video, key=_start):
+            if groups and groups[-1][0].video_no == each.video_no and _overlaps(each, groups[-1], last, margin):
+                groups[-1].append(each)
+            else:
+                groups.append([each])
+                last = float("-inf")
+            last = max(last, _end(each) + margin)
+    rank = {id(each): number for number, each in enumerate(found)}
+    for group in groups:
+        group.sort(key=lambda each: rank[id(each)])
+    return sorted([*groups, *alone], key=lambda group: rank[id(group[0])])
+
+
+def _overlaps(moment: Evidence, group: Group, last: float, margin: float) -> bool:
+    # Moments that only touch stay apart: a video's clips follow each other without a gap.
+    return _start(moment) - margin < last or _start(moment) == _start(group[-1])
+
+
+def _start(moment: Evidence) -> float:
+    return moment.start_seconds or 0.0
+
+
+def _end(moment: Evidence) -> float:
+    return _start(moment) if moment.end_seconds is None else moment.end_seconds
+
+
+async def _documents(context: Context, groups: list[Group], margin: float, unique_id: str) -> list[Document]:
+    """The groups with their texts; each transcript is read once, and none where the hits tell all themselves."""
+    needed: set[tuple[str, Track]] = {
+        (group[0].video_no, track)
+        for group in groups
+        if group[0].video_no and group[0].start_seconds is not None and not _tells_all(group, margin)
+        for track in tracks_of(group[0].kind)
+    }
+    turns = asyncio.Semaphore(_FETCHES_AT_ONCE)
+    transcripts: dict[tuple[str, Track], Segments] = {}
+
+    async def fetch(video_no: str, track: Track) -> None:
+        async with turns:
+            try:
+                transcripts[video_no, track] = await fetch_transcript(context, video_no, track, unique_id or None)
+            except UNMENDABLE:
+                raise
+            except MemoriesError:  # the moment was found; its video's name is better than nothing
+                return
+
+    await asyncio.gather(*(fetch(video_no, track) for video_no, track in sorted(needed)))
+    return [_document(group, transcripts, margin) for group in groups]
+
+
+def _tells_all(group: Group, margin: float) -> bool:
+    return margin == 0 and all(each.text for each in group)
+
+
+def _document(group: Group, transcripts: dict[tuple[str, Track], Segments], margin: float) -> Document:
+    best = group[0]
+    start, end = best.start_seconds, best.end_seconds
+    if start is not None and best.video_no:
+        start, end = min(map(_start, group)), max(map(_end, group))
+        end = None if end == start else end
+    moment = Evidence.at(
+        best.video_no or best.ref.removeprefix("image:"),
+        best.kind,
+        start,
+        end,
+        video_name=best.video_name,
+        score=max((each.score for each in group if each.score is not None), default=None),
+    )
+    text = "\n".join(dict.fromkeys(each.text for each in sorted(group, key=_start) if each.text))
+    if start is not None and not _tells_all(group, margin):
+        tracks = [transcripts[key] for track in get_args(Track) if (key := (best.video_no or "", track)) in transcripts]
+        last = (start if end is None else end) + margin
+        text = text_of(within(tracks, max(0.0, start - margin), last)) or text
+    return document(moment, text or best.video_name or best.ref)
