@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import os
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -47,6 +48,26 @@ class Back:
         return await asyncio.wrap_future(errand.done)
 
 
+class _Inbox:
+    """Errands for a caller who awaits; unlike `asyncio.Queue` it touches no loop when it is given up after the end."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._errands = deque[_Errand | None]()
+        self._arrived = loop.create_future()
+
+    def put(self, errand: _Errand | None) -> None:
+        self._errands.append(errand)
+        if not self._arrived.done():
+            self._arrived.set_result(None)
+
+    async def get(self) -> _Errand | None:
+        if not self._errands:
+            self._arrived = self._loop.create_future()
+            await self._arrived
+        return self._errands.popleft()
+
+
 Work = Callable[[Back], Coroutine[Any, Any, T]]
 
 
@@ -80,11 +101,11 @@ class Bridge:
     async def run(self, work: Work[T]) -> T:
         """Do work on the loop and await it from another one; cancelling reaches it."""
         loop = asyncio.get_running_loop()
-        errands = asyncio.Queue[_Errand | None]()
+        errands = _Inbox(loop)
 
         def hand(errand: _Errand | None) -> None:
             try:
-                loop.call_soon_threadsafe(errands.put_nowait, errand)
+                loop.call_soon_threadsafe(errands.put, errand)
             except RuntimeError:  # the caller's loop was closed: nobody waits any more
                 if errand:
                     errand.done.cancel()

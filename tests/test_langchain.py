@@ -14,13 +14,12 @@ import pytest
 from conftest import MEETING
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool, ToolException
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from langchain_tools import MemoriesToolkit
 from langchain_tools.bridge import bridge
 from memories_mcp.errors import ConfigurationError, Unauthorized
 from memories_mcp.operations import OPERATIONS
-from memories_mcp.server.app import make_server
 from memories_mcp.settings import Settings
 
 
@@ -81,24 +80,26 @@ async def test_it_works_inside_a_running_loop_both_ways(settings: Settings) -> N
     assert MEETING in synchronous
 
 
-def test_many_threads_share_one_toolkit(settings: Settings) -> None:
+def test_sixteen_threads_make_four_hundred_calls_and_leave_no_thread_behind(settings: Settings) -> None:
     kit = toolkit(settings)
     tool(kit, "list_sessions").invoke({})
     before = threading.active_count()
     results = list[str]()
 
-    def work() -> None:
-        for _ in range(5):
-            results.append(tool(kit, "list_sessions").invoke({}))
+    def work(number: int) -> None:
+        for _ in range(25):
+            listing = tool(kit, "list_sessions")
+            results.append(asyncio.run(listing.ainvoke({})) if number % 2 else listing.invoke({}))
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     kit.close()
 
-    assert len(results) == 40
+    assert len(results) == 400
+    assert len(set(map(len, results))) == 1
     assert threading.active_count() == before
 
 
@@ -114,42 +115,6 @@ def test_a_toolkit_nobody_closed_leaves_nothing(settings: Settings) -> None:
     gc.collect()
     bridge.wait(lambda _: asyncio.sleep(0.05))
     gc.collect()  # a client left open would warn here, and warnings are errors
-
-
-@pytest.mark.anyio
-async def test_text_structured_content_and_errors_are_those_of_mcp(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mcp import Client
-    from mcp_types import TextContent
-
-    monkeypatch.setattr("langchain_tools.tools.make_nonce", lambda: "fixed")
-    calls: list[tuple[str, dict[str, Any]]] = [
-        ("search_videos", SEARCH),
-        ("get_audio_transcription", {"video_no": MEETING, "end_seconds": 30}),
-        ("get_audio_transcription", {"video_no": "VI1"}),
-        ("search_videos", {"q": 1}),
-    ]
-    from memories_mcp.api import Api
-
-    api = Api(settings.api_key, settings.base_url, rates={})
-    async with Client(make_server(settings, api=api, nonce=lambda: "fixed")) as client, toolkit(settings) as kit:
-        for name, arguments in calls:
-            over_mcp = await client.call_tool(name, arguments)
-            message = await tool(kit, name).ainvoke(called(name, arguments))
-            assert isinstance(over_mcp.content[0], TextContent)
-
-            assert message.content == over_mcp.content[0].text
-            assert (message.status == "error") == bool(over_mcp.is_error)
-            if not over_mcp.is_error:
-                assert message.artifact == {"structured_content": over_mcp.structured_content}
-
-
-def test_its_metadata_carries_the_hints_of_mcp(settings: Settings) -> None:
-    metadata = tool(toolkit(settings), "delete_videos").metadata
-    assert metadata
-
-    assert metadata["mcp"]["tool"]["annotations"]["destructive_hint"] is True
 
 
 def test_what_a_model_can_mend_is_a_tool_exception_where_asked_for(settings: Settings) -> None:
@@ -182,7 +147,7 @@ def test_arguments_are_read_like_the_variables_of_the_same_settings(settings: Se
 def test_a_toolkit_used_before_a_fork_works_in_the_child(settings: Settings) -> None:
     code = """
 import os, sys
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from langchain_tools import MemoriesToolkit
 kit = MemoriesToolkit(api_key=SecretStr(sys.argv[1]), base_url=sys.argv[2])
 tool = next(each for each in kit.get_tools() if each.name == "list_sessions")
@@ -229,6 +194,95 @@ async def test_cancelling_an_async_call_leaves_the_toolkit_usable(settings: Sett
         with pytest.raises(asyncio.CancelledError):
             await task
         assert MEETING in await tool(kit, "search_videos").ainvoke(SEARCH)
+
+
+def test_a_loop_that_was_closed_harms_nobody(settings: Settings) -> None:
+    kit = toolkit(settings)
+    loop = asyncio.new_event_loop()
+    abandoned = loop.create_task(tool(kit, "search_videos").ainvoke(SEARCH))
+    loop.run_until_complete(asyncio.sleep(0.001))
+    loop.close()  # with the call under way: what comes back finds nobody
+    bridge.wait(lambda _: asyncio.sleep(0.2))
+
+    assert not abandoned.done()
+    assert MEETING in tool(kit, "search_videos").invoke(SEARCH)
+    assert MEETING in asyncio.run(tool(kit, "search_videos").ainvoke(SEARCH))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, "query: required"),
+        ({"query": None}, "query: "),
+        ({"query": "x", "colour": "red"}, "colour: unknown argument"),
+        ({"query": "x", "config": {}, "self": 1, "run_manager": 2, "callbacks": 3}, "config: unknown argument"),
+        ({"query": "x", "top_k": "many"}, "top_k: "),
+    ],
+)
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+def test_wrong_arguments_are_told_to_the_model(
+    settings: Settings, arguments: dict[str, Any], words: str, way: str
+) -> None:
+    search = tool(toolkit(settings), "search_videos")
+    call = called("search_videos", arguments)
+    message = search.invoke(call) if way == "invoke" else asyncio.run(search.ainvoke(call))
+
+    assert message.status == "error"
+    assert words in message.content
+    for name in arguments.keys() - {"query", "top_k"}:
+        assert f"{name}: unknown argument" in message.content
+
+
+def test_null_for_what_may_be_left_out_is_leaving_it_out(settings: Settings) -> None:
+    arguments = {**SEARCH, "tag": None, "video_nos": None, "unique_id": "null"}
+
+    assert MEETING in tool(toolkit(settings), "search_videos").invoke(arguments)
+
+
+@pytest.mark.anyio
+async def test_two_toolkits_with_different_keys_work_at_the_same_time(settings: Settings, key: str) -> None:
+    one, other = toolkit(settings), toolkit(settings.change(api_key=f"{key}-other"))
+    for number, kit in enumerate((one, other)):
+        await tool(kit, "upload_video_url").ainvoke({"url": f"https://media.example/of-{number}.mp4"})
+
+    lists = await asyncio.gather(*(tool(kit, "list_videos").ainvoke({}) for kit in (one, other) * 10))
+
+    assert all("of-0" in each and "of-1" not in each for each in lists[::2])
+    assert all("of-1" in each and "of-0" not in each for each in lists[1::2])
+
+
+def test_a_namespace_that_does_not_exist_is_an_empty_library_with_a_hint(settings: Settings) -> None:
+    fixed = toolkit(settings, unique_id="nobody")
+
+    assert "Nothing came back from namespace 'nobody'" in tool(fixed, "search_videos").invoke(SEARCH)
+    assert "unique_id" not in tool(fixed, "search_videos").args
+
+
+def test_errors_may_be_told_in_the_developers_own_words(settings: Settings) -> None:
+    def sorry(error: ToolException) -> str:
+        return f"sorry: {error}"
+
+    kit = toolkit(settings, handle_tool_error=sorry)
+
+    assert tool(kit, "search_videos").invoke({}).startswith("sorry: search_videos failed.")
+    assert tool(toolkit(settings, handle_tool_error="no"), "search_videos").invoke({}) == "no"
+
+
+def test_an_unknown_argument_of_the_toolkit_is_refused() -> None:
+    with pytest.raises(ValidationError, match="toolset"):
+        MemoriesToolkit(toolset=["search"])  # pyright: ignore[reportCallIssue] -- that is the test
+    with pytest.raises(ConfigurationError, match="serch"):
+        MemoriesToolkit(toolsets=["serch"])
+    with pytest.raises(ConfigurationError, match="search_vdeos"):
+        MemoriesToolkit(tools=["search_vdeos"])
+
+
+def test_single_tools_are_offered_in_place_of_the_toolsets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMORIES_TOOLSETS", "chat")
+
+    assert [each.name for each in MemoriesToolkit(tools=["search_videos"]).get_tools()] == ["search_videos"]
+    both = MemoriesToolkit(tools=["search_videos"], toolsets=["evidence"]).get_tools()
+    assert {each.name for each in both} == {"search_videos", "get_evidence", "wait_until_ready"}
 
 
 def test_without_langchain_the_import_names_the_command() -> None:
