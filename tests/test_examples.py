@@ -1,0 +1,115 @@
+"""The examples, each run against the sandbox with a model that says what is written for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import BIKE, MEETING
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.messages import AIMessage, BaseMessage
+from pydantic import SecretStr
+from scripted import ScriptedModel, calls
+
+from langchain_tools import MemoriesRetriever, MemoriesToolkit
+from memories_mcp.settings import Settings
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def example(name: str) -> Any:
+    spec = spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`langchain.mcp` is in beta")
+        spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def account(live: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setenv("MEMORIES_RATE_LIMITS", "off")
+    return {"api_key": SecretStr(live.api_key), "base_url": live.base_url}
+
+
+def quoting(messages: Sequence[BaseMessage]) -> AIMessage:
+    """What a model would say that has read the last message."""
+    return AIMessage(f"I read: {messages[-1].text}")
+
+
+def test_the_agent_answers_with_citations(account: dict[str, Any]) -> None:
+    model = ScriptedModel.saying(
+        calls("search_videos", {"query": "price of the Team plan", "top_k": 2}),
+        calls("chat_with_videos", {"prompt": "What does the Team plan cost?", "video_nos": [MEETING]}),
+        AIMessage("Twenty-four euros [Quarterly planning meeting, 3:32]."),
+    )
+    with MemoriesToolkit(**account, read_only=True) as toolkit:
+        cited = example("agent_with_citations").ask(model, toolkit, "What does the Team plan cost?")
+
+    assert cited.answer.startswith("Twenty-four euros")
+    assert f"{MEETING}#t=212,256&kind=clip" in {each["ref"] for each in cited.moments}
+    assert "audio" in {each["kind"] for each in cited.moments}
+    assert len(model.tools) == len(toolkit.get_tools())
+
+
+def test_the_chain_answers_from_what_was_retrieved(account: dict[str, Any]) -> None:
+    module, model = example("retrieval_augmented"), ScriptedModel.saying(quoting)
+    with MemoriesRetriever(**account, k=2) as retriever:
+        answer = module.chain(model, retriever).invoke("What does the Team plan cost?")
+
+    assert "[1] Quarterly planning meeting, " in answer
+    assert "[2] " in answer
+    assert "Question: What does the Team plan cost?" in answer
+
+
+def test_the_library_is_indexed_and_searched(live: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMORIES_API_KEY", live.api_key)
+    monkeypatch.setenv("MEMORIES_BASE_URL", live.base_url)
+    found = example("index_library").main(DeterministicFakeEmbedding(size=16), "pricing")
+
+    assert len(found) == 3
+    assert all("#t=" in each for each in found)
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_the_agent_deletes_only_after_a_yes(account: dict[str, Any], agreed: bool) -> None:
+    model, asked = ScriptedModel.saying(calls("delete_videos", {"video_nos": [BIKE]}), quoting), list[dict[str, Any]]()
+
+    def agrees(preview: dict[str, Any]) -> bool:
+        asked.append(preview)
+        return agreed
+
+    with MemoriesToolkit(**account, confirm="interrupt") as toolkit:
+        answer = example("delete_after_yes").carry_out(model, toolkit, "Delete the bike video.", agrees)
+        listed = next(each for each in toolkit.get_tools() if each.name == "list_videos").invoke({})
+
+    assert [each["action"] for each in asked] == ["Delete 1 video for good."]
+    assert (BIKE in listed) is not agreed
+    assert ("declined" in answer) is not agreed
+
+
+@pytest.mark.anyio
+async def test_the_same_agent_works_over_the_server(live: Settings) -> None:
+    module = example("agent_over_mcp")
+    model = ScriptedModel.saying(calls("search_videos", {"query": "price of the Team plan", "top_k": 1}), quoting)
+    target = module.server(MEMORIES_API_KEY=live.api_key, MEMORIES_BASE_URL=live.base_url, PATH=os.environ["PATH"])
+    target["mcpServers"]["memories"]["command"] = str(Path(sys.executable).with_name("memories-mcp"))
+    answer = await module.ask(model, target, "What does the Team plan cost?")
+
+    assert MEETING in answer
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_an_example_is_short_enough_to_read(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+
+    assert len(lines) < 60
+    assert '"""' in lines[0]

@@ -1,0 +1,70 @@
+"""How the public LangChain side is used, for the type checker alone: never run, and every line must be understood."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import assert_type
+
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool, BaseToolkit, ToolException
+from pydantic import SecretStr
+
+from langchain_tools import MemoriesRetriever, MemoriesToolkit, MemoriesTranscriptLoader
+
+
+def tell(error: ToolException) -> str:
+    return str(error)
+
+
+everything = MemoriesToolkit(
+    api_key=SecretStr("sk"),
+    base_url="https://api.example",
+    unique_id="team",
+    toolsets=["search", "chat"],
+    tools=("get_evidence",),
+    exclude_tools=["delete_videos"],
+    read_only=True,
+    files_root=Path("videos"),
+    sandbox=False,
+    confirm="interrupt",
+    handle_tool_error=tell,
+    per_run=False,
+)
+assert_type(everything.get_tools(), list[BaseTool])
+as_toolkit: BaseToolkit = everything
+MemoriesToolkit(confirm="yes")  # pyright: ignore[reportArgumentType] -- there is no such way
+MemoriesToolkit(api_key="sk")  # pyright: ignore[reportArgumentType] -- a key is a SecretStr
+MemoriesToolkit(toolset=["search"])  # pyright: ignore[reportCallIssue] -- no such argument
+
+with MemoriesToolkit() as kit:
+    assert_type(kit, MemoriesToolkit)
+
+retriever = MemoriesRetriever(
+    search_type="BY_CLIP",
+    k=3,
+    video_nos=["VI1"],
+    tag="meeting",
+    filtering_level="high",
+    context_seconds=10,
+    merge_overlaps=False,
+    per_run=True,
+)
+as_retriever: BaseRetriever = retriever
+config: RunnableConfig = {"configurable": {"memories_api_key": SecretStr("sk")}}
+assert_type(retriever.invoke("pricing", config, k=5), list[Document])
+MemoriesRetriever(search_type="BY_MAGIC")  # pyright: ignore[reportArgumentType] -- there is no such way
+
+loader = MemoriesTranscriptLoader(video_nos=["VI1"], tracks=["audio"], chunk_seconds=30)
+assert_type(loader.load(), list[Document])
+for one in loader.lazy_load():
+    assert_type(one, Document)
+
+
+async def asynchronous() -> None:
+    async with MemoriesToolkit(sandbox=True) as kit, MemoriesRetriever() as retriever:
+        assert_type(kit, MemoriesToolkit)
+        assert_type(await retriever.ainvoke("pricing"), list[Document])
+    async for one in loader.alazy_load():
+        assert_type(one, Document)
