@@ -9,7 +9,7 @@ BASE ?= python3
 endif
 PYTHON := $(BIN)/python
 
-.PHONY: help setup demo test lint types interop docs snapshots
+.PHONY: help setup demo test lint types interop docs definitions
 
 help: ## List the recipes
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -43,5 +43,5 @@ interop: .venv/installed ## Run clients and checks that others wrote, from the n
 docs: .venv/installed ## Write the generated tables into the documents
 	@$(PYTHON) tools/write_docs.py
 
-snapshots: .venv/installed ## Accept the tools' definitions as they are now
-	@UPDATE_SNAPSHOTS=1 $(PYTHON) -m pytest tests/test_snapshots.py
+definitions: .venv/installed ## Write the tools' definitions, which models see, from their code
+	@$(PYTHON) tools/write_definitions.py

@@ -20,7 +20,7 @@ class Account(BaseModel):
     Closing is optional: `with`, `async with`, or nothing at all.
     """
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
     api_key: SecretStr | None = None
     """Key of the account."""

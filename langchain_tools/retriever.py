@@ -36,7 +36,7 @@ _FETCHES_AT_ONCE = 4
 class Query(BaseModel):
     """What is searched and how much of it comes back; each may be given to the constructor and to each call."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
     k: Annotated[int, Field(ge=1, le=_LARGEST)] = 4
     """How many documents, counted after merging."""
@@ -64,7 +64,7 @@ class MemoriesRetriever(Query, Account, BaseRetriever):
     `end_seconds`, `score` and `uri`, as far as they are known. Errors are `memories_mcp.errors.MemoriesError`.
     """
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     per_run: bool = False
     """Each run brings its own key and namespace, as with `MemoriesToolkit`."""

@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 from memories_mcp.api import Api, Endpoint
 from memories_mcp.errors import InvalidArguments
 from memories_mcp.files import LOCAL, Files
-from memories_mcp.schema import json_schema
+from memories_mcp.schema import definition, json_schema
 from memories_mcp.shapes import Confirmable, Input, Output, Private, Row, parts
 
 
@@ -141,14 +141,26 @@ class Operation(Generic[In, Out]):
     function: Handler[In, Out] = field(repr=False)
 
     @cached_property
+    def definition(self) -> dict[str, Any]:
+        """What models see of it, as written; made from the models where nothing was written yet."""
+        return definition(self.name) or {
+            "name": self.name,
+            "title": self.title,
+            "description": self.description,
+            "annotations": self.effect.hints,
+            "inputSchema": json_schema(self.input, "validation"),
+            "outputSchema": json_schema(self.output, "serialization"),
+        }
+
+    @property
     def input_schema(self) -> dict[str, Any]:
         """The JSON Schema of the arguments; one object, served by every surface."""
-        return json_schema(self.input, "validation")
+        return self.definition["inputSchema"]
 
-    @cached_property
+    @property
     def output_schema(self) -> dict[str, Any]:
         """The JSON Schema of the structured result."""
-        return json_schema(self.output, "serialization")
+        return self.definition["outputSchema"]
 
     @property
     def uses_files(self) -> bool:

@@ -6,11 +6,26 @@ Lengths of strings are checked and explained when a call breaks them; no model n
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
+
+READ_DOCSTRINGS = False
+"""Whether models take their fields' descriptions from the docstrings below them. Reading those at each start would take
+longer than all else of ours, so only the writer of the definitions does it, before it imports the models."""
+
+DEFINITIONS = Path(__file__).with_name("definitions")
+"""One JSON file a tool, written by `make definitions` and held against the models by a test."""
+
+
+def definition(name: str) -> dict[str, Any] | None:
+    """A tool's definition as it was written; `None` of a tool that has none yet, and for the writer itself."""
+    path = DEFINITIONS / f"{name}.json"
+    return None if READ_DOCSTRINGS or not path.is_file() else json.loads(path.read_text(encoding="utf-8"))
 
 
 class _Plain(GenerateJsonSchema):

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import AliasGenerator, BaseModel, ConfigDict, model_validator
 
+from memories_mcp import schema
 from memories_mcp.ids import Namespace
 from memories_mcp.wire import names, without_nothings
 
@@ -15,7 +16,9 @@ from memories_mcp.wire import names, without_nothings
 class Input(BaseModel):
     """Arguments of an operation: closed, immutable, every field described under itself."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=schema.READ_DOCSTRINGS, defer_build=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -71,7 +74,7 @@ class Row(BaseModel):
     model_config = ConfigDict(
         extra="ignore",
         defer_build=True,
-        use_attribute_docstrings=True,
+        use_attribute_docstrings=schema.READ_DOCSTRINGS,
         populate_by_name=True,
         alias_generator=AliasGenerator(validation_alias=lambda name: names(name)),
     )
