@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
 from langchain_tools.bridge import bridge
 from langchain_tools.connection import Connection
@@ -22,16 +23,23 @@ class Account(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    api_key: SecretStr | None = None
+    # Frozen, as what is made of them is made once; `model_copy(update=…)` makes it anew.
+    api_key: SecretStr | None = Field(default=None, frozen=True)
     """Key of the account."""
-    base_url: str | None = None
+    base_url: str | None = Field(default=None, frozen=True)
     """Where the API is."""
-    unique_id: str | None = None
+    unique_id: str | None = Field(default=None, frozen=True)
     """Namespace of the library; given here, nothing else is reached."""
-    sandbox: bool | None = None
-    """Use the offline twin."""
+    sandbox: bool | None = Field(default=None, frozen=True)
+    """Use the offline twin, which all that ask for it in a process share while one of them is open."""
 
     _connection: Connection = PrivateAttr()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; with an update it is made as by its constructor, with a connection of its own."""
+        if not update:
+            return super().model_copy(deep=deep)
+        return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **update})
 
     def close(self) -> None:
         """Close the connections; a later call opens them again."""
@@ -64,8 +72,8 @@ class Account(BaseModel):
         if per_run and self.api_key:
             raise ConfigurationError("With per_run each run brings its own key; leave api_key out.")
         settings = Settings.from_environment()
-        if per_run:  # what belongs to the operator is nobody else's: neither the keys nor the files
-            settings = replace(settings, api_key="", caption_api_key="", files_root=None)
+        if per_run:  # what belongs to the operator is nobody else's
+            settings = replace(settings, api_key="", caption_api_key="", unique_id="", files_root=None)
         settings = settings.change(
             api_key=parsed("api_key", self.api_key.get_secret_value() if self.api_key else None),
             base_url=parsed("base_url", self.base_url),

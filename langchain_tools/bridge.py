@@ -27,6 +27,10 @@ class _Errand:
         self.do = do
         self.done = Future[Any]()
 
+    def begin(self) -> bool:
+        """Whether it is still wanted; from here on it can no longer be called off."""
+        return self.done.set_running_or_notify_cancel()
+
 
 class Back:
     """The way from the loop back to whoever waits.
@@ -71,6 +75,9 @@ class _Inbox:
 Work = Callable[[Back], Coroutine[Any, Any, T]]
 
 
+_of_the_parent = list[object]()
+
+
 class Bridge:
     """A daemon thread that runs an event loop, started on first use."""
 
@@ -92,7 +99,8 @@ class Bridge:
         future.add_done_callback(lambda _: errands.put(None))
         try:
             while errand := errands.get():
-                errand.done.set_result(errand.do())
+                if errand.begin():
+                    errand.done.set_result(errand.do())
             return future.result()
         except BaseException:
             future.cancel()
@@ -114,7 +122,8 @@ class Bridge:
         future.add_done_callback(lambda _: hand(None))
         try:
             while errand := await errands.get():
-                errand.done.set_result(await errand.do())
+                if errand.begin():
+                    errand.done.set_result(await errand.do())
             return future.result()
         except BaseException:
             future.cancel()
@@ -130,7 +139,8 @@ class Bridge:
             thread.join(timeout=5)
 
     def forget(self) -> None:
-        """In a forked child: the thread did not come along."""
+        """In a forked child: the thread did not come along. The loop is kept, as the parent's sockets hang on it."""
+        _of_the_parent.append(self._loop)
         self.__init__()
 
     def _running(self) -> asyncio.AbstractEventLoop:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import weakref
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -16,7 +17,7 @@ from pydantic import SecretStr
 from langchain_tools.bridge import bridge
 from langchain_tools.run import Run
 from memories_mcp.api.limits import Limits
-from memories_mcp.call import Caller, backed, limits_of
+from memories_mcp.call import Caller, at_sandbox, backed, limits_of
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.pool import Pool
 from memories_mcp.settings import Settings, parse_setting
@@ -25,6 +26,18 @@ _MOST_ACCOUNTS = 200
 
 # Toolkits, retrievers and loaders of one key share its limits, for as long as one of them has them.
 _limits: weakref.WeakValueDictionary[tuple[object, ...], Limits] = weakref.WeakValueDictionary()
+
+
+_turns: weakref.WeakKeyDictionary[Caller, asyncio.Semaphore] = weakref.WeakKeyDictionary()
+_FETCHES_AT_ONCE = 4
+
+
+def turns_of(caller: Caller) -> asyncio.Semaphore:
+    """Who fetches many transcripts takes turns with all others of the same caller.
+
+    So a batch of queries waits here for as long as it takes, and not in the rate limiter, which gives up.
+    """
+    return _turns.setdefault(caller, asyncio.Semaphore(_FETCHES_AT_ONCE))
 
 
 class Identity(NamedTuple):
@@ -47,15 +60,23 @@ class Connection:
     """
 
     def __init__(self, settings: Settings, *, per_run: bool = False) -> None:
+        limits_of(settings)  # a rate limit that makes no sense is told now
         self._settings = settings
         self._per_run = per_run
         self._begin()
+
+    def __deepcopy__(self, memo: object) -> Connection:
+        return Connection(self._settings, per_run=self._per_run)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("A connection holds a key and is not pickled; make the toolkit where it is used.")
 
     def identity(self, run: Run) -> Identity | None:
         """Who calls in this run; `None` where everybody is the same.
 
         Raises:
-            ConfigurationError: The run brings no key, or one that would be written where others can read it.
+            ConfigurationError: The run brings no key, one that would be written where others can read it, or a
+                namespace that contradicts the one that holds for everybody.
         """
         if not self._per_run:
             return None
@@ -65,8 +86,10 @@ class Connection:
                 "This run brings no key.",
                 next_step="Pass memories_api_key, a SecretStr, in the run's context or config['configurable'].",
             )
-        namespace = self._settings.unique_id or str(run.given.get("memories_unique_id") or "").strip()
-        return Identity(key, _secret(run.given, "memories_caption_api_key"), namespace)
+        fixed, wanted = self._settings.unique_id, str(run.given.get("memories_unique_id") or "").strip()
+        if fixed and wanted and fixed != wanted:
+            raise ConfigurationError("The run's memories_unique_id is not the unique_id that was fixed for all runs.")
+        return Identity(key, _secret(run.given, "memories_caption_api_key"), fixed or wanted)
 
     @asynccontextmanager
     async def caller(self, identity: Identity | None) -> AsyncGenerator[Caller, None]:
@@ -82,8 +105,11 @@ class Connection:
 
     def _begin(self) -> None:
         self._opened = _Opened(self._settings, self._per_run)
-        # Nobody has to close a toolkit: what it opened goes with it.
-        weakref.finalize(self, _close, self._opened)
+        # Nobody has to close a toolkit: what it opened goes with it, or at the end of the process.
+        weakref.finalize(self, _close, self._opened).atexit = False
+        # Last registered runs first: before the finalizers of whatever is still open, the sandbox's folder among them.
+        atexit.unregister(_close_all)
+        atexit.register(_close_all)
 
 
 class _Opened:
@@ -91,27 +117,26 @@ class _Opened:
         self.process = os.getpid()
         self._settings = settings
         self._per_run = per_run
-        self._opening = asyncio.Lock()
+        self._turn = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._backed: Settings | None = None
         self._callers = Pool[Identity | None, Caller](_MOST_ACCOUNTS, Caller.aclose)
 
-    @property
-    def used(self) -> bool:
-        return self._backed is not None
-
     @asynccontextmanager
     async def caller(self, identity: Identity | None) -> AsyncGenerator[Caller, None]:
-        async with self._opening:
+        async with self._turn:
             if self._backed is None:
-                self._backed = await self._stack.enter_async_context(backed(self._settings))
-                self._stack.push_async_callback(self._callers.aclose)
+                self._backed = await self._stack.enter_async_context(_twin.behind(self._settings))
+                _all_opened.add(self)
         async with self._callers.use(identity, partial(self._new, self._backed, identity)) as caller:
             yield caller
 
     async def aclose(self) -> None:
-        self._backed = None
-        await self._stack.aclose()
+        async with self._turn:
+            self._backed = None
+            await self._callers.aclose(at_once=False)
+            await self._stack.aclose()
+            _all_opened.discard(self)
 
     def _new(self, settings: Settings, identity: Identity | None) -> Caller:
         if identity:
@@ -124,9 +149,63 @@ class _Opened:
         return Caller(settings, limits=limits, fixed_namespace=self._per_run)
 
 
+class _Twin:
+    """The sandbox of this process: toolkits, retrievers and loaders share it for as long as one of them is open."""
+
+    def __init__(self) -> None:
+        self._process = 0
+        self._forget()
+
+    @asynccontextmanager
+    async def behind(self, settings: Settings) -> AsyncGenerator[Settings, None]:
+        """The settings with a service behind them."""
+        if not settings.sandbox:
+            yield settings
+            return
+        if self._process != os.getpid():
+            self._forget()
+        async with self._turn:
+            if not self._users:
+                self._url = (await self._stack.enter_async_context(backed(Settings(sandbox=True)))).base_url
+            self._users += 1
+        try:
+            yield at_sandbox(settings, self._url)
+        finally:
+            async with self._turn:
+                self._users -= 1
+                if not self._users:
+                    await self._stack.aclose()
+
+    def _forget(self) -> None:
+        if self._process:
+            _all_opened.add(self._stack)  # the parent's, kept so that nothing of it is collected here
+        self._process, self._users, self._url = os.getpid(), 0, ""
+        self._turn, self._stack = asyncio.Lock(), AsyncExitStack()
+
+
+_all_opened = set[object]()
+_twin = _Twin()
+
+
 def _close(opened: _Opened) -> None:
-    if opened.used and opened.process == os.getpid():
+    if opened in _all_opened and opened.process == os.getpid():
         bridge.submit(opened.aclose())
+
+
+def _close_all() -> None:
+    """At the end of the process, before the bridge stops."""
+    mine = [each for each in _all_opened if isinstance(each, _Opened) and each.process == os.getpid()]
+    if mine:
+        with suppress(TimeoutError):
+            bridge.submit(_closed(mine)).result(_CLOSE_SECONDS)
+
+
+async def _closed(all_opened: list[_Opened]) -> None:
+    await asyncio.gather(*(each.aclose() for each in all_opened), return_exceptions=True)
+    await asyncio.sleep(0)  # transports say goodbye in the next turn of the loop
+
+
+_CLOSE_SECONDS = 5.0
 
 
 def _secret(given: Mapping[str, Any], name: str) -> str:

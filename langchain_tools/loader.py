@@ -13,6 +13,7 @@ from pydantic import Field
 
 from langchain_tools.account import Account
 from langchain_tools.bridge import bridge
+from langchain_tools.connection import turns_of
 from langchain_tools.documents import document, text_of
 from memories_mcp.errors import NotFound, NotReady
 from memories_mcp.ids import is_public
@@ -29,7 +30,6 @@ from memories_mcp.operations.shared import (
 
 _PAGE = 20
 """Videos whose transcripts are held at once."""
-_FETCHES_AT_ONCE = 4
 
 
 class _Page(NamedTuple):
@@ -55,8 +55,8 @@ class MemoriesTranscriptLoader(Account, BaseLoader):
     """The videos, own or public; `None` for every ready video of the library."""
     tracks: Annotated[Sequence[Track], Field(min_length=1)] = ("audio", "visual")
     """`audio` is what is said, `visual` what is seen; where both are asked for, each line says which it is."""
-    chunk_seconds: Annotated[float, Field(gt=0)] = 60
-    """How long a window is."""
+    chunk_seconds: Annotated[float, Field(ge=1, le=86_400)] = 60
+    """How long a window is, to the millisecond."""
 
     def model_post_init(self, context: Any, /) -> None:
         """Read the settings; nothing is connected yet."""
@@ -85,7 +85,7 @@ class MemoriesTranscriptLoader(Account, BaseLoader):
             else:
                 seen = tuple(dict.fromkeys(self.video_nos))[(number - 1) * _PAGE : number * _PAGE]
                 videos = await _named(context, seen, unique_id)
-            turns = asyncio.Semaphore(_FETCHES_AT_ONCE)
+            turns = turns_of(caller)
 
             async def load(video: _Named) -> list[Document]:
                 async with turns:
@@ -97,6 +97,7 @@ class MemoriesTranscriptLoader(Account, BaseLoader):
     async def _windows(self, context: Context, video: _Named, unique_id: str | None) -> list[Document]:
         tracks: list[Track] = list(dict.fromkeys(self.tracks))
         windows: dict[int | None, list[Evidence]] = defaultdict(list)
+        length = round(self.chunk_seconds * 1000)
         for track in tracks:
             try:
                 found = await fetch_transcript(context, video.video_no, track, unique_id)
@@ -106,12 +107,11 @@ class MemoriesTranscriptLoader(Account, BaseLoader):
                 return []  # deleted while the library was read
             for _, segment in found.told(range(len(found))):
                 start = segment.start_seconds
-                windows[None if start is None else int(start // self.chunk_seconds)].append(segment)
+                windows[None if start is None else round(start * 1000) // length].append(segment)
         kind = tracks[0] if len(tracks) == 1 else "clip"
         documents: list[Document] = []
         for number in sorted(windows, key=lambda each: -1 if each is None else each):
-            start = None if number is None else number * self.chunk_seconds
-            end = None if start is None else start + self.chunk_seconds
+            start, end = (None, None) if number is None else (number * length / 1000, (number + 1) * length / 1000)
             moment = Evidence.at(video.video_no, kind, start, end, video_name=video.name)
             documents.append(document(moment, text_of(windows[number])))
         return documents

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, get_args
 
@@ -17,11 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_tools.account import Account
 from langchain_tools.bridge import bridge
-from langchain_tools.connection import Identity
+from langchain_tools.connection import Identity, turns_of
 from langchain_tools.documents import document, text_of, tracks_of, within
-from langchain_tools.run import Run
+from langchain_tools.run import Run, inherited
 from memories_mcp.call import Caller
-from memories_mcp.errors import UNMENDABLE, InvalidArguments, MemoriesError
+from memories_mcp.errors import InvalidArguments, NotFound, NotReady, UnexpectedResponse
 from memories_mcp.models import Evidence, Track
 from memories_mcp.operation import Context, validated
 from memories_mcp.operations.public import Platform, SearchPublicVideos, public_hits
@@ -30,7 +29,6 @@ from memories_mcp.operations.shared import Segments, fetch_transcript
 
 _LARGEST = 1000
 _LARGEST_BY_CAPTION = 200
-_FETCHES_AT_ONCE = 4
 
 
 class Query(BaseModel):
@@ -54,7 +52,7 @@ class Query(BaseModel):
     context_seconds: Annotated[float, Field(ge=0, le=300)] = 0
     """How much of what is seen and said before and after each moment is taken into its text."""
     merge_overlaps: bool = True
-    """Make one document of moments that overlap, their context included."""
+    """Make one document of moments that overlap, with the times of all of them."""
 
 
 class MemoriesRetriever(Query, Account, BaseRetriever):
@@ -76,12 +74,14 @@ class MemoriesRetriever(Query, Account, BaseRetriever):
     # `_get_relevant_documents` does not see the run's configuration otherwise.
     def invoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:
         """Find documents; `k` and everything else of `Query` may be given for this call."""
-        with set_config_context(ensure_config(config)) as context:
+        config = ensure_config(inherited(config))
+        with set_config_context(config) as context:
             return context.run(super().invoke, input, config, **kwargs)
 
     async def ainvoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:
         """The same from async code."""
-        with set_config_context(ensure_config(config)) as context:
+        config = ensure_config(inherited(config))
+        with set_config_context(config) as context:
             return await coro_with_context(super().ainvoke(input, config, **kwargs), context)
 
     def _get_relevant_documents(
@@ -103,7 +103,7 @@ class MemoriesRetriever(Query, Account, BaseRetriever):
         async with self._connection.caller(identity) as caller:
             context = caller.context()
             merged = await _merged(caller, context, text, query)
-            return await _documents(context, merged[: query.k], query.context_seconds, caller.settings.unique_id)
+            return await _documents(caller, context, merged, query.context_seconds)
 
 
 Group = list[Evidence]
@@ -111,13 +111,15 @@ Group = list[Evidence]
 
 
 async def _merged(caller: Caller, context: Context, text: str, query: Query) -> list[Group]:
-    """At least `k` groups where there are so many: more hits are asked for than documents."""
+    """`k` groups, or as many as there are: more hits are asked for than documents."""
     most = _LARGEST_BY_CAPTION if query.search_type == "BY_CAPTION" else _LARGEST
-    asked = min(most, max(2 * query.k, query.k + 5) if query.merge_overlaps else query.k)
+    if not query.merge_overlaps:
+        return [[each] for each in await _search(caller, context, text, query, min(most, query.k))]
+    asked = min(most, max(2 * query.k, query.k + 5))
     while True:
         found = await _search(caller, context, text, query, asked)
-        groups = _groups(found, query.context_seconds) if query.merge_overlaps else [[each] for each in found]
-        if len(groups) >= query.k or len(found) < asked or asked == most:
+        groups = _groups(found, query.k)
+        if len(groups) == query.k or len(found) < asked or asked == most:
             return groups
         asked = min(most, 4 * asked)
 
@@ -138,34 +140,29 @@ async def _search(caller: Caller, context: Context, text: str, query: Query, top
     return await public_hits(context, validated(SearchPublicVideos, {**wanted, "platform": query.platform}))
 
 
-def _groups(found: Sequence[Evidence], margin: float) -> list[Group]:
-    """Hits whose windows overlap as one group; groups in the order of their best hit."""
-    by_video: dict[str, list[Evidence]] = defaultdict(list)
-    alone: list[Group] = []
-    for each in found:
-        if each.video_no and each.start_seconds is not None:
-            by_video[each.video_no].append(each)
-        else:
-            alone.append([each])
+def _groups(found: Sequence[Evidence], most: int) -> list[Group]:
+    """Hits that overlap as one group, in the order of their best hits.
+
+    It ends where another group would begin, so that how many hits were asked for changes nothing.
+    """
     groups: list[Group] = []
-    for of_video in by_video.values():
-        last = float("-inf")
-        for each in sorted(of_video, key=_start):
-            if groups and groups[-1][0].video_no == each.video_no and _overlaps(each, groups[-1], last, margin):
-                groups[-1].append(each)
-            else:
-                groups.append([each])
-                last = float("-inf")
-            last = max(last, _end(each) + margin)
-    rank = {id(each): number for number, each in enumerate(found)}
-    for group in groups:
-        group.sort(key=lambda each: rank[id(each)])
-    return sorted([*groups, *alone], key=lambda group: rank[id(group[0])])
+    for hit in found:
+        touched = [each for each in groups if any(_overlap(hit, other) for other in each)]
+        if not touched and len(groups) == most:
+            break
+        if not touched:
+            groups.append([hit])
+            continue
+        touched[0].extend([*(each for group in touched[1:] for each in group), hit])
+        groups = [each for each in groups if not any(each is other for other in touched[1:])]
+    return groups
 
 
-def _overlaps(moment: Evidence, group: Group, last: float, margin: float) -> bool:
-    # Moments that only touch stay apart: a video's clips follow each other without a gap.
-    return _start(moment) - margin < last or _start(moment) == _start(group[-1])
+def _overlap(one: Evidence, other: Evidence) -> bool:
+    """Whether they share time; those that only touch do not, as a video's clips follow each other without a gap."""
+    if one.video_no != other.video_no or one.start_seconds is None or other.start_seconds is None:
+        return False
+    return _start(one) == _start(other) or (_start(one) < _end(other) and _start(other) < _end(one))
 
 
 def _start(moment: Evidence) -> float:
@@ -176,7 +173,7 @@ def _end(moment: Evidence) -> float:
     return _start(moment) if moment.end_seconds is None else moment.end_seconds
 
 
-async def _documents(context: Context, groups: list[Group], margin: float, unique_id: str) -> list[Document]:
+async def _documents(caller: Caller, context: Context, groups: list[Group], margin: float) -> list[Document]:
     """The groups with their texts; each transcript is read once, and none where the hits tell all themselves."""
     needed: set[tuple[str, Track]] = {
         (group[0].video_no, track)
@@ -184,16 +181,15 @@ async def _documents(context: Context, groups: list[Group], margin: float, uniqu
         if group[0].video_no and group[0].start_seconds is not None and not _tells_all(group, margin)
         for track in tracks_of(group[0].kind)
     }
-    turns = asyncio.Semaphore(_FETCHES_AT_ONCE)
     transcripts: dict[tuple[str, Track], Segments] = {}
 
     async def fetch(video_no: str, track: Track) -> None:
-        async with turns:
+        async with turns_of(caller):
             try:
-                transcripts[video_no, track] = await fetch_transcript(context, video_no, track, unique_id or None)
-            except UNMENDABLE:
-                raise
-            except MemoriesError:  # the moment was found; its video's name is better than nothing
+                transcripts[video_no, track] = await fetch_transcript(
+                    context, video_no, track, caller.settings.unique_id or None
+                )
+            except (NotFound, NotReady, UnexpectedResponse):  # there is none: the moment's own words must do
                 return
 
     await asyncio.gather(*(fetch(video_no, track) for video_no, track in sorted(needed)))

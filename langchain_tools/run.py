@@ -9,13 +9,15 @@ import asyncio
 import hashlib
 import json
 import sys
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 from langchain_core.runnables import RunnableConfig, ensure_config
+from langchain_core.runnables.config import var_child_runnable_config
 
-from memories_mcp.errors import Declined
+from memories_mcp.errors import ConfigurationError, Declined
 from memories_mcp.operation import Preview, Progress
 
 EVENT = "memories_progress"
@@ -70,23 +72,46 @@ class Run:
             await adispatch_custom_event(EVENT, data, config=self._config)
 
     def ask(self, preview: Preview) -> bool | None:
-        """Interrupt the graph until a person has answered; `None` where there is no graph, or none that can wait."""
-        if self._writer is None or _inside_a_loop():
-            return None
-        from langgraph.func import task  # pyright: ignore[reportMissingTypeStubs] -- pyright finds none for this subpackage
+        """Interrupt the graph until a person has answered; `None` outside a graph.
 
-        return self._agreed(preview, task(_shown)(_digest(preview)).result())
+        Raises:
+            ConfigurationError: The step is async, where only an async call can be paused.
+        """
+        if self._writer is None:
+            return None
+        if _inside_a_loop():
+            raise ConfigurationError(
+                'confirm="interrupt" cannot pause a synchronous call inside an async step.',
+                next_step="Call the tool with ainvoke there.",
+            )
+        from langgraph.func import task  # pyright: ignore[reportMissingTypeStubs] -- none are found for this part
+        from langgraph.types import interrupt
+
+        value, mark = self._question(preview), uuid.uuid4().hex
+
+        def confirm() -> tuple[Any, bool]:
+            unseen = task(name="shown")(lambda: mark)().result() == mark
+            return interrupt(value), unseen
+
+        return _agreed(*task(name=_name_of(value))(confirm)().result())
 
     async def aask(self, preview: Preview) -> bool | None:
         """The same from async code."""
         if self._writer is None:
             return None
-        from langgraph.func import task  # pyright: ignore[reportMissingTypeStubs] -- pyright finds none for this subpackage
+        from langgraph.func import task  # pyright: ignore[reportMissingTypeStubs] -- none are found for this part
+        from langgraph.types import interrupt
 
-        async def shown(digest: str) -> str:
-            return _shown(digest)
+        value, mark = self._question(preview), uuid.uuid4().hex
 
-        return self._agreed(preview, await task(name=_shown.__name__)(shown)(_digest(preview)))
+        async def shown() -> str:
+            return mark
+
+        async def confirm() -> tuple[Any, bool]:
+            unseen = await task(name="shown")(shown)() == mark
+            return interrupt(value), unseen
+
+        return _agreed(*await task(name=_name_of(value))(confirm)())
 
     def _event(self, progress: Progress) -> dict[str, Any]:
         data = {"type": EVENT, "tool": self._tool, **progress._asdict()}
@@ -94,32 +119,38 @@ class Run:
             self._writer(data)
         return data
 
-    def _agreed(self, preview: Preview, shown: str) -> bool:
-        """Whether the person agreed to what would happen now.
-
-        A resumed run repeats the call. LangGraph keeps the outcome of a task, so `shown` is what was there when the
-        person was asked.
-        """
-        from langgraph.types import interrupt
-
-        answer: Any = interrupt({"type": INTERRUPT, "tool": self._tool, **preview.model_dump()})
-        if answer is not True and answer != {"type": "approve"}:
-            return False
-        if shown != _digest(preview):
-            raise Declined(
-                "What would be lost has changed since the user agreed; nothing was done.",
-                next_step="Call again, so that they see what it is now.",
-            )
-        return True
+    def _question(self, preview: Preview) -> dict[str, Any]:
+        return {"type": INTERRUPT, "tool": self._tool, **preview.model_dump()}
 
 
-def _shown(digest: str) -> str:
-    return digest
+def inherited(config: RunnableConfig | None) -> RunnableConfig | None:
+    """The configuration of a call, on top of that of the step around it.
+
+    LangChain has a `configurable` that is given replace the one around it, and with it all that LangGraph keeps there.
+    """
+    around = var_child_runnable_config.get() or {}
+    if not config or not around.get("configurable") or "configurable" not in config:
+        return config
+    return {**config, "configurable": {**around.get("configurable", {}), **config["configurable"]}}
 
 
-def _digest(preview: Preview) -> str:
-    words = json.dumps(preview.model_dump(), sort_keys=True)
-    return hashlib.sha256(words.encode()).hexdigest()
+# LangGraph repeats an interrupted step from its start and gives the answers back by their number, or to whoever asks
+# first. Calls that run side by side may come in another order then, and what would be lost may have changed. So a
+# question is a task of its own name, whose outcome LangGraph keeps; and within it a mark is kept the same way, which
+# tells a question that was there before the answer came from one that took the answer to another.
+
+
+def _name_of(value: dict[str, Any]) -> str:
+    return f"confirm_{hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]}"
+
+
+def _agreed(answer: Any, unseen: bool) -> bool:
+    if unseen:
+        raise Declined(
+            "What would be lost has changed since the user agreed; nothing was done.",
+            next_step="Call again, so that they see what it is now.",
+        )
+    return answer is True or answer == {"type": "approve"}
 
 
 def _inside_a_loop() -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from langchain_core.tools import BaseTool, BaseToolkit, ToolException
-from pydantic import PrivateAttr
+from pydantic import ConfigDict, PrivateAttr
 
 from langchain_tools.account import Account, parsed
 from langchain_tools.tools import MemoriesTool
@@ -24,6 +24,8 @@ class MemoriesToolkit(Account, BaseToolkit):
     What is not given comes from the environment (`MEMORIES_API_KEY` and its kind); read-only and exclusions can only
     narrow what it allows. Closing is optional: `with`, `async with`, or nothing at all.
     """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)  # the tools are made once
 
     toolsets: Sequence[str] | None = None
     """Names of toolsets, `default` or `all`."""

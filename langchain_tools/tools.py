@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from langchain_core.messages import ToolCall
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import PrivateAttr
 
 from langchain_tools.bridge import Back, bridge
 from langchain_tools.connection import Connection, Identity
-from langchain_tools.run import Run
+from langchain_tools.run import Run, inherited
 from memories_mcp.call import Ask, Follow
 from memories_mcp.errors import UNMENDABLE, MemoriesError
 from memories_mcp.operation import Operation, Preview, Progress
@@ -52,6 +54,18 @@ class MemoriesTool(BaseTool):
         tool._connection = connection
         tool._interrupts = interrupts
         return tool
+
+    def invoke(
+        self, input: str | dict[str, Any] | ToolCall, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """Call the tool; what the step around it was configured with holds, beneath `config`."""
+        return super().invoke(input, inherited(config), **kwargs)
+
+    async def ainvoke(
+        self, input: str | dict[str, Any] | ToolCall, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """The same from async code."""
+        return await super().ainvoke(input, inherited(config), **kwargs)
 
     # No parameter but the arguments: one named `config` would swallow what a model sent under that name.
     def _run(self, /, **arguments: Any) -> Result:

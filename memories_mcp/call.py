@@ -112,8 +112,15 @@ async def backed(settings: Settings, *, api: Api | None = None) -> AsyncGenerato
     from memories_mcp import sandbox
 
     async with sandbox.running() as url:
-        key = settings.api_key or sandbox.DEMO_KEY
-        yield settings.change(base_url=url, api_key=key, caption_base_url=url, caption_api_key=key)
+        yield at_sandbox(settings, url)
+
+
+def at_sandbox(settings: Settings, url: str) -> Settings:
+    """The settings with a twin that runs already as the service; without a key it is the demo account."""
+    from memories_mcp.sandbox import DEMO_KEY
+
+    key = settings.api_key or DEMO_KEY
+    return settings.change(base_url=url, api_key=key, caption_base_url=url, caption_api_key=key)
 
 
 class Caller:
@@ -191,6 +198,8 @@ class Caller:
 
     def locate(self, output: Output, unique_id: str | None) -> None:
         """Have every link of a result say its namespace, so that it can be followed."""
+        if not unique_id:
+            return
         for each in parts(output, Evidence):
             if each.uri:
                 each.uri = self.located(each.uri, unique_id, each.video_no or "")

@@ -14,6 +14,7 @@ MemoriesError                 the text is for whoever must act next
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class MemoriesError(Exception):
@@ -31,9 +32,19 @@ class MemoriesError(Exception):
         self.words = words
         self.next_step = next_step
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, self.__dict__)  # constructors differ; workers send errors by pickle
+
     def __str__(self) -> str:
         quoted = f'"{self.words}"' if self.words else ""
         return " ".join(part for part in (self.summary, quoted, self.next_step) if part)
+
+
+def _again(kind: type[MemoriesError], args: tuple[Any, ...], attributes: dict[str, Any]) -> MemoriesError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class ConfigurationError(MemoriesError):

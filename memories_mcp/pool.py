@@ -16,6 +16,7 @@ V = TypeVar("V")
 class _Kept(Generic[V]):
     value: V
     users: int = 0
+    leaving: bool = False
 
 
 class Pool(Generic[K, V]):
@@ -55,10 +56,14 @@ class Pool(Generic[K, V]):
             yield kept.value
         finally:
             kept.users -= 1
+            if kept.leaving and not kept.users:
+                await self._close(kept.value)
 
-    async def aclose(self) -> None:
-        """Close all of them."""
-        values = self.values
+    async def aclose(self, *, at_once: bool) -> None:
+        """Let all of them go: at once, or those in use when their last user leaves."""
+        all_kept = list(self._kept.values())
         self._kept.clear()
-        for each in values:
-            await self._close(each)
+        for each in all_kept:
+            each.leaving = not at_once and each.users > 0
+            if not each.leaving:
+                await self._close(each.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import AliasGenerator, BaseModel, ConfigDict, model_validator
@@ -100,9 +101,21 @@ def parts(row: BaseModel, kind: type[R]) -> Iterator[R]:
     """Every part of a result that is of a kind, in order, the result itself first."""
     if isinstance(row, kind):
         yield row
-    for name in type(row).model_fields:
+    for name in _holders(type(row)):
         value: object = getattr(row, name)
         for each in cast(list[Any], value) if isinstance(value, list) else [value]:
             if not isinstance(each, BaseModel):
                 break  # a list is of one kind; transcripts hold tens of thousands of raw rows
             yield from parts(each, kind)
+
+
+@cache
+def _holders(model: type[BaseModel]) -> tuple[str, ...]:
+    """The fields that can hold models; the others need not be looked at, row by row."""
+    return tuple(name for name, each in model.model_fields.items() if _mentions_model(each.annotation))
+
+
+def _mentions_model(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return True
+    return annotation is Any or any(map(_mentions_model, get_args(annotation)))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import os
+import pickle
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -16,9 +19,9 @@ from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import SecretStr, ValidationError
 
-from langchain_tools import MemoriesToolkit
+from langchain_tools import MemoriesRetriever, MemoriesToolkit
 from langchain_tools.bridge import bridge
-from memories_mcp.errors import ConfigurationError, Unauthorized
+from memories_mcp.errors import ConfigurationError, InvalidArguments, MemoriesError, RateLimited, Unauthorized
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.settings import Settings
 
@@ -148,7 +151,7 @@ def test_a_toolkit_used_before_a_fork_works_in_the_child(settings: Settings) -> 
     code = """
 import os, sys
 from pydantic import SecretStr, ValidationError
-from langchain_tools import MemoriesToolkit
+from langchain_tools import MemoriesRetriever, MemoriesToolkit
 kit = MemoriesToolkit(api_key=SecretStr(sys.argv[1]), base_url=sys.argv[2])
 tool = next(each for each in kit.get_tools() if each.name == "list_sessions")
 tool.invoke({})
@@ -157,10 +160,89 @@ if child == 0:
     os._exit(0 if "pricing" in tool.invoke({}).lower() else 1)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-    command = [sys.executable, "-W", "ignore", "-c", code, settings.api_key, settings.base_url]
+    command = [sys.executable, "-W", "error", "-c", code, settings.api_key, settings.base_url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
 
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("more", ["", "import weakref; weakref.finalize(type('X', (), {})(), print)"])
+def test_a_process_that_ends_with_an_open_toolkit_ends_in_silence(more: str) -> None:
+    code = f"""
+import sys
+{more}
+from langchain_tools import MemoriesToolkit, MemoriesRetriever
+kit = MemoriesToolkit(sandbox=True, tools=["list_videos"])
+kit.get_tools()[0].invoke({{}})
+MemoriesRetriever(sandbox=True).invoke("pricing")
+print("done")
+"""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert (done.stdout.split()[-1], done.stderr, done.returncode) == ("done", "", 0)
+
+
+def test_toolkit_and_retriever_share_the_sandbox_of_the_process() -> None:
+    with MemoriesToolkit(sandbox=True, tools=["upload_video_url"]) as kit, MemoriesRetriever(sandbox=True) as retriever:
+        url = "https://media.example/zebra.mp4"
+        kit.get_tools()[0].invoke({"url": url, "wait_seconds": 10})
+        [found] = retriever.invoke("zebra", k=1, search_type="BY_VIDEO")
+
+    assert found.metadata["video_name"] == "zebra"
+
+
+def test_closing_during_calls_breaks_none_of_them_and_leaves_nothing_open(settings: Settings) -> None:
+    kit, failed = toolkit(settings), list[BaseException]()
+
+    def work() -> None:
+        for _ in range(10):
+            try:
+                tool(kit, "search_videos").invoke(SEARCH)
+            except BaseException as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(10):
+        kit.close()
+        time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    kit.close()
+    gc.collect()  # a client left open would warn here, and warnings are errors
+
+    assert failed == []
+
+
+def test_copies_and_changes_are_what_they_say(settings: Settings, key: str) -> None:
+    kit = toolkit(settings)
+    narrow = kit.model_copy(update={"read_only": True})
+    assert "delete_videos" not in {each.name for each in narrow.get_tools()}
+    tool(kit, "upload_video_url").invoke({"url": "https://media.example/of-one.mp4"})
+    other = kit.model_copy(update={"api_key": SecretStr(f"{key}-other")})
+    assert "of-one" in tool(copy.deepcopy(kit), "list_videos").invoke({})
+    assert "of-one" not in tool(other, "list_videos").invoke({})
+    with pytest.raises(ValidationError, match="frozen"):
+        kit.read_only = True
+    for each in (kit, *kit.get_tools()):
+        with pytest.raises(TypeError, match="not pickled"):
+            pickle.dumps(each)
+
+
+def test_every_error_survives_a_pickle() -> None:
+    def kinds(kind: type[MemoriesError]) -> list[type[MemoriesError]]:
+        return [kind, *(each for below in kind.__subclasses__() for each in kinds(below))]
+
+    assert len(kinds(MemoriesError)) > 10
+    for kind in kinds(MemoriesError):
+        problem: Any = ["a: b"] if kind is InvalidArguments else "what"
+        more: dict[str, Any] = {"retry_after": 3.0} if kind is RateLimited else {}
+        error = kind(problem, **more)
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is kind
+        assert (str(again), vars(again)) == (str(error), vars(error))
 
 
 def test_the_key_never_shows(settings: Settings) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any, TypedDict, cast
 import pytest
 from conftest import BIKE, MEETING
 from langchain.agents import create_agent
+from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
@@ -241,6 +243,17 @@ def test_the_key_may_come_with_langgraphs_context(shared: MemoriesToolkit) -> No
     assert "mine" in state["messages"][-1].content
 
 
+def test_the_operators_namespace_is_not_the_users_but_a_fixed_one_is_kept(
+    live: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMORIES_UNIQUE_ID", "of-the-operator")
+    assert MEETING in numbers(MemoriesToolkit(base_url=live.base_url, per_run=True), user("ann"))
+    fixed = MemoriesToolkit(base_url=live.base_url, per_run=True, unique_id="team")
+    assert "Nothing came back from namespace 'team'" in numbers(fixed, user("ann", memories_unique_id="team"))
+    with pytest.raises(ConfigurationError, match="not the unique_id that was fixed"):
+        numbers(fixed, user("ann", memories_unique_id="other"))
+
+
 def test_the_namespace_is_the_runs_and_no_argument(shared: MemoriesToolkit) -> None:
     listing = tool(shared, "list_videos")
     one = user("ann", memories_unique_id="team-1")
@@ -339,6 +352,7 @@ async def test_no_key_is_in_checkpoints_callbacks_traces_or_events(shared: Memor
 
 
 DELETE = {"video_nos": [BIKE]}
+OTHER = ("delete_videos", {"video_nos": [MEETING]})
 
 
 def interrupting(live: Settings) -> MemoriesToolkit:
@@ -422,17 +436,70 @@ def test_outside_a_graph_an_interrupt_falls_back_to_preview_and_token(live: Sett
 
 
 @pytest.mark.anyio
-async def test_a_sync_call_inside_an_async_step_falls_back_too(live: Settings) -> None:
+async def test_a_sync_call_inside_an_async_step_cannot_be_paused_and_says_so(live: Settings) -> None:
     kit = interrupting(live)
 
     async def step(state: State) -> State:
         return {"messages": [tool(kit, "delete_videos").invoke(DELETE)]}
 
     compiled = StateGraph(State).add_node("step", step).add_edge(START, "step").compile(checkpointer=InMemorySaver())
-    done = await compiled.ainvoke({"messages": []}, thread())
+    with pytest.raises(ConfigurationError, match="ainvoke"):
+        await compiled.ainvoke({"messages": []}, thread())
 
-    assert "confirmation_token" in done["messages"][0]
     assert BIKE in await tool(kit, "list_videos").ainvoke({})
+
+
+def test_a_call_with_a_configuration_of_its_own_is_interrupted_too(live: Settings) -> None:
+    kit = interrupting(live)
+
+    def step(state: State) -> State:
+        return {"messages": [tool(kit, "delete_videos").invoke(DELETE, {"configurable": {"mine": 1}})]}
+
+    compiled = StateGraph(State).add_node("step", step).add_edge(START, "step").compile(checkpointer=InMemorySaver())
+    config = thread()
+
+    assert compiled.invoke({"messages": []}, config)["__interrupt__"]
+    assert BIKE in numbers(kit)
+    assert BIKE in compiled.invoke(Command(resume=True), config)["messages"][0]
+    assert BIKE not in numbers(kit)
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize("repetition", range(6))
+def test_an_answer_never_goes_to_another_question_of_the_same_turn(live: Settings, way: str, repetition: int) -> None:
+    kit, config = interrupting(live), thread()
+    two = AIMessage("", tool_calls=[*calls("delete_videos", DELETE).tool_calls, *calls(*OTHER).tool_calls])
+    node = ToolNode(kit.get_tools(), handle_tool_errors=False)
+    compiled = StateGraph(State).add_node("tools", node).add_edge(START, "tools").compile(checkpointer=InMemorySaver())
+    agrees = {BIKE: repetition % 2 == 0, MEETING: repetition % 2 == 1}
+
+    def go_on(given: Any) -> Any:
+        return compiled.invoke(given, config) if way == "sync" else asyncio.run(compiled.ainvoke(given, config))
+
+    state = go_on({"messages": [two]})
+    for _ in range(30):  # a question may come again, its answer goes to no other
+        if not state.get("__interrupt__"):
+            break
+        question = state["__interrupt__"][0]
+        asked = BIKE if BIKE in question.value["items"][0] else MEETING
+        state = go_on(Command(resume={question.id: agrees[asked]}))
+
+    assert "__interrupt__" not in state
+    left = numbers(kit)
+    assert (BIKE not in left, MEETING not in left) == (agrees[BIKE], agrees[MEETING])
+
+
+def test_the_middleware_that_asks_by_itself_works_with_off(live: Settings) -> None:
+    kit = MemoriesToolkit(api_key=SecretStr(live.api_key), base_url=live.base_url, confirm="off")
+    model = ScriptedModel.saying(calls("delete_videos", DELETE), AIMessage("done"))
+    asks = HumanInTheLoopMiddleware(interrupt_on={"delete_videos": True})
+    agent = create_agent(model, kit.get_tools(), middleware=[asks], checkpointer=InMemorySaver())
+    config = thread()
+
+    assert agent.invoke({"messages": [HumanMessage("?")]}, config)["__interrupt__"]
+    assert BIKE in numbers(kit)
+    agent.invoke(Command(resume={"decisions": [{"type": "approve"}]}), config)
+    assert BIKE not in numbers(kit)
 
 
 def test_a_token_belongs_to_its_user(shared: MemoriesToolkit) -> None:
@@ -455,7 +522,24 @@ def test_off_asks_nobody(live: Settings, monkeypatch: pytest.MonkeyPatch) -> Non
         assert "confirmation_token" in tool(kit, "delete_videos").invoke({"video_nos": [MEETING]})
 
 
-# ---- cancelling
+# ---- handlers that take their time, and cancelling
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_a_handler_that_outlasts_the_call_costs_no_answer(
+    kit: MemoriesToolkit, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr("memories_mcp.operations.asking._HEARTBEAT_SECONDS", 0.005)
+    summary, arguments = tool(kit, "generate_summary"), {"video_no": MEETING}
+
+    class Slow(BaseCallbackHandler):
+        def on_custom_event(self, name: str, data: Any, **more: Any) -> None:
+            time.sleep(0.2)
+
+    config: RunnableConfig = {"callbacks": [Slow()]}
+    text = summary.invoke(arguments, config) if way == "sync" else asyncio.run(summary.ainvoke(arguments, config))
+
+    assert "summary" in text
 
 
 @pytest.mark.anyio

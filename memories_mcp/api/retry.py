@@ -47,7 +47,19 @@ def _wait(state: tenacity.RetryCallState) -> float:
 
 async def repeat(send: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
     """Call `send` until it succeeds, fails for good, or the tries are used up: full jitter, with a deadline."""
-    import tenacity  # not before a request: listing tools needs none
+    try:
+        return await send()
+    except Exception as error:
+        if not worth_repeating(error, repeatable=repeatable):
+            raise
+        failures = [error]
+
+    async def again() -> T:
+        if failures:  # what was tried above counts as the first try
+            raise failures.pop()
+        return await send()
+
+    import tenacity  # what succeeds at once needs none
 
     retrying = tenacity.AsyncRetrying(
         stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_before_delay(DEADLINE),
@@ -55,4 +67,4 @@ async def repeat(send: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
         retry=tenacity.retry_if_exception(lambda error: worth_repeating(error, repeatable=repeatable)),
         reraise=True,
     )
-    return await retrying(send)
+    return await retrying(again)

@@ -121,7 +121,7 @@ class Tenants:
                 yield self
             finally:
                 self.end_streams()
-                await self._tenants.aclose()
+                await self._tenants.aclose(at_once=True)
 
     def __len__(self) -> int:
         return len(self._tenants)
