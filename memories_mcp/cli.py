@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from memories_mcp.arguments import parser
 from memories_mcp.errors import ConfigurationError, InvalidArguments, MemoriesError
 from memories_mcp.logs import configure
-from memories_mcp.settings import Settings, parse_setting
+from memories_mcp.settings import Settings, environment, parse_setting
 
 if TYPE_CHECKING:
     from memories_mcp.operation import Preview, Progress
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a console that lacks a character shows a mark in its place
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
         return _run(options)
@@ -38,6 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.version:
+        from importlib.metadata import version
+
+        print(f"memories-mcp {version('memories-mcp')}")
+        return 0
     settings = _settings(options)
     match options.command:
         case "tools":
@@ -46,6 +52,14 @@ def _run(options: argparse.Namespace) -> int:
             return asyncio.run(_call(settings, options.name, options.arguments, as_json=options.json, yes=options.yes))
         case "sandbox":
             return asyncio.run(_sandbox(options.port, options.data))
+        case "install":
+            return _install(settings, options)
+        case "doctor":
+            return asyncio.run(_doctor(settings))
+        case "search" | "ask" | "transcript" | "upload" | "download":
+            from memories_mcp import people
+
+            return asyncio.run(people.run(options, settings))
         case "demo":
             from memories_mcp.demo import demo
 
@@ -63,38 +77,6 @@ def _run(options: argparse.Namespace) -> int:
                 print("Serving MCP on stdin and stdout, for a client to start; try: memories-mcp demo", file=sys.stderr)
             serve_stdio(settings)
             return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="memories-mcp",
-        description="Serve the Memories.ai tools over MCP, or use them by hand. Options win over MEMORIES_* variables.",
-    )
-    parser.add_argument(
-        "--transport", choices=["stdio", "http", "sse"], default="stdio",
-        help="default: stdio; http and sse are one server with both /mcp and /sse",
-    )  # fmt: skip
-    parser.add_argument("--host", default="127.0.0.1", help="for http and sse; default: 127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000, help="for http and sse; default: 8000")
-    parser.add_argument("--sandbox", action="store_true", default=None, help="use the offline twin; no key is needed")
-    parser.add_argument("--toolsets", metavar="A,B", help="toolsets to offer, `default` or `all`")
-    parser.add_argument("--tools", metavar="A,B", help="single tools to offer, besides the toolsets or in their place")
-    parser.add_argument("--read-only", action="store_true", default=None, help="only tools that change nothing")
-    parser.add_argument("--exclude-tools", metavar="A,B", help="tools to leave out")
-    parser.add_argument("--log-level", metavar="LEVEL", help="of a server's log on stderr; default: warning")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands (none: serve)")
-    commands.add_parser("demo", help="ask a video a question, end to end, offline")
-    tools = commands.add_parser("tools", help="list the tools")
-    tools.add_argument("--json", action="store_true", help="as MCP serves them")
-    call = commands.add_parser("call", help="call one tool")
-    call.add_argument("name", help="the tool")
-    call.add_argument("arguments", nargs="?", default="{}", help="its arguments as a JSON object")
-    call.add_argument("--json", action="store_true", help="print the structured result")
-    call.add_argument("--yes", action="store_true", help="agree to what cannot be undone without being asked")
-    twin = commands.add_parser("sandbox", help="serve the offline twin of the API for any client")
-    twin.add_argument("--port", dest="port", type=int, default=8080, help="default: 8080")
-    twin.add_argument("--data", type=Path, help="a folder that keeps the accounts across restarts")
-    return parser
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -164,6 +146,37 @@ async def _call(settings: Settings, name: str, arguments: str, *, as_json: bool,
         print("Nothing was done. To do it without being asked, add --yes.", file=sys.stderr)
     print(json.dumps(answer.structured, indent=2, ensure_ascii=False) if as_json else answer.text)
     return 0
+
+
+def _install(settings: Settings, options: argparse.Namespace) -> int:
+    from memories_mcp.install import CLIENTS, carry_out, plan
+
+    client = CLIENTS.get(options.client)
+    if client is None:
+        raise ConfigurationError(f"There is no client {options.client}.", next_step=f"There are: {', '.join(CLIENTS)}.")
+    args = [f"--{name}" for name in ("sandbox", "read_only") if getattr(options, name)]
+    args = [each.replace("_", "-") for each in args]
+    for name in ("toolsets", "tools", "exclude_tools"):
+        if value := getattr(options, name):
+            args += [f"--{name.replace('_', '-')}", value]
+    sandbox = bool(options.sandbox)
+    wanted = plan(client, args, settings.api_key, home=Path.home(), environ=environment(), sandbox=sandbox)
+    print(wanted.shown() if options.dry_run else carry_out(wanted))
+    return 0
+
+
+async def _doctor(settings: Settings) -> int:
+    from memories_mcp.doctor import examine
+
+    wrong = 0
+    marks = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
+    async for found in examine(settings, Path.home(), environment()):
+        wrong += found.state == "wrong"
+        print(f"{marks[found.state]} {found.what}", flush=True)
+        if found.mend:
+            print(f"      {found.mend}", flush=True)
+    print("Everything is as it must be." if not wrong else f"{wrong} of it must be mended.")
+    return 1 if wrong else 0
 
 
 async def _agree(preview: Preview) -> bool:

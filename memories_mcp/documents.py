@@ -86,3 +86,22 @@ def _one_line(text: str) -> str:
 def _harmless(text: str) -> str:
     """Text that loads no image and closes no link when it is shown as Markdown."""
     return re.sub(r"([\[\]<])", r"\\\1", text)
+
+
+def subrip(segments: Sequence[Evidence]) -> str:
+    """Segments as a SubRip file; those without a time are left out, as it has no place for them."""
+    timed = [each for each in segments if each.start_seconds is not None]
+    cues: list[str] = []
+    for number, each in enumerate(timed, 1):
+        start = each.start_seconds or 0.0
+        following = timed[number].start_seconds if number < len(timed) else None
+        end = _end(start, each.end_seconds, following if following and following > start else None)
+        times = f"{_timestamp(start)} --> {_timestamp(end)}".replace(".", ",")
+        cues.append(f"{number}\n{times}\n{' '.join((each.text or '').split()) or '…'}\n")
+    return "\n".join(cues)
+
+
+def plain_text(segments: Sequence[Evidence]) -> str:
+    """Segments as lines with their times."""
+    lines = (f"{span(each.start_seconds, None)} {' '.join((each.text or '').split())}".strip() for each in segments)
+    return "".join(f"{line}\n" for line in lines)

@@ -112,6 +112,10 @@ def setting(variable: str, help: str, default: Any, parse: Callable[[str], Any],
     return field(default=default, repr=not secret, metadata=metadata)
 
 
+_LEFT_EMPTY = re.compile(r"\$\{user_config\.\w+\}")
+"""What Claude Desktop hands over for an optional field of a bundle that nobody filled in."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that can be set, with its default; no field shows a key in `repr`."""
@@ -185,13 +189,18 @@ class Settings:
         values: dict[str, Any] = {}
         for each in fields(cls):
             text = environ.get(each.metadata["variable"], "").strip()
-            if text:
+            if text and not _LEFT_EMPTY.fullmatch(text):
                 values[each.name] = parse_setting(each.name, text, each.metadata["variable"])
         return cls(**values)
 
     def change(self, **changes: Any) -> Settings:
         """A copy with the given values; `None` means unchanged."""
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+
+def environment() -> Mapping[str, str]:
+    """All variables, for those who look for other programs' files."""
+    return os.environ
 
 
 def parse_setting(name: str, text: str, source: str) -> object:

@@ -100,7 +100,7 @@ def test_a_refusal_of_the_api_ends_with_code_1() -> None:
         ("MEMORIES_BASE_URL", "https://host:abc", "MEMORIES_BASE_URL is 'https://host:abc'"),
         ("MEMORIES_BASE_URL", "api.memories.ai", "MEMORIES_BASE_URL is 'api.memories.ai': use a full URL"),
         ("MEMORIES_FILES_ROOT", "/no/such/folder", "MEMORIES_FILES_ROOT is '/no/such/folder': it is not an existing"),
-        ("MEMORIES_API_KEY", "${user_config.key}", "MEMORIES_API_KEY still holds a placeholder"),
+        ("MEMORIES_API_KEY", "${MY_KEY}", "MEMORIES_API_KEY still holds a placeholder"),
         ("MEMORIES_RATE_LIMITS", "fast", "MEMORIES_RATE_LIMITS is 'fast': use `off` or"),
         ("MEMORIES_RATE_LIMITS", "chat=0/1", "more than 0"),
         ("MEMORIES_API_KEY", "sk-ü", "MEMORIES_API_KEY: it holds characters that no key has"),

@@ -298,7 +298,7 @@ class Library(BaseHTTPRequestHandler):
         number = parse_qs(url.query)["video_no"][0]
         self.count(url.path)
         words = [
-            {"index": n, "startTime": n * 6, "endTime": n * 6 + 6, "text": f"{number} {n} " * 20} for n in range(100)
+            {"index": n, "startTime": n * 30, "endTime": n * 30 + 30, "text": f"{number} {n} " * 100} for n in range(20)
         ]
         self.answer({"videoNo": number, "transcriptions": words})
 

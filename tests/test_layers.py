@@ -48,7 +48,7 @@ def below(prefix: str, modules: set[str]) -> bool:
         ("starlette", ["memories_mcp.sandbox", "memories_mcp.server"]),
         ("uvicorn", ["memories_mcp.sandbox", "memories_mcp.server"]),
         ("sqlite3", ["memories_mcp.sandbox"]),
-        ("rich", ["memories_mcp.cli", "memories_mcp.demo"]),
+        ("rich", ["memories_mcp.cli", "memories_mcp.people", "memories_mcp.demo"]),
         ("opentelemetry", ["memories_mcp.api"]),
         ("pythonjsonlogger", ["memories_mcp.logs"]),
         ("os.environ", []),

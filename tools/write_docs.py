@@ -1,6 +1,7 @@
-"""Writes the tables of the documents from the registry and the settings; `--check` only compares.
+"""Writes what is made from the registry and the settings: tables, documents, manifests; `--check` only compares.
 
-A table stands between `<!-- NAME: … -->` and `<!-- end -->`.
+A table stands between `<!-- NAME: … -->` and `<!-- end -->`. Whole documents come from `reference.py`, manifests from
+`distribution.py`.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
+import distribution
+import reference
+
 from memories_mcp.operations import TOOLSETS
-from memories_mcp.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md",)
@@ -35,15 +37,12 @@ def toolsets() -> Iterator[str]:
         yield f"| `{toolset.name}`{'' if toolset.default else ' (off unless named)'} | {names} |"
 
 
-def settings() -> Iterator[str]:
-    """Each variable with its option."""
-    yield "| Variable | Option | Meaning |"
-    yield "| --- | --- | --- |"
-    for each in fields(Settings):
-        yield f"| `{each.metadata['variable']}` | {OPTIONS.get(each.name, '')} | {each.metadata['help']} |"
+def registry() -> Iterator[str]:
+    """What the MCP registry looks for, to know that the package belongs to the name."""
+    yield f"<!-- mcp-name: {distribution.NAME} -->"
 
 
-TABLES = {"toolsets": toolsets, "settings": settings}
+TABLES = {"toolsets": toolsets, "registry": registry}
 
 
 def written(text: str) -> str:
@@ -55,17 +54,27 @@ def written(text: str) -> str:
     return re.sub(r"(<!-- (\w+): [^>]*-->)\n.*?<!-- end -->", table, text, flags=re.DOTALL)
 
 
+def made() -> Iterator[tuple[str, str]]:
+    """Every file that is made, with what it must hold."""
+    for name in DOCUMENTS:
+        yield name, written((ROOT / name).read_text(encoding="utf-8"))
+    yield "docs/tools.md", "\n".join(reference.tools())
+    yield "docs/coverage.md", "\n".join(reference.coverage()) + "\n"
+    yield "docs/configuration.md", "\n".join(reference.configuration(OPTIONS)) + "\n"
+    for name in distribution.FILES:
+        yield name, distribution.written(name)
+
+
 def main() -> int:
     """Write, or with `--check` say what is not current."""
     stale: list[str] = []
-    for name in DOCUMENTS:
+    for name, wanted in made():
         path = ROOT / name
-        before = path.read_text(encoding="utf-8")
-        after = written(before)
-        if before != after:
-            stale.append(name)
-            if "--check" not in sys.argv:
-                path.write_text(after, encoding="utf-8")
+        if path.is_file() and path.read_text(encoding="utf-8") == wanted:
+            continue
+        stale.append(name)
+        if "--check" not in sys.argv:
+            path.write_text(wanted, encoding="utf-8")
     if stale and "--check" in sys.argv:
         sys.stdout.write(f"not current, run make docs: {', '.join(stale)}\n")
         return 1

@@ -1,0 +1,168 @@
+"""The command line for people: the same operations, with progress and plain answers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from memories_mcp.call import Answer, Caller, connected
+from memories_mcp.documents import plain_text, subrip, webvtt
+from memories_mcp.errors import FileRefused, MemoriesError
+from memories_mcp.models import ChatAnswer, Evidence
+from memories_mcp.operation import Progress
+from memories_mcp.operations import OPERATIONS
+from memories_mcp.operations.shared import fetch_transcript
+from memories_mcp.render import span
+from memories_mcp.settings import Settings
+
+_BY_NAME = {each.name: each for each in OPERATIONS}
+_IMAGES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"}
+
+
+async def run(options: argparse.Namespace, settings: Settings) -> int:
+    """Carry out one of the commands."""
+    match options.command:
+        case "search":
+            return await _search(settings, options.query, options.k)
+        case "ask":
+            return await _ask(settings, options.question, options.video)
+        case "transcript":
+            return await _transcript(settings, options.video_no, options.track, options.form)
+        case "upload":
+            return await _upload(settings, options.files, wait=options.wait)
+        case _:
+            return await _download(settings, options.video_no, options.target, overwrite=options.overwrite)
+
+
+async def _search(settings: Settings, query: str, k: int) -> int:
+    async with connected(settings) as caller:
+        answer = await _called(caller, "search_videos", query=query, top_k=k)
+    _show(answer.output.moments)
+    _note(answer)
+    return 0 if answer.output.moments else 1
+
+
+async def _ask(settings: Settings, question: str, video_nos: list[str] | None) -> int:
+    name = "chat_with_videos" if video_nos else "chat_with_library"
+    async with connected(settings) as caller:
+        answer = await _called(caller, name, prompt=question, video_nos=video_nos)
+    output: ChatAnswer = answer.output
+    print(output.answer)
+    if output.evidence:
+        print("\nIt rests on:")
+        _show(output.evidence)
+    _note(answer)
+    return 0
+
+
+_WRITERS: dict[str, Callable[[str, Any, list[Evidence]], str]] = {
+    "vtt": webvtt,
+    "srt": lambda _, __, segments: subrip(segments),
+    "text": lambda _, __, segments: plain_text(segments),
+}
+
+
+async def _transcript(settings: Settings, video_no: str, track: Any, form: str) -> int:
+    async with connected(settings) as caller:
+        context = caller.context()
+        found = await fetch_transcript(context, video_no, track, caller.settings.unique_id or None)
+    segments = [segment for _, segment in found.told(range(len(found)))]
+    sys.stdout.write(_WRITERS[form](video_no, track, segments))
+    if not segments:
+        print(f"There is no {track} transcript of {video_no}; is it ready?", file=sys.stderr)
+    return 0 if segments else 1
+
+
+async def _upload(settings: Settings, files: list[Path], *, wait: bool) -> int:
+    """Each file on its own, so that one that is refused does not take the others along."""
+    failed = 0
+    async with connected(settings) as caller:
+        for file in files:
+            # Whoever names a file on their own command line opens it; tools still need the files root.
+            here = _at(caller, file.parent)
+            with Bar(file.name) as bar:
+                try:
+                    if file.suffix.lower() in _IMAGES:
+                        answer = await _called(here, "upload_images", bar, paths=[file.name])
+                        told = ", ".join(answer.output.image_ids)
+                    else:
+                        seconds = 45 if wait else None
+                        answer = await _called(here, "upload_video_file", bar, path=file.name, wait_seconds=seconds)
+                        told = f"{answer.output.video_no} {answer.output.status}"
+                except MemoriesError as error:
+                    failed += 1
+                    told = ""
+                    print(f"{file}: {error}", file=sys.stderr)
+            if told:
+                print(f"{file}: {told}")
+    return 1 if failed else 0
+
+
+async def _download(settings: Settings, video_no: str, target: Path | None, *, overwrite: bool) -> int:
+    target = target or Path(f"{video_no}.mp4")
+    if target.is_dir():
+        target /= f"{video_no}.mp4"
+    async with connected(settings) as caller:
+        with Bar(target.name) as bar:
+            here = _at(caller, target.parent)
+            await _called(here, "download_video", bar, video_no=video_no, path=target.name, overwrite=overwrite)
+    print(target)
+    return 0
+
+
+def _at(caller: Caller, folder: Path) -> Caller:
+    if not folder.is_dir():
+        raise FileRefused(f"{folder} is not a folder.", next_step="Check the path.")
+    return Caller(caller.settings.change(files_root=folder.resolve()), api=caller.api)
+
+
+async def _called(caller: Caller, name: str, /, bar: Bar | None = None, **arguments: Any) -> Answer[Any]:
+    given = {each: value for each, value in arguments.items() if value is not None}
+    return await caller.run(_BY_NAME[name], given, follow=bar.follow if bar else None)
+
+
+def _show(moments: list[Evidence]) -> None:
+    for each in moments:
+        where = span(each.start_seconds, each.end_seconds) or each.ref
+        name = f"{each.video_name} ({each.video_no})" if each.video_name and each.video_no else each.video_no or ""
+        text = " ".join((each.text or "").split())
+        print(f"  {where}  {name}" + (f"\n      {text}" if text else ""))
+
+
+def _note(answer: Answer[Any]) -> None:
+    if answer.output.note:
+        print(answer.output.note, file=sys.stderr)
+
+
+class Bar:
+    """A progress bar on stderr, where somebody looks; nothing elsewhere."""
+
+    def __init__(self, name: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+        from rich.progress import Progress as Columns
+
+        console = Console(stderr=True)
+        self._columns = Columns(
+            TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+            console=console, disable=not console.is_terminal, transient=True,
+        )  # fmt: skip
+        self._task = self._columns.add_task(name, total=None)
+
+    def __enter__(self) -> Bar:
+        self._columns.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._columns.stop()
+
+    async def follow(self, progress: Progress) -> None:
+        """Move it; messages that count no bytes stand beside it."""
+        if progress.total and progress.total > 1000:
+            self._columns.update(self._task, completed=progress.done, total=progress.total)
+        else:
+            self._columns.update(self._task, description=progress.message[:60])

@@ -1,0 +1,100 @@
+"""The commands for people: search, ask, transcript, upload, download."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import webvtt
+from conftest import BIKE, MEETING
+
+from memories_mcp.documents import subrip
+from memories_mcp.models import Evidence
+from memories_mcp.sandbox import library
+from memories_mcp.settings import Settings
+
+
+def run(live: Settings, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("MEMORIES_")}
+    variables |= {"MEMORIES_BASE_URL": live.base_url, "MEMORIES_API_KEY": live.api_key}
+    command = [sys.executable, "-m", "memories_mcp", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=cwd, timeout=60)
+
+
+def test_search_prints_a_moment_a_line(live: Settings) -> None:
+    done = run(live, "search", "price of the Team plan", "-k", "2")
+
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0] == f"  3:32-4:16  Quarterly planning meeting ({MEETING})"
+    assert "untrusted" not in done.stdout
+    nothing = run(live, "search", "xylophone")
+    assert (nothing.returncode, nothing.stdout) == (1, "")
+    assert "nothing matches" in nothing.stderr
+
+
+def test_ask_prints_the_answer_and_what_it_rests_on(live: Settings) -> None:
+    done = run(live, "ask", "What does the Team plan cost?", "--video", MEETING)
+
+    assert done.returncode == 0
+    assert "twenty-four euros" in done.stdout
+    assert "It rests on:" in done.stdout
+    assert run(live, "ask", "How do I stop the chain slipping?").returncode == 0
+
+
+@pytest.mark.parametrize("form", ["vtt", "srt", "text"])
+def test_a_transcript_is_printed_whole_in_each_form(live: Settings, tmp_path: Path, form: str) -> None:
+    done = run(live, "transcript", MEETING, f"--{form}")
+    path = tmp_path / f"talk.{form}"
+    path.write_text(done.stdout, encoding="utf-8")
+
+    assert done.returncode == 0
+    assert "lower the price of the Team plan" in done.stdout
+    if form != "text":
+        read = webvtt.read(str(path)) if form == "vtt" else webvtt.from_srt(str(path))
+        assert len(read) > 20
+        assert read[0].start == "00:00:02.000"  # pyright: ignore[reportUnknownMemberType] -- an untyped library
+    seen = run(live, "transcript", MEETING, "--track", "visual")
+    assert "whiteboard" in seen.stdout
+
+
+def test_a_transcript_that_is_not_there_is_an_error(live: Settings) -> None:
+    done = run(live, "transcript", "VI404")
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "not found" in done.stderr
+
+
+def test_files_go_up_and_come_down_without_a_files_root(live: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    shutil.copy(library.MEDIA / "quarterly-planning.mp4", folder / "talk.mp4")
+    shutil.copy(library.MEDIA / "red-door.jpg", tmp_path / "door.jpg")
+    (tmp_path / "notes.txt").write_text("no video")
+    done = run(live, "upload", "a/talk.mp4", "notes.txt", "door.jpg", "gone.mp4", "--wait", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert re.search(r"^a/talk.mp4: VI\d+ ready$", done.stdout, re.MULTILINE)
+    assert re.search(r"^door.jpg: \d+$", done.stdout, re.MULTILINE)
+    assert "notes.txt: " in done.stderr
+    assert "gone.mp4: " in done.stderr
+    down = run(live, "download", BIKE, cwd=tmp_path)
+    assert down.stdout == f"{BIKE}.mp4\n"
+    assert (tmp_path / f"{BIKE}.mp4").read_bytes()[4:8] == b"ftyp"
+    again = run(live, "download", BIKE, cwd=tmp_path)
+    assert again.returncode == 1
+    assert "exists already" in again.stderr
+    assert run(live, "download", BIKE, "--overwrite", cwd=tmp_path).returncode == 0
+    assert run(live, "download", BIKE, "nowhere/x.mp4", cwd=tmp_path).returncode == 1
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(["a", "door.jpg", "notes.txt", f"{BIKE}.mp4"])
+
+
+def test_subrip_numbers_its_cues_and_ends_each_before_the_next() -> None:
+    moments = [Evidence.at("VI1", "audio", 1, None, text="one\ntwo"), Evidence.at("VI1", "audio", 2, 2, text="three")]
+
+    assert subrip(moments) == ("1\n00:00:01,000 --> 00:00:02,000\none two\n\n2\n00:00:02,000 --> 00:00:04,000\nthree\n")

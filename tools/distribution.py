@@ -1,0 +1,197 @@
+"""The manifests of the places where people find the server, made from `pyproject.toml`, settings and registry."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any
+
+from memories_mcp.operations import TOOLSETS
+from memories_mcp.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT: dict[str, Any] = PYPROJECT["project"]
+OWNER: str = PYPROJECT["tool"]["memories"]["owner"]
+NAME = f"io.github.{OWNER}/memories-mcp"
+REPOSITORY = f"https://github.com/{OWNER}/memories-mcp"
+TITLE = "Memories.ai"
+SHORT = "Search, ask about and read videos with Memories.ai; answers come with the moments they rest on."
+OF_HTTP = {"http_token", "allowed_hosts", "http_files"}
+"""Settings of a server that serves others; over stdio they mean nothing."""
+
+
+def variables() -> list[dict[str, Any]]:
+    """The variables of a server over stdio, as the MCP registry wants them."""
+    return [_variable(each) for each in fields(Settings) if each.name not in OF_HTTP]
+
+
+def _variable(each: Field[Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {"name": each.metadata["variable"], "description": each.metadata["help"]}
+    if each.metadata["secret"]:
+        made["isSecret"] = True
+    if isinstance(each.default, bool):
+        made |= {"format": "boolean", "default": str(each.default).lower()}
+    elif each.name == "files_root":
+        made["format"] = "filepath"
+    elif isinstance(each.default, str) and each.default:
+        made["default"] = each.default
+    return made
+
+
+def server() -> dict[str, Any]:
+    """`server.json` of the MCP registry."""
+    package = {
+        "registryType": "pypi",
+        "identifier": PROJECT["name"],
+        "version": PROJECT["version"],
+        "runtimeHint": "uvx",
+        "packageArguments": [
+            {
+                "type": "named",
+                "name": "--toolsets",
+                "description": f"Toolsets to offer: default, all, {', '.join(each.name for each in TOOLSETS)}",
+                "format": "string",
+                "isRequired": False,
+            },
+        ],
+        "environmentVariables": variables(),
+        "transport": {"type": "stdio"},
+    }
+    return {
+        "$schema": "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json",
+        "name": NAME,
+        "title": TITLE,
+        "description": SHORT,
+        "version": PROJECT["version"],
+        "repository": {"url": REPOSITORY, "source": "github"},
+        "websiteUrl": "https://memories.ai",
+        "packages": [package],
+    }
+
+
+def bundle() -> dict[str, Any]:
+    """`manifest.json` of the MCPB bundle for Claude Desktop, which brings Python by uv."""
+    return {
+        "manifest_version": "0.4",
+        "name": PROJECT["name"],
+        "display_name": TITLE,
+        "version": PROJECT["version"],
+        "description": SHORT,
+        "author": {"name": OWNER, "url": REPOSITORY},
+        "repository": {"type": "git", "url": REPOSITORY},
+        "documentation": f"{REPOSITORY}#readme",
+        "license": PROJECT["license"],
+        "keywords": PROJECT["keywords"],
+        "server": {
+            "type": "uv",
+            "entry_point": "memories_mcp/__main__.py",
+            "mcp_config": {
+                "command": "uv",
+                "args": ["run", "--directory", "${__dirname}", "memories-mcp"],
+                "env": {
+                    "MEMORIES_API_KEY": "${user_config.api_key}",
+                    "MEMORIES_FILES_ROOT": "${user_config.files_root}",
+                    "MEMORIES_UNIQUE_ID": "${user_config.unique_id}",
+                    "MEMORIES_READ_ONLY": "${user_config.read_only}",
+                    "MEMORIES_SANDBOX": "${user_config.sandbox}",
+                },
+            },
+        },
+        "tools": [
+            {"name": each.name, "description": each.description.split("\n\n")[0].replace("\n", " ")}
+            for toolset in TOOLSETS
+            if toolset.default
+            for each in toolset.operations
+        ],
+        "prompts_generated": True,
+        "user_config": {
+            "api_key": {
+                "type": "string",
+                "title": "API key",
+                "description": "Key of your Memories.ai account; leave it empty to try the sandbox.",
+                "sensitive": True,
+                "required": False,
+            },
+            "files_root": {
+                "type": "directory",
+                "title": "Folder for files",
+                "description": "The one folder from which videos are uploaded and to which they are downloaded.",
+                "required": False,
+            },
+            "unique_id": {
+                "type": "string",
+                "title": "Namespace",
+                "description": "Fixes the namespace of the library; leave it empty for the default one.",
+                "required": False,
+            },
+            "read_only": {
+                "type": "boolean",
+                "title": "Read only",
+                "description": "Offer only tools that change nothing.",
+                "default": False,
+                "required": False,
+            },
+            "sandbox": {
+                "type": "boolean",
+                "title": "Sandbox",
+                "description": "Use the offline demo library in place of your account.",
+                "default": False,
+                "required": False,
+            },
+        },
+        "compatibility": {
+            "platforms": ["darwin", "win32", "linux"],
+            "runtimes": {"python": PROJECT["requires-python"]},
+        },
+    }
+
+
+def plugin() -> dict[str, Any]:
+    """`plugin.json` of the plugin for Claude Code."""
+    return {
+        "name": "memories",
+        "version": PROJECT["version"],
+        "description": SHORT,
+        "author": {"name": OWNER},
+        "homepage": REPOSITORY,
+        "repository": REPOSITORY,
+        "license": PROJECT["license"],
+        "keywords": PROJECT["keywords"],
+    }
+
+
+def plugin_servers() -> dict[str, Any]:
+    """The plugin's server entry; the key is taken from the environment of Claude Code."""
+    entry = {
+        "command": "uvx",
+        "args": [PROJECT["name"]],
+        "env": {name: f"${{{name}:-}}" for name in ("MEMORIES_API_KEY", "MEMORIES_FILES_ROOT", "MEMORIES_SANDBOX")},
+    }
+    return {"mcpServers": {"memories": entry}}
+
+
+def marketplace() -> dict[str, Any]:
+    """What makes the repository a marketplace of this one plugin."""
+    return {
+        "name": "memories-mcp",
+        "owner": {"name": OWNER},
+        "plugins": [{"name": "memories", "source": "./plugin", "description": SHORT}],
+    }
+
+
+FILES: dict[str, Callable[[], dict[str, Any]]] = {
+    "server.json": server,
+    "mcpb/manifest.json": bundle,
+    "plugin/.claude-plugin/plugin.json": plugin,
+    "plugin/.mcp.json": plugin_servers,
+    ".claude-plugin/marketplace.json": marketplace,
+}
+
+
+def written(name: str) -> str:
+    """What a file must hold."""
+    return json.dumps(FILES[name](), indent=2, ensure_ascii=False) + "\n"
