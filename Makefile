@@ -8,8 +8,10 @@ BIN := .venv/bin
 BASE ?= python3
 endif
 PYTHON := $(BIN)/python
+BIN_OF_LOWEST := $(BIN:.venv/%=.venv-lowest/%)
+BIN_OF_NEWEST := $(BIN:.venv/%=.venv-newest/%)
 
-.PHONY: help setup demo test lint types interop docs definitions
+.PHONY: help setup demo test test-lowest test-newest lint types interop bench docs definitions mcpb
 
 help: ## List the recipes
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -18,8 +20,8 @@ help: ## List the recipes
 .venv/installed: pyproject.toml constraints.txt
 	@command -v uv >/dev/null 2>&1 && uv venv -q --allow-existing .venv || $(BASE) -m venv .venv
 	@command -v uv >/dev/null 2>&1 \
-		&& uv pip install -q --python $(PYTHON) -c constraints.txt -e '.[langchain,dev]' \
-		|| $(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[langchain,dev]'
+		&& uv pip install -q --python $(PYTHON) -c constraints.txt -e '.[langchain,dev,adapter]' \
+		|| $(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[langchain,dev,adapter]'
 	@touch .venv/installed
 
 setup: .venv/installed ## Make .venv with the package and its tools
@@ -29,6 +31,17 @@ demo: .venv/installed ## Ask a video a question, end to end, offline
 
 test: .venv/installed ## Run the whole test suite
 	@$(PYTHON) -m pytest -n auto
+
+test-lowest: .venv/installed ## Run the suite with the lowest versions that are allowed
+	@$(PYTHON) tools/lowest.py > .lowest.txt
+	@$(BASE) -m venv --clear .venv-lowest
+	@$(BIN_OF_LOWEST)/python -m pip install -q --disable-pip-version-check -c .lowest.txt -e '.[langchain,dev]'
+	@$(BIN_OF_LOWEST)/python -m pytest -n auto
+
+test-newest: ## Run the suite with the newest versions that are allowed
+	@$(BASE) -m venv --clear .venv-newest
+	@$(BIN_OF_NEWEST)/python -m pip install -q --disable-pip-version-check -e '.[langchain,dev,adapter]'
+	@$(BIN_OF_NEWEST)/python -m pytest -n auto
 
 lint: .venv/installed ## Check style
 	@$(BIN)/ruff check .
@@ -40,7 +53,13 @@ types: .venv/installed ## Check types over package, tests and examples
 interop: .venv/installed ## Run clients and checks that others wrote, from the npm registry
 	@$(PYTHON) interop/run.py
 
-docs: .venv/installed ## Write the generated tables into the documents
+bench: .venv/installed ## Measure speed and size against references
+	@$(PYTHON) benchmarks/run.py
+
+mcpb: .venv/installed ## Make the bundle for Claude Desktop, in dist/
+	@$(PYTHON) tools/pack_mcpb.py
+
+docs: .venv/installed ## Write the documents and manifests that are made from the code
 	@$(PYTHON) tools/write_docs.py
 
 definitions: .venv/installed ## Write the tools' definitions, which models see, from their code

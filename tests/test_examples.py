@@ -98,6 +98,9 @@ def test_the_agent_deletes_only_after_a_yes(account: dict[str, Any], agreed: boo
 
 @pytest.mark.anyio
 async def test_the_same_agent_works_over_the_server(live: Settings) -> None:
+    pytest.importorskip(
+        "fastmcp", reason="the adapter wants newer versions of what we allow; the extra `adapter` has it"
+    )
     module = example("agent_over_mcp")
     model = ScriptedModel.saying(calls("search_videos", {"query": "price of the Team plan", "top_k": 1}), quoting)
     target = module.server(MEMORIES_API_KEY=live.api_key, MEMORIES_BASE_URL=live.base_url, PATH=os.environ["PATH"])

@@ -1,0 +1,43 @@
+"""`make mcpb`: validates the manifest and packs the bundle for Claude Desktop with the tool of its makers."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import distribution
+
+sys.path.insert(0, str(distribution.ROOT))
+
+from interop.run import MODULES, NODE, install
+
+CONTENT = ("pyproject.toml", "README.md", "LICENSE", "memories_mcp", "langchain_tools")
+PACKER = MODULES / "@anthropic-ai/mcpb/dist/cli/cli.js"
+
+
+def main() -> None:
+    """Put together what the bundle holds, check it and pack it."""
+    install()
+    target = distribution.ROOT / "dist" / f"memories-mcp-{distribution.PROJECT['version']}.mcpb"
+    target.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in CONTENT:
+            source = distribution.ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, Path(folder) / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, folder)
+        manifest = Path(folder) / "manifest.json"
+        manifest.write_text(distribution.written("mcpb/manifest.json"), encoding="utf-8")
+        for command in (["validate", str(manifest)], ["pack", folder, str(target)]):
+            done = subprocess.run([str(NODE), str(PACKER), *command], capture_output=True, text=True, timeout=120)
+            if done.returncode:
+                raise SystemExit(done.stdout + done.stderr)
+    sys.stdout.write(f"{target.relative_to(distribution.ROOT)}, {target.stat().st_size / 1024:.0f} KiB\n")
+
+
+if __name__ == "__main__":
+    main()
