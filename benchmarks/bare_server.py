@@ -29,6 +29,7 @@ api = httpx2.AsyncClient(
     trust_env=False,
     verify=False,
     limits=httpx2.Limits(max_connections=32, max_keepalive_connections=16),
+    timeout=60,
 )
 
 

@@ -38,7 +38,7 @@ FILE_MIB = 1024
 OURS = [sys.executable, "-m", "memories_mcp"]
 ONE_TOOL = [sys.executable, str(HERE / "one_tool_server.py")]
 BARE = [sys.executable, str(HERE / "bare_server.py")]
-SEARCH = {"name": "search_videos", "arguments": {"query": "price of the Team plan", "top_k": 20}}
+SEARCH = {"name": "search_videos", "arguments": {"query": "price of the Team plan"}}
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
 QUESTIONS = [
     ("search_videos", {"query": "what is said about the price of the plans", "top_k": 20}, 0.6),
@@ -228,6 +228,9 @@ def tokens() -> Iterator[Row]:
 
     async def collect(url: str) -> None:
         caller = Caller(Settings(api_key="sk-bench", base_url=url, sandbox=True))
+        for number in range(20):  # a list worth the name
+            link = f"https://media.example/{number}-interview-with-a-customer-about-pricing.mp4"
+            await caller.run(caller.operations["upload_video_url"], {"url": link})
         for name, arguments, _ in QUESTIONS:
             operation = caller.operations[name]
             raw = ""

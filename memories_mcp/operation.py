@@ -162,7 +162,7 @@ class Operation(Generic[In, Out]):
         """The JSON Schema of the structured result."""
         return self.definition["outputSchema"]
 
-    @property
+    @cached_property
     def uses_files(self) -> bool:
         """Whether it reads or writes files of the caller's."""
         return any(

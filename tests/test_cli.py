@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -139,12 +140,22 @@ def test_the_generated_tables_are_current() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_readme_is_short_and_its_config_is_json() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_configurations_in_the_documents_are_what_they_say() -> None:
+    text = (ROOT / "docs/clients.md").read_text(encoding="utf-8")
+    configs = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    [codex] = [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
 
-    assert len(readme.splitlines()) <= 150
-    config = next(block for block in re.findall(r"```json\n(.*?)```", readme, re.DOTALL) if "mcpServers" in block)
-    assert json.loads(config)["mcpServers"]["memories"]["command"]
+    assert len(configs) == 3
+    for each in [*configs, codex]:
+        servers = each.get("mcpServers") or each.get("servers") or each["mcp_servers"]
+        assert servers["memories"].keys() & {"command", "url"}
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *(ROOT / "docs").glob("*.md")], ids=lambda path: path.stem)
+def test_the_links_of_a_document_lead_somewhere(path: Path) -> None:
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in re.findall(r"\]\((?!https?:|memories:)([^)#]+)", text):
+        assert (path.parent / link).exists(), link
 
 
 def test_the_readmes_langchain_snippet_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 from urllib.parse import parse_qs, urlsplit
@@ -19,6 +20,7 @@ from memories_mcp.server.tenants import Visit
 from memories_mcp.uris import session_uri, transcript_uri, video_uri
 
 LIST_PAGE = 50
+_URIS_KEPT = 2000
 _LISTED_VIDEOS = 50
 """The newest ones are listed with their transcripts; the templates reach all."""
 
@@ -32,6 +34,8 @@ class Resources:
 
     def __init__(self, kinds: Sequence[ResourceKind[Any]] = KINDS) -> None:
         self.kinds = [(kind.parsed(), kind) for kind in kinds]
+        # What was read of a URI; who may see it is asked each time.
+        self._known: OrderedDict[tuple[str, str | None], tuple[ResourceKind[Any], Any]] = OrderedDict()
 
     def templates(self, caller: Caller) -> list[t.ResourceTemplate]:
         """The templates that this caller may fill in."""
@@ -73,11 +77,23 @@ class Resources:
         Raises:
             MCPError: There is no such resource for this caller.
         """
+        pinned = caller.pinned.get("unique_id")
+        known = self._known.get((uri, pinned))
+        if known is None:
+            known = self._read(uri, pinned)
+            self._known[uri, pinned] = known
+            while len(self._known) > _URIS_KEPT:
+                self._known.popitem(last=False)
+        kind, variables = known
+        if not kind.allows(caller, variables):
+            _missing(uri)
+        return kind, variables
+
+    def _read(self, uri: str, pinned: str | None) -> tuple[ResourceKind[Any], Any]:
         for template, kind in self.kinds:
             found = template.match(uri)
             if found is None:
                 continue
-            pinned = caller.pinned.get("unique_id")
             if pinned and found.setdefault("unique_id", pinned) != pinned:
                 _missing(uri)
             known, sent = kind.variables.model_fields, parse_qs(urlsplit(uri).query, keep_blank_values=True)
@@ -88,8 +104,6 @@ class Resources:
                 variables = validated(kind.variables, found)
             except InvalidArguments as error:
                 _missing(uri, " ".join(error.problems))
-            if not kind.allows(caller, variables):
-                _missing(uri)
             return kind, variables
         return _missing(uri)
 
