@@ -546,19 +546,33 @@ def test_a_handler_that_outlasts_the_call_costs_no_answer(
 async def test_cancelling_half_way_through_a_chat_ends_its_request_and_leaves_the_toolkit_usable(
     kit: MemoriesToolkit,
 ) -> None:
-    begun = asyncio.Event()
+    begun, gone = asyncio.Event(), asyncio.Event()
 
-    class Slow(AsyncCallbackHandler):
+    async def answer_for_ever(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        piece = b'data:{"type":"content","content":"word "}\n\n'
+        writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        await writer.drain()
+        while await reader.read(1000):
+            pass
+        gone.set()
+        writer.close()
+
+    class Told(AsyncCallbackHandler):
         async def on_custom_event(self, name: str, data: Any, **more: Any) -> None:
-            begun.set()
-            await asyncio.sleep(60)
+            if data["kind"] == "answer":
+                begun.set()
 
-    task = asyncio.create_task(tool(kit, "chat_with_videos").ainvoke(ASK, {"callbacks": [Slow()]}))
-    async with asyncio.timeout(10):
+    server = await asyncio.start_server(answer_for_ever, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, MemoriesToolkit(api_key=SecretStr("sk-1"), base_url=url) as slow, asyncio.timeout(10):
+        task = asyncio.create_task(tool(slow, "chat_with_videos").ainvoke(ASK, {"callbacks": [Told()]}))
         await begun.wait()
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await gone.wait()
 
     assert task.cancelled()
     assert MEETING in await tool(kit, "list_videos").ainvoke({})

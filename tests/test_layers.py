@@ -128,9 +128,9 @@ def test_langchain_tools_bring_neither_mcp_nor_langgraph() -> None:
 
 def test_the_server_brings_no_langchain_and_nothing_it_need_not() -> None:
     code = (
-        "import sys, memories_mcp.server.app;"
+        "import sys, memories_mcp.cli, memories_mcp.server.stdio;"
         "print({'langchain_core', 'langchain_tools', 'sqlite3', 'rich', 'itsdangerous', 'tenacity',"
-        " 'memories_mcp.sandbox'}"
+        " 'memories_mcp.sandbox', 'memories_mcp.people', 'memories_mcp.doctor', 'memories_mcp.install'}"
         " & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)

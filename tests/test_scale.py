@@ -24,38 +24,7 @@ MIB = 1024**2
 FILE = 256 * MIB
 ALLOWED_KIB = 32 * 1024
 
-# Measured in a process of its own: the peak of the resident set only ever grows.
-CHILD = """
-import asyncio, os, resource, sys
-from memories_mcp.call import Caller
-from memories_mcp.settings import Settings
-from pathlib import Path
-
-def peak():
-    status = Path("/proc/self/status")
-    if status.is_file():  # ru_maxrss would begin with the peak of the process that started this one
-        return int(status.read_text().split("VmHWM:")[1].split()[0])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-
-async def main(url, root):
-    caller = Caller(Settings(api_key="sk-scale", base_url=url, sandbox=True, files_root=Path(root)))
-    async def run(name, **arguments):
-        return (await caller.run(caller.operations[name], arguments, follow=follow)).output
-    told = []
-    async def follow(progress):
-        told.append(progress.done)
-    small = await run("upload_video_file", path="small.mp4")
-    await run("download_video", video_no=small.video_no, path="small-back.mp4")
-    rest = peak()
-    large = await run("upload_video_file", path="large.mp4")
-    await run("download_video", video_no=large.video_no, path="large-back.mp4")
-    grown = peak() - rest
-    await caller.aclose()
-    ballast = bytearray(os.urandom(64 * 1024**2))  # the measure itself is tried: it must see this
-    print(grown, max(told), peak() - rest)
-
-asyncio.run(main(*sys.argv[1:]))
-"""
+TRANSFER = Path(__file__).parents[1] / "benchmarks/transfer.py"
 
 
 @pytest.fixture
@@ -72,14 +41,10 @@ def sandbox_process() -> Iterator[str]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the peak of the resident set is read by a POSIX call")
 def test_memory_stays_flat_while_256_mib_go_up_and_come_down(sandbox_process: str, tmp_path: Path) -> None:
-    for name, size in (("small.mp4", MIB), ("large.mp4", FILE)):
-        with (tmp_path / name).open("wb") as file:
-            file.write(b"\0\0\0\x20ftypisom")
-            file.truncate(size)
-    command = [sys.executable, "-c", CHILD, sandbox_process, str(tmp_path)]
+    command = [sys.executable, str(TRANSFER), sandbox_process, str(tmp_path), str(FILE // MIB)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    grown, told, with_ballast = map(int, done.stdout.split())
+    grown, told, with_ballast, _ = map(int, done.stdout.split())
 
     assert (tmp_path / "large-back.mp4").stat().st_size == FILE
     assert told == FILE
