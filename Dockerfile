@@ -11,7 +11,6 @@ RUN python -m venv /app \
     && /app/bin/python -m compileall -q -j 0 /app/lib
 
 FROM python:3.13-slim
-LABEL io.modelcontextprotocol.server.name="io.github.OWNER/memories-mcp"
 RUN useradd --system --uid 10001 --no-create-home memories
 COPY --from=build /app /app
 ENV PATH="/app/bin:$PATH" PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

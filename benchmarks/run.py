@@ -329,7 +329,10 @@ def main() -> int:
     if not sys.argv[1:]:
         python, system = platform.python_version(), platform.system()
         machine = f"Python {python}, {system}, {os.cpu_count()} processors, mcp {version('mcp')}"
-        how = "Each ratio is taken in one run, in turn, as a ratio of medians."
+        how = (
+            "Times and rates are ratios of medians of runs in turn. Tokens are counted once, as they do not vary. "
+            "Memory is of one run of a process that holds the client."
+        )
         text = f"# Measured\n\nWritten by `make bench`: {machine}. {how}\n\n{table(rows)}\n"
         (HERE / "results.md").write_text(text, encoding="utf-8")
     return 0 if all(each.good for each in rows) else 1

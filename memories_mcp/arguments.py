@@ -20,8 +20,8 @@ def parser() -> argparse.ArgumentParser:
         help="default: stdio; http and sse are one server with both /mcp and /sse",
     )  # fmt: skip
     made.add_argument("--version", action="store_true", help="print the version and exit")
-    made.add_argument("--host", default="127.0.0.1", help="for http and sse; default: 127.0.0.1")
-    made.add_argument("--port", type=int, default=8000, help="for http and sse; default: 8000")
+    made.add_argument("--host", help="for http and sse; default: 127.0.0.1")
+    made.add_argument("--port", type=int, help="for http and sse; default: 8000")
     made.add_argument("--sandbox", action="store_true", default=None, help="use the offline twin; no key is needed")
     made.add_argument("--toolsets", metavar="A,B", help="toolsets to offer, `default` or `all`")
     made.add_argument("--tools", metavar="A,B", help="single tools to offer, besides the toolsets or in their place")
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     install.add_argument("--dry-run", action="store_true", help="print what would be written or run")
     commands.add_parser("doctor", help="check the settings, the key, the connections and the clients")
     twin = commands.add_parser("sandbox", help="serve the offline twin of the API for any client")
-    twin.add_argument("--port", dest="port", type=int, default=8080, help="default: 8080")
+    twin.add_argument("--port", type=int, default=argparse.SUPPRESS, help="default: 8080")
     twin.add_argument("--data", type=Path, help="a folder that keeps the accounts across restarts")
     return made
 

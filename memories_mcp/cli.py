@@ -7,6 +7,7 @@ import asyncio
 import io
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -36,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2 if isinstance(error, ConfigurationError | InvalidArguments) else 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read the output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -44,6 +48,8 @@ def _run(options: argparse.Namespace) -> int:
 
         print(f"memories-mcp {version('memories-mcp')}")
         return 0
+    if options.command == "doctor":
+        return asyncio.run(_doctor(options))
     settings = _settings(options)
     match options.command:
         case "tools":
@@ -51,11 +57,9 @@ def _run(options: argparse.Namespace) -> int:
         case "call":
             return asyncio.run(_call(settings, options.name, options.arguments, as_json=options.json, yes=options.yes))
         case "sandbox":
-            return asyncio.run(_sandbox(options.port, options.data))
+            return asyncio.run(_sandbox(8080 if options.port is None else options.port, options.data))
         case "install":
             return _install(settings, options)
-        case "doctor":
-            return asyncio.run(_doctor(settings))
         case "search" | "ask" | "transcript" | "upload" | "download":
             from memories_mcp import people
 
@@ -69,8 +73,14 @@ def _run(options: argparse.Namespace) -> int:
             if options.transport != "stdio":
                 from memories_mcp.server.http import serve_http
 
-                serve_http(settings, options.host, options.port, lambda line: print(line, file=sys.stderr, flush=True))
+                host, port = options.host or "127.0.0.1", 8000 if options.port is None else options.port
+                serve_http(settings, host, port, lambda line: print(line, file=sys.stderr, flush=True))
                 return 0
+            if options.host is not None or options.port is not None:
+                raise ConfigurationError(
+                    "--host and --port are for a server over HTTP.",
+                    next_step="Add --transport http, or leave them out.",
+                )
             from memories_mcp.server.stdio import serve_stdio
 
             if sys.stdin.isatty():
@@ -79,7 +89,8 @@ def _run(options: argparse.Namespace) -> int:
             return 0
 
 
-def _settings(options: argparse.Namespace) -> Settings:
+def _settings(options: argparse.Namespace, problems: list[MemoriesError] | None = None) -> Settings:
+    """What options and variables say; with `problems`, what is wrong is put there and left out."""
     given = {
         name: parse_setting(name, text, f"--{name.replace('_', '-')}")
         for name in ("toolsets", "tools", "exclude_tools")
@@ -87,7 +98,9 @@ def _settings(options: argparse.Namespace) -> Settings:
     }
     if options.log_level:
         given["log_level"] = parse_setting("log_level", options.log_level, "--log-level")
-    return Settings.from_environment().change(sandbox=options.sandbox, read_only=options.read_only, **given)
+    return Settings.from_environment(problems=problems).change(
+        sandbox=options.sandbox, read_only=options.read_only, **given
+    )
 
 
 def _tools(settings: Settings, *, as_json: bool) -> int:
@@ -149,28 +162,34 @@ async def _call(settings: Settings, name: str, arguments: str, *, as_json: bool,
 
 
 def _install(settings: Settings, options: argparse.Namespace) -> int:
-    from memories_mcp.install import CLIENTS, carry_out, plan
+    from memories_mcp.clients import CLIENTS
+    from memories_mcp.install import carry_out, plan
 
     client = CLIENTS.get(options.client)
     if client is None:
         raise ConfigurationError(f"There is no client {options.client}.", next_step=f"There are: {', '.join(CLIENTS)}.")
-    args = [f"--{name}" for name in ("sandbox", "read_only") if getattr(options, name)]
-    args = [each.replace("_", "-") for each in args]
-    for name in ("toolsets", "tools", "exclude_tools"):
+    if options.transport != "stdio":
+        raise ConfigurationError(
+            "A client starts a server over stdio; one over HTTP is reached by its URL.",
+            next_step="docs/clients.md has the entries for a server elsewhere.",
+        )
+    args = [f"--{name.replace('_', '-')}" for name in ("sandbox", "read_only") if getattr(options, name)]
+    for name in ("toolsets", "tools", "exclude_tools", "log_level"):
         if value := getattr(options, name):
             args += [f"--{name.replace('_', '-')}", value]
-    sandbox = bool(options.sandbox)
-    wanted = plan(client, args, settings.api_key, home=Path.home(), environ=environment(), sandbox=sandbox)
+    wanted = plan(client, args, settings.api_key, home=Path.home(), environ=environment(), sandbox=settings.sandbox)
     print(wanted.shown() if options.dry_run else carry_out(wanted))
     return 0
 
 
-async def _doctor(settings: Settings) -> int:
+async def _doctor(options: argparse.Namespace) -> int:
     from memories_mcp.doctor import examine
 
+    problems: list[MemoriesError] = []
+    settings = _settings(options, problems)
     wrong = 0
     marks = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
-    async for found in examine(settings, Path.home(), environment()):
+    async for found in examine(settings, Path.home(), environment(), problems):
         wrong += found.state == "wrong"
         print(f"{marks[found.state]} {found.what}", flush=True)
         if found.mend:
@@ -223,10 +242,15 @@ class _Terminal:
 async def _sandbox(port: int, data: Path | None) -> int:
     from memories_mcp import sandbox
 
-    if data is not None:
-        data.mkdir(parents=True, exist_ok=True)
-    async with sandbox.running(port=port, data=data) as url:
-        print(f"The sandbox runs at {url}; any API key is an account of its own. Ctrl-C ends it.")
-        print(f"Use it with: MEMORIES_BASE_URL={url} MEMORIES_API_KEY={sandbox.DEMO_KEY} memories-mcp", flush=True)
-        await asyncio.Event().wait()
+    try:
+        if data is not None:
+            data.mkdir(parents=True, exist_ok=True)
+        async with sandbox.running(port=port, data=data) as url:
+            print(f"The sandbox runs at {url}; any API key is an account of its own. Ctrl-C ends it.")
+            print(f"Use it with: MEMORIES_BASE_URL={url} MEMORIES_API_KEY={sandbox.DEMO_KEY} memories-mcp", flush=True)
+            await asyncio.Event().wait()
+    except (OSError, OverflowError) as error:
+        raise ConfigurationError(
+            f"The sandbox cannot run there: {error}.", next_step="Try another port or folder."
+        ) from None
     return 0

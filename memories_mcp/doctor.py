@@ -7,7 +7,9 @@ import os
 import platform
 import re
 import time
-from collections.abc import AsyncGenerator, Mapping
+import tomllib
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
@@ -15,8 +17,8 @@ from urllib.parse import urlsplit
 
 from memories_mcp.api.limits import PER_ACCOUNT
 from memories_mcp.call import Caller, connected
+from memories_mcp.clients import CLIENTS, NAME, Client, config_path
 from memories_mcp.errors import MemoriesError, NotFound, OutOfCredits, Unauthorized
-from memories_mcp.install import CLIENTS, NAME, config_path
 from memories_mcp.operations import TOOLSETS
 from memories_mcp.settings import API_URL, CAPTION_URL, Settings
 
@@ -33,18 +35,36 @@ class Finding(NamedTuple):
     mend: str = ""
 
 
-async def examine(settings: Settings, home: Path, environ: Mapping[str, str]) -> AsyncGenerator[Finding, None]:
-    """Look at one thing after the other. No key is ever part of what is said."""
+async def examine(
+    settings: Settings, home: Path, environ: Mapping[str, str], problems: Sequence[MemoriesError] = ()
+) -> AsyncGenerator[Finding, None]:
+    """Look at one thing after the other. No key is ever part of what is said.
+
+    Args:
+        settings: As far as they could be read.
+        home: The person's folder.
+        environ: The variables.
+        problems: What was wrong with the settings; each is told.
+    """
     yield _versions()
+    try:
+        Caller(settings)
+    except MemoriesError as error:  # names of toolsets or tools that there are not
+        problems = [*problems, error]
+        settings = replace(settings, toolsets=(), tools=(), exclude_tools=())
+    for problem in problems:
+        yield Finding("wrong", problem.summary, problem.next_step)
     for each in _settings(settings):
         yield each
+    proxy = any(environ.get(name) for name in _PROXIES for name in (name, name.upper()))
     async with connected(settings) as caller:
-        yield await _reachable("the API", caller.settings.base_url)
+        reached = await _reachable("the API", caller.settings.base_url, proxy=proxy)
+        yield reached
         if not caller.settings.api_key:
             yield Finding("wrong", "there is no key", "Set MEMORIES_API_KEY, or try --sandbox.")
-        else:
+        elif reached.state != "wrong":
             yield await _key(caller)
-        async for each in _toolsets(caller):
+        async for each in _toolsets(caller, proxy=proxy):
             yield each
     for each in _clients(home, environ):
         yield each
@@ -55,10 +75,24 @@ def _versions() -> Finding:
     for name in _SHOWN:
         shown.append(f"{name} {metadata.version(name)}" if _installed(name) else f"without {name}")
     required = [each for each in metadata.requires("memories-mcp") or [] if "extra ==" not in each]
-    names = [re.split(r"[^\w.-]", each)[0] for each in required]
-    if missing := [each for each in names if not _installed(each)]:
-        return Finding("wrong", f"{', '.join(shown)}; missing: {', '.join(missing)}", "Install memories-mcp anew.")
+    if unmet := [each for each in required if not _met(each)]:
+        return Finding("wrong", f"{', '.join(shown)}; unmet: {', '.join(unmet)}", "Install memories-mcp anew.")
     return Finding("ok", ", ".join(shown))
+
+
+def _met(requirement: str) -> bool:
+    """Whether what is installed lies within the bounds, which are all of the form `name<2,>=1.2`."""
+    name = re.split(r"[^\w.-]", requirement)[0]
+    if not _installed(name):
+        return False
+    here = _numbers(metadata.version(name))
+    lowest, limit = (re.search(rf"{sign}([\d.]+)", requirement) for sign in (">=", "<"))
+    return not (lowest and here < _numbers(lowest[1])) and not (limit and here >= _numbers(limit[1]))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = [int(each) for each in re.findall(r"\d+", version.split("+")[0])[:3]]
+    return tuple(found + [0] * (3 - len(found)))
 
 
 def _installed(name: str) -> bool:
@@ -98,8 +132,13 @@ def _files(root: Path | None) -> Finding:
     return Finding("ok", f"files root {root}")
 
 
-async def _reachable(what: str, url: str) -> Finding:
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+
+async def _reachable(what: str, url: str, *, proxy: bool) -> Finding:
     """Whether a host takes connections; nothing is sent."""
+    if proxy and urlsplit(url).hostname not in {"127.0.0.1", "localhost", "::1"}:
+        return Finding("note", f"{what} at {url} is reached by a proxy, which was not tried by itself")
     import asyncio
     import ssl
 
@@ -112,8 +151,7 @@ async def _reachable(what: str, url: str) -> Finding:
             _, writer = await asyncio.open_connection(host, port, ssl=ssl.create_default_context() if secure else None)
     except (OSError, TimeoutError) as error:
         reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-        mend = "Check the network; a proxy, which the server would use, was not tried."
-        return Finding("wrong", f"{what} at {host}:{port} is not reached: {reason}", mend)
+        return Finding("wrong", f"{what} at {host}:{port} is not reached: {reason}", "Check the network and the URL.")
     writer.close()
     return Finding("ok", f"{what} at {host}:{port} answers in {(time.perf_counter() - begun) * 1000:.0f} ms")
 
@@ -138,7 +176,7 @@ async def _key(caller: Caller) -> Finding:
     return Finding("ok", f"the key is taken; the library has {total} video{'s' * (total != 1)}")
 
 
-async def _toolsets(caller: Caller) -> AsyncGenerator[Finding, None]:
+async def _toolsets(caller: Caller, *, proxy: bool) -> AsyncGenerator[Finding, None]:
     """What is offered, and whether its host can be reached where that is another one."""
     offered = {each.toolset for each in caller.operations.values()}
     names = ", ".join(each.name for each in TOOLSETS if each.name in offered)
@@ -152,7 +190,7 @@ async def _toolsets(caller: Caller) -> AsyncGenerator[Finding, None]:
         )
     if not caller.settings.callback_url:
         yield Finding("note", "video captions need MEMORIES_CALLBACK_URL: their results come by callback only")
-    yield await _reachable("the caption service", caller.settings.caption_base_url)
+    yield await _reachable("the caption service", caller.settings.caption_base_url, proxy=proxy)
 
 
 def _clients(home: Path, environ: Mapping[str, str]) -> list[Finding]:
@@ -160,24 +198,31 @@ def _clients(home: Path, environ: Mapping[str, str]) -> list[Finding]:
     found: list[Finding] = []
     for client in CLIENTS.values():
         path = config_path(client, home, environ)
-        if path is None or not path.is_file():
-            continue
-        try:
-            whole: Any = json.loads(path.read_text(encoding="utf-8"))
-            entry: Any = whole[client.section].get(NAME)
-        except (OSError, ValueError, KeyError, AttributeError, TypeError):
-            entry = None
-        if not isinstance(entry, dict):
-            mend = f"memories-mcp install {client.name}"
-            found.append(Finding("note", f"{client.title} has no entry for this server ({path})", mend))
-            continue
-        command = str(cast(dict[str, Any], entry).get("command", ""))
-        if not Path(command).is_absolute():
-            mend = f"Apps may lack the PATH; memories-mcp install {client.name} writes the whole path."
-            found.append(Finding("note", f"{client.title} starts {command!r} by its name alone", mend))
-        elif not Path(command).is_file():
-            mend = f"memories-mcp install {client.name}"
-            found.append(Finding("wrong", f"{client.title} starts {command}, which is not there", mend))
-        else:
-            found.append(Finding("ok", f"{client.title} starts {command}"))
+        if path.is_file():
+            found.append(_client(client, path))
     return found
+
+
+def _client(client: Client, path: Path) -> Finding:
+    mend = f"memories-mcp install {client.name}"
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        whole: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text or "{}")
+    except (OSError, ValueError) as error:
+        if client.name == "vscode":  # which takes comments too
+            return Finding("note", f"{client.title}: {path} is not plain JSON and was not read")
+        return Finding("wrong", f"{client.title} cannot read {path}: {error}", "Mend the file, or write it anew.")
+    servers: Any = cast(dict[str, Any], whole).get(client.section) if isinstance(whole, dict) else None
+    entry: Any = cast(dict[str, Any], servers).get(NAME) if isinstance(servers, dict) else None
+    if not isinstance(entry, dict):
+        return Finding("note", f"{client.title} has no entry for this server ({path})", mend)
+    known = cast(dict[str, Any], entry)
+    if "command" not in known:
+        return Finding("ok", f"{client.title} reaches a server at {known.get('url') or known.get('serverUrl')}")
+    command = str(known["command"])
+    if not Path(command).is_absolute():
+        why = f"Apps may lack the PATH; {mend} writes the whole path."
+        return Finding("note", f"{client.title} starts {command!r} by its name alone", why)
+    if not Path(command).is_file():
+        return Finding("wrong", f"{client.title} starts {command}, which is not there", mend)
+    return Finding("ok", f"{client.title} starts {command}")

@@ -11,15 +11,14 @@ from typing import Any
 
 from memories_mcp.call import Answer, Caller, connected
 from memories_mcp.documents import plain_text, subrip, webvtt
-from memories_mcp.errors import FileRefused, MemoriesError
+from memories_mcp.errors import ConfigurationError, FileRefused, MemoriesError
 from memories_mcp.models import ChatAnswer, Evidence
 from memories_mcp.operation import Progress
-from memories_mcp.operations import OPERATIONS
+from memories_mcp.operations import select
 from memories_mcp.operations.shared import fetch_transcript
 from memories_mcp.render import span
 from memories_mcp.settings import Settings
 
-_BY_NAME = {each.name: each for each in OPERATIONS}
 _IMAGES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"}
 
 
@@ -82,24 +81,38 @@ async def _upload(settings: Settings, files: list[Path], *, wait: bool) -> int:
     failed = 0
     async with connected(settings) as caller:
         for file in files:
-            # Whoever names a file on their own command line opens it; tools still need the files root.
-            here = _at(caller, file.parent)
             with Bar(file.name) as bar:
                 try:
-                    if file.suffix.lower() in _IMAGES:
-                        answer = await _called(here, "upload_images", bar, paths=[file.name])
-                        told = ", ".join(answer.output.image_ids)
-                    else:
-                        seconds = 45 if wait else None
-                        answer = await _called(here, "upload_video_file", bar, path=file.name, wait_seconds=seconds)
-                        told = f"{answer.output.video_no} {answer.output.status}"
+                    good, told = await _sent(caller, file, bar, wait=wait)
+                except ConfigurationError:  # it is the same for all of them
+                    raise
                 except MemoriesError as error:
-                    failed += 1
-                    told = ""
-                    print(f"{file}: {error}", file=sys.stderr)
-            if told:
-                print(f"{file}: {told}")
+                    good, told = False, str(error)
+            failed += not good
+            print(f"{file}: {told}", file=sys.stdout if good else sys.stderr, flush=True)
     return 1 if failed else 0
+
+
+async def _sent(caller: Caller, file: Path, bar: Bar, *, wait: bool) -> tuple[bool, str]:
+    """Send one file; whether that went well, and what became of it."""
+    file = file.resolve()  # whoever names a file on their own command line opens it, also by a link
+    here = _at(caller, file.parent)
+    if file.suffix.lower() in _IMAGES:
+        answer = await _called(here, "upload_images", bar, paths=[file.name])
+        return True, ", ".join(answer.output.image_ids)
+    video = (await _called(here, "upload_video_file", bar, path=file.name)).output
+    for _ in range(_MOST_WAITS):
+        if not wait or video.status != "processing":
+            break
+        waited = await _called(here, "wait_until_ready", bar, video_nos=[video.video_no], max_seconds=45)
+        video = next((each for each in waited.output.videos), video)
+    cause = f" ({video.cause})" if video.cause else ""
+    good = video.status == "ready" if wait else video.status != "failed"
+    return good, f"{video.video_no} {video.status}{cause}"
+
+
+_MOST_WAITS = 80
+"""Of 45 seconds each: an hour, in which the service processes six of video."""
 
 
 async def _download(settings: Settings, video_no: str, target: Path | None, *, overwrite: bool) -> int:
@@ -121,8 +134,12 @@ def _at(caller: Caller, folder: Path) -> Caller:
 
 
 async def _called(caller: Caller, name: str, /, bar: Bar | None = None, **arguments: Any) -> Answer[Any]:
+    settings = caller.settings
+    allowed = {each.name: each for each in select(("all",), settings.read_only, settings.exclude_tools)}
+    if name not in allowed:
+        raise ConfigurationError(f"{name} is not offered with these settings.")
     given = {each: value for each, value in arguments.items() if value is not None}
-    return await caller.run(_BY_NAME[name], given, follow=bar.follow if bar else None)
+    return await caller.run(allowed[name], given, follow=bar.follow if bar else None)
 
 
 def _show(moments: list[Evidence]) -> None:

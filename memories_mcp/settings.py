@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from memories_mcp.errors import ConfigurationError
+from memories_mcp.errors import ConfigurationError, MemoriesError
 
 API_URL = "https://api.memories.ai"
 CAPTION_URL = "https://security.memories.ai"
@@ -180,8 +180,14 @@ class Settings:
     log_level: str = setting("MEMORIES_LOG_LEVEL", "`debug`, `info`, `warning` or `error`", "warning", _level)
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+    def from_environment(
+        cls, environ: Mapping[str, str] = os.environ, *, problems: list[MemoriesError] | None = None
+    ) -> Settings:
         """Read every `MEMORIES_*` variable.
+
+        Args:
+            environ: The variables.
+            problems: Where what makes no sense is put, in place of raising the first.
 
         Raises:
             ConfigurationError: A value makes no sense; the text names the variable.
@@ -190,7 +196,12 @@ class Settings:
         for each in fields(cls):
             text = environ.get(each.metadata["variable"], "").strip()
             if text and not _LEFT_EMPTY.fullmatch(text):
-                values[each.name] = parse_setting(each.name, text, each.metadata["variable"])
+                try:
+                    values[each.name] = parse_setting(each.name, text, each.metadata["variable"])
+                except ConfigurationError as error:
+                    if problems is None:
+                        raise
+                    problems.append(error)
         return cls(**values)
 
     def change(self, **changes: Any) -> Settings:

@@ -179,3 +179,21 @@ def test_no_constraint_records_where_it_was_downloaded() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+", line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--port", "9000"], "Add --transport http"),
+        (["--transport", "http", "install", "cursor", "--dry-run"], "over stdio"),
+        (["sandbox", "--port", "99999"], "cannot run there"),
+        (["sandbox", "--port", "0", "--data", __file__], "cannot run there"),
+    ],
+)
+def test_options_that_make_no_sense_together_are_refused(arguments: list[str], words: str) -> None:
+    command = [sys.executable, "-m", "memories_mcp", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 SHARED_SCHEMA = ROOT.parent / "shared/checks/server.schema.json"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 VERSION: str = PROJECT["project"]["version"]
-OWNER: str = PROJECT["tool"]["memories"]["owner"]
+OWNER: str = PROJECT["project"]["urls"]["Homepage"].split("/")[-2]
 
 
 def data(name: str) -> dict[str, Any]:
@@ -46,8 +46,8 @@ def test_the_version_is_the_same_everywhere() -> None:
 
 
 def test_the_owner_is_the_one_of_the_project_wherever_it_stands() -> None:
-    places = ["server.json", "mcpb/manifest.json", "plugin/.claude-plugin/plugin.json", "README.md", "Dockerfile"]
-    for place in [*places, "pyproject.toml"]:
+    places = ["server.json", "mcpb/manifest.json", "plugin/.claude-plugin/plugin.json", "README.md", "pyproject.toml"]
+    for place in places:
         text = (ROOT / place).read_text(encoding="utf-8")
         found = set(re.findall(r"(?:github\.com/|io\.github\.)([\w-]+)/memories-mcp", text))
         assert found == {OWNER}, place

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from memories_mcp.clients import CLIENTS, config_path
 from memories_mcp.doctor import Finding, examine
-from memories_mcp.install import CLIENTS, config_path
+from memories_mcp.errors import MemoriesError
 from memories_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -80,14 +81,39 @@ async def test_the_clients_that_are_found_are_looked_at(live: Settings, tmp_path
     entries = {"claude": "/gone/memories-mcp", "cursor": sys.executable, "vscode": "memories-mcp"}
     for name, command in entries.items():
         path = config_path(CLIENTS[name], tmp_path, {})
-        assert path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({CLIENTS[name].section: {"memories": {"command": command}}}), encoding="utf-8")
+    (tmp_path / ".codex").mkdir()
+    (tmp_path / ".codex/config.toml").write_text("[mcp_servers", encoding="utf-8")
+    elsewhere = {"mcpServers": {"memories": {"url": "https://mcp.example.com/mcp"}}}
+    (tmp_path / ".claude.json").write_text(json.dumps(elsewhere), encoding="utf-8")
     findings = {each.what: each for each in await found(live, tmp_path)}
 
+    assert findings["Claude Code reaches a server at https://mcp.example.com/mcp"].state == "ok"
+    assert any(each.startswith("Codex cannot read ") for each in wrong(list(findings.values())))
     assert findings["Claude Desktop starts /gone/memories-mcp, which is not there"].state == "wrong"
     assert findings[f"Cursor starts {sys.executable}"].state == "ok"
     assert findings["VS Code starts 'memories-mcp' by its name alone"].mend.startswith("Apps may lack the PATH")
+
+
+async def test_every_setting_that_makes_no_sense_is_named(sandbox_url: str, tmp_path: Path) -> None:
+    environ = {"MEMORIES_FILES_ROOT": "/nope", "MEMORIES_RATE_LIMITS": "x", "MEMORIES_BASE_URL": sandbox_url}
+    problems: list[MemoriesError] = []
+    settings = Settings.from_environment(environ, problems=problems).change(toolsets=("serch",), api_key="sk-x")
+    findings = [each async for each in examine(settings, tmp_path, {}, problems)]
+    told = "\n".join(wrong(findings))
+
+    assert "MEMORIES_FILES_ROOT" in told
+    assert "MEMORIES_RATE_LIMITS" in told
+    assert "Unknown toolset: serch" in told
+    assert any("the key is taken" in each.what for each in findings)
+
+
+async def test_behind_a_proxy_the_host_itself_is_not_tried(live: Settings, tmp_path: Path) -> None:
+    far = live.change(base_url="http://api.invalid", toolsets=("search",))
+    findings = [each async for each in examine(far.change(api_key=""), tmp_path, {"HTTPS_PROXY": "http://127.0.0.1:9"})]
+
+    assert any("by a proxy" in each.what and each.state == "note" for each in findings)
 
 
 @pytest.mark.parametrize(("options", "code"), [(["--sandbox"], 0), ([], 1)])

@@ -94,6 +94,39 @@ def test_files_go_up_and_come_down_without_a_files_root(live: Settings, tmp_path
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted(["a", "door.jpg", "notes.txt", f"{BIKE}.mp4"])
 
 
+def test_one_file_that_is_refused_takes_no_other_along_and_links_are_followed(live: Settings, tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    real.mkdir()
+    shutil.copy(library.MEDIA / "quarterly-planning.mp4", real / "ünï talk.mp4")
+    (tmp_path / "link.mp4").symlink_to(real / "ünï talk.mp4")
+    done = run(live, "upload", "nowhere/x.mp4", "link.mp4", "real/ünï talk.mp4", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "nowhere/x.mp4: " in done.stderr
+    assert len(re.findall(r"mp4: VI\d+ processing", done.stdout)) == 2
+
+
+@pytest.mark.parametrize("more", [["--read-only"], ["--exclude-tools", "upload_video_file"]])
+def test_what_the_operator_closed_is_closed_here_too(live: Settings, more: list[str]) -> None:
+    done = run(live, *more, "upload", "talk.mp4")
+
+    assert done.returncode == 2
+    assert "not offered" in done.stderr
+
+
+def test_a_reader_who_has_enough_ends_it_in_silence(live: Settings) -> None:
+    variables = {**os.environ, "MEMORIES_BASE_URL": live.base_url, "MEMORIES_API_KEY": live.api_key}
+    command = [sys.executable, "-u", "-m", "memories_mcp", "transcript", MEETING]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables)
+    assert process.stdout
+    process.stdout.close()
+    assert process.stderr
+    said = process.stderr.read()
+    process.stderr.close()
+
+    assert (said, process.wait(timeout=30)) == (b"", 141)
+
+
 def test_subrip_numbers_its_cues_and_ends_each_before_the_next() -> None:
     moments = [Evidence.at("VI1", "audio", 1, None, text="one\ntwo"), Evidence.at("VI1", "audio", 2, 2, text="three")]
 

@@ -15,9 +15,10 @@ from memories_mcp.settings import Settings
 ROOT = Path(__file__).parents[1]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT: dict[str, Any] = PYPROJECT["project"]
-OWNER: str = PYPROJECT["tool"]["memories"]["owner"]
+# The one place where the owner stands is the project's homepage.
+REPOSITORY: str = PROJECT["urls"]["Homepage"]
+OWNER = REPOSITORY.split("/")[-2]
 NAME = f"io.github.{OWNER}/memories-mcp"
-REPOSITORY = f"https://github.com/{OWNER}/memories-mcp"
 TITLE = "Memories.ai"
 SHORT = "Search, ask about and read videos with Memories.ai; answers come with the moments they rest on."
 OF_HTTP = {"http_token", "allowed_hosts", "http_files"}
@@ -112,7 +113,7 @@ def bundle() -> dict[str, Any]:
             "api_key": {
                 "type": "string",
                 "title": "API key",
-                "description": "Key of your Memories.ai account; leave it empty to try the sandbox.",
+                "description": "Key of your Memories.ai account. To try it without one, turn on Sandbox below.",
                 "sensitive": True,
                 "required": False,
             },
