@@ -73,7 +73,8 @@ def _run(options: argparse.Namespace) -> int:
             if options.transport != "stdio":
                 from memories_mcp.server.http import serve_http
 
-                host, port = options.host or "127.0.0.1", 8000 if options.port is None else options.port
+                host = "127.0.0.1" if options.host is None else options.host
+                port = 8000 if options.port is None else options.port
                 serve_http(settings, host, port, lambda line: print(line, file=sys.stderr, flush=True))
                 return 0
             if options.host is not None or options.port is not None:
