@@ -48,7 +48,8 @@ async def _search(settings: Settings, query: str, k: int) -> int:
 async def _ask(settings: Settings, question: str, video_nos: list[str] | None) -> int:
     name = "chat_with_videos" if video_nos else "chat_with_library"
     async with connected(settings) as caller:
-        answer = await _called(caller, name, prompt=question, video_nos=video_nos)
+        with Bar("Asking", counts=False) as bar:
+            answer = await _called(caller, name, bar, prompt=question, video_nos=video_nos)
     output: ChatAnswer = answer.output
     print(output.answer)
     if output.evidence:
@@ -139,7 +140,7 @@ async def _called(caller: Caller, name: str, /, bar: Bar | None = None, **argume
     if name not in allowed:
         raise ConfigurationError(f"{name} is not offered with these settings.")
     given = {each: value for each, value in arguments.items() if value is not None}
-    return await caller.run(allowed[name], given, follow=bar.follow if bar else None)
+    return await caller.run(allowed[name], given, follow=bar.follow if bar and bar.shown else None)
 
 
 def _show(moments: list[Evidence]) -> None:
@@ -158,16 +159,17 @@ def _note(answer: Answer[Any]) -> None:
 class Bar:
     """A progress bar on stderr, where somebody looks; nothing elsewhere."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, counts: bool = True) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+        from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TextColumn, TransferSpeedColumn
         from rich.progress import Progress as Columns
 
         console = Console(stderr=True)
-        self._columns = Columns(
-            TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
-            console=console, disable=not console.is_terminal, transient=True,
-        )  # fmt: skip
+        self.shown = console.is_terminal
+        described = TextColumn("{task.description}", markup=False)
+        counted = (described, BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        columns = counted if counts else (SpinnerColumn(), described)
+        self._columns = Columns(*columns, console=console, disable=not self.shown, transient=True)
         self._task = self._columns.add_task(name, total=None)
 
     def __enter__(self) -> Bar:
@@ -182,4 +184,4 @@ class Bar:
         if progress.total and progress.total > 1000:
             self._columns.update(self._task, completed=progress.done, total=progress.total)
         else:
-            self._columns.update(self._task, description=progress.message[:60])
+            self._columns.update(self._task, description=" ".join(progress.message.split())[-60:])
