@@ -82,7 +82,7 @@ class Bridge:
     """A daemon thread that runs an event loop, started on first use."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may come back here from within
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 

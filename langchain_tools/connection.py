@@ -101,7 +101,8 @@ class Connection:
 
     async def aclose(self) -> None:
         """Close everything; to be awaited on the bridge's loop. A later call opens it again."""
-        await self._opened.aclose()
+        if self._opened.process == os.getpid():
+            await self._opened.aclose()
 
     def _begin(self) -> None:
         self._opened = _Opened(self._settings, self._per_run)
@@ -125,6 +126,8 @@ class _Opened:
     @asynccontextmanager
     async def caller(self, identity: Identity | None) -> AsyncGenerator[Caller, None]:
         async with self._turn:
+            if _ending:
+                raise RuntimeError("The process ends; its connections are closed.")
             if self._backed is None:
                 self._backed = await self._stack.enter_async_context(_twin.behind(self._settings))
                 _all_opened.add(self)
@@ -184,6 +187,7 @@ class _Twin:
 
 
 _all_opened = set[object]()
+_ending = list[bool]()
 _twin = _Twin()
 
 
@@ -193,7 +197,8 @@ def _close(opened: _Opened) -> None:
 
 
 def _close_all() -> None:
-    """At the end of the process, before the bridge stops."""
+    """At the end of the process, before the bridge stops; whoever still calls from a thread comes too late."""
+    _ending.append(True)
     mine = [each for each in _all_opened if isinstance(each, _Opened) and each.process == os.getpid()]
     if mine:
         with suppress(TimeoutError):

@@ -243,6 +243,7 @@ class _Terminal:
 async def _sandbox(port: int, data: Path | None) -> int:
     from memories_mcp import sandbox
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: it cleans up behind itself
     try:
         if data is not None:
             data.mkdir(parents=True, exist_ok=True)

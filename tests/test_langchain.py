@@ -166,6 +166,27 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
+def test_a_child_that_closes_the_toolkit_of_its_parent_harms_neither() -> None:
+    code = """
+import os, sys
+from langchain_tools import MemoriesToolkit
+with MemoriesToolkit(sandbox=True, tools=["list_videos"]) as kit:
+    [tool] = kit.get_tools()
+    tool.invoke({})
+    child = os.fork()
+    if child == 0:
+        sys.exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    tool.invoke({})
+sys.exit(code)
+"""
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("more", ["", "import weakref; weakref.finalize(type('X', (), {})(), print)"])
 def test_a_process_that_ends_with_an_open_toolkit_ends_in_silence(more: str) -> None:
     code = f"""

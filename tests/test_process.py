@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -89,6 +90,22 @@ def test_ctrl_c_stops_a_stdio_server_that_idles(arguments: list[str]) -> None:
 
         assert interrupted(started) == 130
         assert started.stderr.read() == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
+@pytest.mark.parametrize("command", [["--sandbox"], ["sandbox", "--port", "0"]])
+def test_sigterm_leaves_nothing_of_the_sandbox_behind(command: list[str], tmp_path: Path) -> None:
+    with process(*command, TMPDIR=str(tmp_path)) as started:
+        assert started.stdin
+        assert started.stdout
+        started.stdin.write(json.dumps(HELLO) + "\n")
+        started.stdin.flush()
+        started.stdout.readline()
+        assert list(tmp_path.iterdir())
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(timeout=10) in {130, 143}
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_ctrl_c_stops_a_stdio_server_to_which_nobody_ever_spoke() -> None:

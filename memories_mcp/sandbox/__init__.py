@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import socket
 import tempfile
 from collections.abc import AsyncGenerator, Generator
@@ -49,8 +50,10 @@ async def running(*, port: int = 0, data: Path | None = None) -> AsyncGenerator[
     """
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # faults are asked for, and stdout is not ours
     listener = _listening("127.0.0.1", port)
-    with tempfile.TemporaryDirectory(prefix="memories-sandbox-", ignore_cleanup_errors=True) as folder:
-        sandbox = Sandbox(Path(folder), data)
+    # Not a TemporaryDirectory: a forked child that ends would take the folder from its parent.
+    folder = Path(tempfile.mkdtemp(prefix="memories-sandbox-"))
+    sandbox = Sandbox(folder, data)
+    try:
         config = uvicorn.Config(
             application(sandbox),
             log_config=None,
@@ -67,6 +70,10 @@ async def running(*, port: int = 0, data: Path | None = None) -> AsyncGenerator[
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            await serving
-            sandbox.close()
-            listener.close()
+            try:
+                await serving
+            finally:  # also where the loop is torn down and this wait is cancelled
+                sandbox.close()
+                listener.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

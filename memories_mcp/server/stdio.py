@@ -25,11 +25,16 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     interrupted, closed = asyncio.Event(), asyncio.Event()
 
+    ended_by = signal.SIGINT
+
     def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal ended_by
+        ended_by = signal.Signals(number)
         loop.call_soon_threadsafe(interrupted.set)
 
     # The SDK reads stdin in a thread that nothing can wake: an idle server would outlast Ctrl-C.
     signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
 
     async def run() -> None:
         server = make_server(settings)
@@ -50,6 +55,6 @@ async def _serve(settings: Settings) -> None:
         except TimeoutError:
             pass
         sys.stderr.flush()
-        os._exit(130)  # the thread at stdin would keep a normal exit waiting
+        os._exit(128 + ended_by)  # the thread at stdin would keep a normal exit waiting
     stopping.cancel()
     await serving
