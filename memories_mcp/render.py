@@ -58,6 +58,8 @@ def fence(text: str, nonce: str) -> str:
 
 def clock(seconds: float) -> str:
     """65.5 as 1:05.5, 3725 as 1:02:05."""
+    if seconds == int(seconds) and seconds < 3600:
+        return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
     whole, rest = divmod(round(seconds, 3), 1)
     minutes, second = divmod(int(whole), 60)
     hours, minute = divmod(minutes, 60)

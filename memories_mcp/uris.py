@@ -37,4 +37,6 @@ def belongs_to(uri: str, base: str) -> bool:
 
 def decimal(seconds: float) -> str:
     """To the millisecond, never with an exponent."""
+    if seconds == int(seconds):
+        return str(int(seconds))
     return f"{seconds:.3f}".rstrip("0").rstrip(".")

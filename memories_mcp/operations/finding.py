@@ -12,7 +12,7 @@ from memories_mcp.files import LocalPath
 from memories_mcp.models import Evidence, Kind, Page
 from memories_mcp.operation import Context, Input, Output
 from memories_mcp.operations.shared import page_of
-from memories_mcp.render import fitting
+from memories_mcp.render import BUDGET, ENVELOPE, fitting, weight
 from memories_mcp.wire import (
     Count,
     Degrees,
@@ -74,9 +74,11 @@ class Hit(Wire):
 
     def told(self) -> str | None:
         """What is said or seen; of an image, where and when it was taken, with what, and its link."""
+        if self.text:
+            return self.text
         taken = f"taken {self.datetime_taken:%Y-%m-%d %H:%M} UTC" if self.datetime_taken else None
         place = None if self.latitude is None else f"at {self.latitude:g}, {self.longitude or 0:g}"
-        return self.text or ", ".join(part for part in (taken, place, self.camera_model, self.url) if part) or None
+        return ", ".join(part for part in (taken, place, self.camera_model, self.url) if part) or None
 
     def evidence(self, kind: Kind) -> Evidence:
         """The hit as a moment; a hit of an image search is the image."""
@@ -107,6 +109,9 @@ class _HitPage(Wire):
 def moments(found: list[Evidence], offset: int, empty: str) -> Moments:
     """A part of the hits; what does not fit is left out with the argument that continues."""
     shown = found[offset:]
+    whole = Moments(moments=shown)
+    if shown and weight(whole) <= BUDGET - ENVELOPE:
+        return whole
     count = fitting(shown)
     note = None
     if not shown:
