@@ -242,17 +242,23 @@ class _Terminal:
 
 async def _sandbox(port: int, data: Path | None) -> int:
     from memories_mcp import sandbox
+    from memories_mcp.signals import on_signals
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: it cleans up behind itself
+    ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def end(number: signal.Signals) -> None:
+        if not ended.done():
+            ended.set_result(128 + number)
+
     try:
         if data is not None:
             data.mkdir(parents=True, exist_ok=True)
         async with sandbox.running(port=port, data=data) as url:
+            on_signals(asyncio.get_running_loop(), end)  # it cleans up behind itself
             print(f"The sandbox runs at {url}; any API key is an account of its own. Ctrl-C ends it.")
             print(f"Use it with: MEMORIES_BASE_URL={url} MEMORIES_API_KEY={sandbox.DEMO_KEY} memories-mcp", flush=True)
-            await asyncio.Event().wait()
+            return await ended
     except (OSError, OverflowError) as error:
         raise ConfigurationError(
             f"The sandbox cannot run there: {error}.", next_step="Try another port or folder."
         ) from None
-    return 0

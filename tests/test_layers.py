@@ -77,6 +77,7 @@ ALLOWED = {
     "memories_mcp.uris": [],
     "memories_mcp.logs": [],
     "memories_mcp.pool": [],
+    "memories_mcp.signals": [],
     "memories_mcp.shapes": ["memories_mcp.ids", "memories_mcp.schema", "memories_mcp.wire"],
     "memories_mcp.api": ["memories_mcp.api", "memories_mcp.wire"],
     "memories_mcp.operation": [

@@ -6,12 +6,12 @@ import asyncio
 import os
 import signal
 import sys
-from types import FrameType
 
 from mcp.server.stdio import stdio_server
 
 from memories_mcp.server.app import make_server
 from memories_mcp.settings import Settings
+from memories_mcp.signals import on_signals
 
 _CLOSE_SECONDS = 3.0
 
@@ -27,14 +27,13 @@ async def _serve(settings: Settings) -> None:
 
     ended_by = signal.SIGINT
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(number: signal.Signals) -> None:
         nonlocal ended_by
-        ended_by = signal.Signals(number)
-        loop.call_soon_threadsafe(interrupted.set)
+        ended_by = number
+        interrupted.set()
 
     # The SDK reads stdin in a thread that nothing can wake: an idle server would outlast Ctrl-C.
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGTERM, interrupt)
+    on_signals(loop, interrupt)
 
     async def run() -> None:
         server = make_server(settings)
