@@ -293,5 +293,8 @@ def test_the_package_uses_nothing_that_only_posix_has() -> None:
     root = Path(__file__).parents[1] / "memories_mcp"
     for path in root.rglob("*.py"):
         source = path.read_text(encoding="utf-8")
-        for word in ("import fcntl", "os.fork", "add_signal_handler", "SIGKILL", "'/tmp", '"/tmp'):
+        words = ["import fcntl", "os.fork", "SIGKILL", "'/tmp", '"/tmp']
+        if path.name != "signals.py":  # which has another way for where it is missing
+            words.append("add_signal_handler")
+        for word in words:
             assert word not in source, path
