@@ -145,8 +145,7 @@ class Evidence(Row):
         end = None if end is None else round(end, 3)
         end = end if start is not None and end is not None and end >= start else None
         where = Reference(video_no, kind, start, end)
-        # Not validated once more: what comes here was read from the wire, row by row.
-        return cls.model_construct(
+        return cls(
             ref=str(where),
             video_no=None if kind == "image" else video_no,
             video_name=video_name,

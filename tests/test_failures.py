@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from typing import Any
 
 import httpx2
@@ -256,3 +257,18 @@ async def test_limits_hold_by_default_and_are_off_for_the_sandbox(settings: Sett
 
     assert took[0] > 0.5  # five a second, of which the first five may come at once
     assert took[1] < 0.5
+
+
+async def test_the_first_try_counts_towards_the_time_in_which_others_may_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memories_mcp.api.retry.DEADLINE", 0.2)
+
+    def slow(_: httpx2.Request) -> httpx2.Response:
+        time.sleep(0.3)
+        return httpx2.Response(503, content=b"busy")
+
+    wire = FakeWire(slow)
+    async with calling(wire) as caller:
+        with pytest.raises(errors.ApiError):
+            await run(caller, "list_sessions")
+
+    assert len(wire.requests) == 1

@@ -47,19 +47,7 @@ def _wait(state: tenacity.RetryCallState) -> float:
 
 async def repeat(send: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
     """Call `send` until it succeeds, fails for good, or the tries are used up: full jitter, with a deadline."""
-    try:
-        return await send()
-    except Exception as error:
-        if not worth_repeating(error, repeatable=repeatable):
-            raise
-        failures = [error]
-
-    async def again() -> T:
-        if failures:  # what was tried above counts as the first try
-            raise failures.pop()
-        return await send()
-
-    import tenacity  # what succeeds at once needs none
+    import tenacity  # not before a request: listing tools needs none
 
     retrying = tenacity.AsyncRetrying(
         stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_before_delay(DEADLINE),
@@ -67,4 +55,4 @@ async def repeat(send: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
         retry=tenacity.retry_if_exception(lambda error: worth_repeating(error, repeatable=repeatable)),
         reraise=True,
     )
-    return await retrying(again)
+    return await retrying(send)

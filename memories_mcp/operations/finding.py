@@ -12,7 +12,7 @@ from memories_mcp.files import LocalPath
 from memories_mcp.models import Evidence, Kind, Page
 from memories_mcp.operation import Context, Input, Output
 from memories_mcp.operations.shared import page_of
-from memories_mcp.render import BUDGET, ENVELOPE, fitting, weight
+from memories_mcp.render import fitting
 from memories_mcp.wire import (
     Count,
     Degrees,
@@ -109,9 +109,6 @@ class _HitPage(Wire):
 def moments(found: list[Evidence], offset: int, empty: str) -> Moments:
     """A part of the hits; what does not fit is left out with the argument that continues."""
     shown = found[offset:]
-    whole = Moments(moments=shown)
-    if shown and weight(whole) <= BUDGET - ENVELOPE:
-        return whole
     count = fitting(shown)
     note = None
     if not shown:
