@@ -63,8 +63,8 @@ class Account(BaseModel):
     ) -> None:
         await self.aclose()
 
-    def _connected(self, *, per_run: bool = False, **changes: Any) -> Settings:
-        """Read the settings and prepare the connection; nothing is connected yet.
+    def _settings(self, *, per_run: bool = False) -> Settings:
+        """What the environment and the account say.
 
         Raises:
             ConfigurationError: A value makes no sense; the text names the argument or the variable.
@@ -74,15 +74,12 @@ class Account(BaseModel):
         settings = Settings.from_environment()
         if per_run:  # what belongs to the operator is nobody else's
             settings = replace(settings, api_key="", caption_api_key="", unique_id="", files_root=None)
-        settings = settings.change(
+        return settings.change(
             api_key=parsed("api_key", self.api_key.get_secret_value() if self.api_key else None),
             base_url=parsed("base_url", self.base_url),
             unique_id=parsed("unique_id", self.unique_id),
             sandbox=self.sandbox,
-            **changes,
         )
-        self._connection = Connection(settings, per_run=per_run)
-        return settings
 
 
 def parsed(name: str, text: str | None) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import threading
 import weakref
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -26,8 +27,6 @@ _MOST_ACCOUNTS = 200
 
 # Toolkits, retrievers and loaders of one key share its limits, for as long as one of them has them.
 _limits: weakref.WeakValueDictionary[tuple[object, ...], Limits] = weakref.WeakValueDictionary()
-
-
 _turns: weakref.WeakKeyDictionary[Caller, asyncio.Semaphore] = weakref.WeakKeyDictionary()
 _FETCHES_AT_ONCE = 4
 
@@ -108,9 +107,6 @@ class Connection:
         self._opened = _Opened(self._settings, self._per_run)
         # Nobody has to close a toolkit: what it opened goes with it, or at the end of the process.
         weakref.finalize(self, _close, self._opened).atexit = False
-        # Last registered runs first: before the finalizers of whatever is still open, the sandbox's folder among them.
-        atexit.unregister(_close_all)
-        atexit.register(_close_all)
 
 
 class _Opened:
@@ -126,7 +122,7 @@ class _Opened:
     @asynccontextmanager
     async def caller(self, identity: Identity | None) -> AsyncGenerator[Caller, None]:
         async with self._turn:
-            if _ending:
+            if _ending.is_set():
                 raise RuntimeError("The process ends; its connections are closed.")
             if self._backed is None:
                 self._backed = await self._stack.enter_async_context(_twin.behind(self._settings))
@@ -181,13 +177,14 @@ class _Twin:
 
     def _forget(self) -> None:
         if self._process:
-            _all_opened.add(self._stack)  # the parent's, kept so that nothing of it is collected here
+            _of_the_parent.append(self._stack)  # so that nothing of it is collected, and thus closed, here
         self._process, self._users, self._url = os.getpid(), 0, ""
         self._turn, self._stack = asyncio.Lock(), AsyncExitStack()
 
 
-_all_opened = set[object]()
-_ending = list[bool]()
+_all_opened = set[_Opened]()
+_of_the_parent = list[AsyncExitStack]()
+_ending = threading.Event()
 _twin = _Twin()
 
 
@@ -198,8 +195,8 @@ def _close(opened: _Opened) -> None:
 
 def _close_all() -> None:
     """At the end of the process, before the bridge stops; whoever still calls from a thread comes too late."""
-    _ending.append(True)
-    mine = [each for each in _all_opened if isinstance(each, _Opened) and each.process == os.getpid()]
+    _ending.set()
+    mine = [each for each in _all_opened if each.process == os.getpid()]
     if mine:
         with suppress(TimeoutError):
             bridge.submit(_closed(mine)).result(_CLOSE_SECONDS)
@@ -211,6 +208,7 @@ async def _closed(all_opened: list[_Opened]) -> None:
 
 
 _CLOSE_SECONDS = 5.0
+atexit.register(_close_all)  # after the bridge's own, and so it runs before it
 
 
 def _secret(given: Mapping[str, Any], name: str) -> str:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from langchain_tools.account import Account
 from langchain_tools.bridge import bridge
-from langchain_tools.connection import turns_of
+from langchain_tools.connection import Connection, turns_of
 from langchain_tools.documents import document, text_of
 from memories_mcp.errors import NotFound, NotReady
 from memories_mcp.ids import is_public
@@ -60,7 +60,7 @@ class MemoriesTranscriptLoader(Account, BaseLoader):
 
     def model_post_init(self, context: Any, /) -> None:
         """Read the settings; nothing is connected yet."""
-        self._connected()
+        self._connection = Connection(self._settings())
 
     def lazy_load(self) -> Iterator[Document]:
         """Load a page of videos at a time; memory stays flat however large the library is."""

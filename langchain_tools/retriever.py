@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_tools.account import Account
 from langchain_tools.bridge import bridge
-from langchain_tools.connection import Identity, turns_of
+from langchain_tools.connection import Connection, Identity, turns_of
 from langchain_tools.documents import document, text_of, tracks_of, within
 from langchain_tools.run import Run, inherited
 from memories_mcp.call import Caller
@@ -24,11 +24,11 @@ from memories_mcp.errors import InvalidArguments, NotFound, NotReady, Unexpected
 from memories_mcp.models import Evidence, Track
 from memories_mcp.operation import Context, validated
 from memories_mcp.operations.public import Platform, SearchPublicVideos, public_hits
-from memories_mcp.operations.search import SearchVideos, hits
+from memories_mcp.operations.search import MOST_CAPTIONS, SearchVideos, hits
 from memories_mcp.operations.shared import Segments, fetch_transcript
 
 _LARGEST = 1000
-_LARGEST_BY_CAPTION = 200
+"""Of what one search returns."""
 
 
 class Query(BaseModel):
@@ -69,7 +69,7 @@ class MemoriesRetriever(Query, Account, BaseRetriever):
 
     def model_post_init(self, context: Any, /) -> None:
         """Read the settings; nothing is connected yet."""
-        self._connected(per_run=self.per_run)
+        self._connection = Connection(self._settings(per_run=self.per_run), per_run=self.per_run)
 
     # `_get_relevant_documents` does not see the run's configuration otherwise.
     def invoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:
@@ -112,7 +112,7 @@ Group = list[Evidence]
 
 async def _merged(caller: Caller, context: Context, text: str, query: Query) -> list[Group]:
     """`k` groups, or as many as there are: more hits are asked for than documents."""
-    most = _LARGEST_BY_CAPTION if query.search_type == "BY_CAPTION" else _LARGEST
+    most = MOST_CAPTIONS if query.search_type == "BY_CAPTION" else _LARGEST
     if not query.merge_overlaps:
         return [[each] for each in await _search(caller, context, text, query, min(most, query.k))]
     asked = min(most, max(2 * query.k, query.k + 5))

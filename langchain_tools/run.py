@@ -84,9 +84,7 @@ class Run:
                 'confirm="interrupt" cannot pause a synchronous call inside an async step.',
                 next_step="Call the tool with ainvoke there.",
             )
-        from langgraph.func import task  # pyright: ignore[reportMissingTypeStubs] -- none are found for this part
-        from langgraph.types import interrupt
-
+        task, interrupt = _tasks()
         value, mark = self._question(preview), uuid.uuid4().hex
 
         def confirm() -> tuple[Any, bool]:
@@ -99,9 +97,7 @@ class Run:
         """The same from async code."""
         if self._writer is None:
             return None
-        from langgraph.func import task  # pyright: ignore[reportMissingTypeStubs] -- none are found for this part
-        from langgraph.types import interrupt
-
+        task, interrupt = _tasks()
         value, mark = self._question(preview), uuid.uuid4().hex
 
         async def shown() -> str:
@@ -171,6 +167,15 @@ def _stream_writer() -> Callable[[Any], None] | None:
         return get_stream_writer()
     except (KeyError, RuntimeError):
         return None
+
+
+def _tasks() -> tuple[Any, Callable[[Any], Any]]:
+    """LangGraph's `task` and `interrupt`, where it runs a graph."""
+    # LangGraph is a namespace package: its py.typed is not found for every part.
+    from langgraph.func import task  # pyright: ignore[reportMissingTypeStubs] -- as said above
+    from langgraph.types import interrupt
+
+    return task, interrupt
 
 
 def _context() -> Any:

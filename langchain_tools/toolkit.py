@@ -10,9 +10,9 @@ from langchain_core.tools import BaseTool, BaseToolkit, ToolException
 from pydantic import ConfigDict, PrivateAttr
 
 from langchain_tools.account import Account, parsed
+from langchain_tools.connection import Connection
 from langchain_tools.tools import MemoriesTool
 from memories_mcp.call import Caller
-from memories_mcp.settings import Settings
 
 Confirm = Literal["token", "interrupt", "off"]
 """How is asked before what cannot be undone."""
@@ -52,17 +52,17 @@ class MemoriesToolkit(Account, BaseToolkit):
 
     def model_post_init(self, context: Any, /) -> None:
         """Read the settings and make the tools; nothing is connected yet."""
-        environment = Settings.from_environment()
+        settings = self._settings(per_run=self.per_run)
         chosen = self.toolsets is not None or self.tools is not None
-        settings = self._connected(
-            per_run=self.per_run,
+        settings = settings.change(
             toolsets=tuple(self.toolsets or ()) if chosen else None,
             tools=tuple(self.tools or ()) if chosen else None,
-            exclude_tools=(*environment.exclude_tools, *self.exclude_tools),
-            read_only=environment.read_only or self.read_only,
+            exclude_tools=(*settings.exclude_tools, *self.exclude_tools),
+            read_only=settings.read_only or self.read_only,
             files_root=parsed("files_root", str(self.files_root) if self.files_root else None),
             confirm=None if self.confirm is None else self.confirm != "off",
         )
+        self._connection = Connection(settings, per_run=self.per_run)
         offered = Caller(settings, fixed_namespace=self.per_run)
         self._tools = [
             MemoriesTool.of(

@@ -56,12 +56,12 @@ class SearchVideos(Private):
 
     @model_validator(mode="after")
     def _captions_are_fewer(self) -> SearchVideos:
-        if self.search_type == "BY_CAPTION" and self.top_k > _MOST_CAPTIONS:
-            raise ValueError(f"top_k is at most {_MOST_CAPTIONS} with BY_CAPTION")
+        if self.search_type == "BY_CAPTION" and self.top_k > MOST_CAPTIONS:
+            raise ValueError(f"top_k is at most {MOST_CAPTIONS} with BY_CAPTION")
         return self
 
 
-_MOST_CAPTIONS = 200
+MOST_CAPTIONS = 200
 _KINDS: dict[str, Kind] = {"BY_AUDIO": "audio", "BY_CAPTION": "visual", "BY_IMAGE": "image"}
 
 
