@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 FORMS = ("vtt", "srt", "text")
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     call.add_argument("arguments", nargs="?", default="{}", help="its arguments as a JSON object")
     call.add_argument("--json", action="store_true", help="print the structured result")
     call.add_argument("--yes", action="store_true", help="agree to what cannot be undone without being asked")
-    _for_people(commands)
+    _for_people(commands.add_parser)
     install = commands.add_parser(
         "install", help="add the server to a client: claude, claude-code, cursor, vscode, codex"
     )
@@ -50,14 +51,14 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _for_people(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage] -- it has no other name
-    search = commands.add_parser("search", help="find moments in your videos")
+def _for_people(command: Callable[..., argparse.ArgumentParser]) -> None:
+    search = command("search", help="find moments in your videos")
     search.add_argument("query", help="what to look for")
     search.add_argument("-k", type=int, default=10, help="the most hits; default: 10")
-    ask = commands.add_parser("ask", help="ask your videos a question")
+    ask = command("ask", help="ask your videos a question")
     ask.add_argument("question")
     ask.add_argument("--video", action="append", metavar="VIDEO_NO", help="only this video; may be repeated")
-    transcript = commands.add_parser("transcript", help="print what is said (or seen) in a video")
+    transcript = command("transcript", help="print what is said (or seen) in a video")
     transcript.add_argument("video_no")
     transcript.add_argument(
         "--track", choices=["audio", "visual"], default="audio", help="default: audio, what is said"
@@ -66,10 +67,10 @@ def _for_people(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     for name in FORMS:
         forms.add_argument(f"--{name}", dest="form", action="store_const", const=name)
     transcript.set_defaults(form="text")
-    upload = commands.add_parser("upload", help="upload video and image files")
+    upload = command("upload", help="upload video and image files")
     upload.add_argument("files", nargs="+", type=Path, metavar="FILE")
     upload.add_argument("--wait", action="store_true", help="wait until each video is ready")
-    download = commands.add_parser("download", help="download a video of your library")
+    download = command("download", help="download a video of your library")
     download.add_argument("video_no")
     download.add_argument("target", nargs="?", type=Path, help="default: VIDEO_NO.mp4 here")
     download.add_argument("--overwrite", action="store_true", help="replace a file that is there")

@@ -20,7 +20,7 @@ from memories_mcp.logs import configure
 from memories_mcp.settings import Settings, environment, parse_setting
 
 if TYPE_CHECKING:
-    from memories_mcp.operation import Preview, Progress
+    from memories_mcp.operation import Preview
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -134,6 +134,7 @@ def _tools(settings: Settings, *, as_json: bool) -> int:
 async def _call(settings: Settings, name: str, arguments: str, *, as_json: bool, yes: bool) -> int:
     from memories_mcp.call import Caller, connected
     from memories_mcp.operations import OPERATIONS
+    from memories_mcp.terminal import Person
 
     try:
         raw: Any = json.loads(arguments)
@@ -151,9 +152,9 @@ async def _call(settings: Settings, name: str, arguments: str, *, as_json: bool,
     with_person = sys.stdin.isatty() and sys.stderr.isatty()
     async with connected(settings) as caller:
         if with_person:
-            with _Terminal() as terminal:
-                ask = _agree if yes else terminal.ask
-                answer = await caller.run(operation, cast(dict[str, Any], raw), follow=terminal.follow, ask=ask)
+            with Person() as person:
+                ask = _agree if yes else person.ask
+                answer = await caller.run(operation, cast(dict[str, Any], raw), follow=person.follow, ask=ask)
         else:
             answer = await caller.run(operation, cast(dict[str, Any], raw), ask=_agree if yes else None)
     if "confirmation" in answer.structured and not yes:
@@ -201,43 +202,6 @@ async def _doctor(options: argparse.Namespace) -> int:
 
 async def _agree(preview: Preview) -> bool:
     return True
-
-
-class _Terminal:
-    """A person at a terminal: sees the progress on one line, and is asked."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-
-        self._status = Console(stderr=True).status("Calling")
-
-    def __enter__(self) -> _Terminal:
-        self._status.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._status.stop()
-
-    async def follow(self, progress: Progress) -> None:
-        from rich.markup import escape
-
-        self._status.update(escape(" ".join(progress.message.split())[-100:]))
-
-    async def ask(self, preview: Preview) -> bool:
-        self._status.stop()
-        print(preview.action, *(f"  {each}" for each in preview.items), sep="\n", file=sys.stderr)
-        print("Go on? [y/N] ", end="", file=sys.stderr, flush=True)
-        # Read here, not in a thread: asyncio's own handler would leave Ctrl-C waiting for the next line.
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            answer = sys.stdin.readline().strip().lower()
-        except KeyboardInterrupt:
-            print("\nNothing was changed.", file=sys.stderr)
-            raise
-        finally:
-            signal.signal(signal.SIGINT, before)
-        self._status.start()
-        return answer in {"y", "yes"}
 
 
 async def _sandbox(port: int, data: Path | None) -> int:

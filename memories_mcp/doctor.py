@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from memories_mcp.api.limits import PER_ACCOUNT
+from memories_mcp.api.limits import NO_LIMITS, in_force
 from memories_mcp.call import Caller, connected
 from memories_mcp.clients import CLIENTS, NAME, Client, config_path
 from memories_mcp.errors import MemoriesError, NotFound, OutOfCredits, Unauthorized
-from memories_mcp.operations import TOOLSETS
+from memories_mcp.operations import OPERATIONS
+from memories_mcp.operations.toolsets import TOOLSETS
 from memories_mcp.settings import API_URL, CAPTION_URL, Settings
 
 State = Literal["ok", "note", "wrong"]
@@ -56,7 +57,7 @@ async def examine(
         yield Finding("wrong", problem.summary, problem.next_step)
     for each in _settings(settings):
         yield each
-    proxy = any(environ.get(name) for name in _PROXIES for name in (name, name.upper()))
+    proxy = any(environ.get(name) or environ.get(name.upper()) for name in _PROXIES)
     async with connected(settings) as caller:
         reached = await _reachable("the API", caller.settings.base_url, proxy=proxy)
         yield reached
@@ -115,7 +116,7 @@ def _settings(settings: Settings) -> list[Finding]:
     where = f"namespace {settings.unique_id!r}, fixed" if settings.unique_id else "the default namespace"
     found.append(Finding("ok", f"library: {where}"))
     found.append(_files(settings.files_root))
-    limits = {} if settings.sandbox else PER_ACCOUNT if settings.rate_limits is None else settings.rate_limits
+    limits = in_force(NO_LIMITS if settings.sandbox else settings.rate_limits)
     rates = ", ".join(f"{name} {allowed:g}/{seconds:g} s" for name, (allowed, seconds) in limits.items())
     found.append(Finding("ok", f"rate limits: {rates or 'off'}"))
     if settings.read_only:
@@ -158,7 +159,7 @@ async def _reachable(what: str, url: str, *, proxy: bool) -> Finding:
 
 async def _key(caller: Caller) -> Finding:
     """One cheap read, which tells the key and the namespace at once."""
-    operation = Caller(caller.settings.change(tools=("list_videos",), read_only=False)).operations["list_videos"]
+    operation = next(each for each in OPERATIONS if each.name == "list_videos")  # offered to models or not
     try:
         page = (await caller.run(operation, {"size": 1})).output
     except Unauthorized as error:

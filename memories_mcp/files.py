@@ -37,6 +37,7 @@ _MEDIA: dict[str, dict[str, tuple[tuple[str, ...], Looks]]] = {
     },
 }
 """Media type to its file endings and how its first bytes look (API 2.11)."""
+IMAGE_ENDINGS = frozenset(ending for endings, _ in _MEDIA["image"].values() for ending in endings)
 
 
 @dataclass(frozen=True)

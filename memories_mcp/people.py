@@ -6,20 +6,20 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from memories_mcp.call import Answer, Caller, connected
 from memories_mcp.documents import plain_text, subrip, webvtt
 from memories_mcp.errors import ConfigurationError, FileRefused, MemoriesError
+from memories_mcp.files import IMAGE_ENDINGS
+from memories_mcp.ids import is_public
 from memories_mcp.models import ChatAnswer, Evidence
-from memories_mcp.operation import Progress
+from memories_mcp.operation import Operation
 from memories_mcp.operations import select
 from memories_mcp.operations.shared import fetch_transcript
 from memories_mcp.render import span
 from memories_mcp.settings import Settings
-
-_IMAGES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"}
+from memories_mcp.terminal import Bar
 
 
 async def run(options: argparse.Namespace, settings: Settings) -> int:
@@ -67,8 +67,10 @@ _WRITERS: dict[str, Callable[[str, Any, list[Evidence]], str]] = {
 
 
 async def _transcript(settings: Settings, video_no: str, track: Any, form: str) -> int:
+    what = "audio" if track == "audio" else "video"
+    _allowed(settings, f"get_{'public_' * is_public(video_no)}{what}_transcription")
     async with connected(settings) as caller:
-        context = caller.context()
+        context = caller.context()  # read whole, where the tool gives a page at a time
         found = await fetch_transcript(context, video_no, track, caller.settings.unique_id or None)
     segments = [segment for _, segment in found.told(range(len(found)))]
     sys.stdout.write(_WRITERS[form](video_no, track, segments))
@@ -98,7 +100,7 @@ async def _sent(caller: Caller, file: Path, bar: Bar, *, wait: bool) -> tuple[bo
     """Send one file; whether that went well, and what became of it."""
     file = file.resolve()  # whoever names a file on their own command line opens it, also by a link
     here = _at(caller, file.parent)
-    if file.suffix.lower() in _IMAGES:
+    if file.suffix.lower() in IMAGE_ENDINGS:
         answer = await _called(here, "upload_images", bar, paths=[file.name])
         return True, ", ".join(answer.output.image_ids)
     video = (await _called(here, "upload_video_file", bar, path=file.name)).output
@@ -113,7 +115,7 @@ async def _sent(caller: Caller, file: Path, bar: Bar, *, wait: bool) -> tuple[bo
 
 
 _MOST_WAITS = 80
-"""Of 45 seconds each: an hour, in which the service processes six of video."""
+"""Of 45 seconds each: an hour, enough for six hours of video."""
 
 
 async def _download(settings: Settings, video_no: str, target: Path | None, *, overwrite: bool) -> int:
@@ -135,12 +137,16 @@ def _at(caller: Caller, folder: Path) -> Caller:
 
 
 async def _called(caller: Caller, name: str, /, bar: Bar | None = None, **arguments: Any) -> Answer[Any]:
-    settings = caller.settings
+    given = {each: value for each, value in arguments.items() if value is not None}
+    return await caller.run(_allowed(caller.settings, name), given, follow=bar.follow if bar and bar.shown else None)
+
+
+def _allowed(settings: Settings, name: str) -> Operation[Any, Any]:
+    """An operation, whichever toolsets are offered to models; what the operator closed is closed here too."""
     allowed = {each.name: each for each in select(("all",), settings.read_only, settings.exclude_tools)}
     if name not in allowed:
         raise ConfigurationError(f"{name} is not offered with these settings.")
-    given = {each: value for each, value in arguments.items() if value is not None}
-    return await caller.run(allowed[name], given, follow=bar.follow if bar and bar.shown else None)
+    return allowed[name]
 
 
 def _show(moments: list[Evidence]) -> None:
@@ -154,34 +160,3 @@ def _show(moments: list[Evidence]) -> None:
 def _note(answer: Answer[Any]) -> None:
     if answer.output.note:
         print(answer.output.note, file=sys.stderr)
-
-
-class Bar:
-    """A progress bar on stderr, where somebody looks; nothing elsewhere."""
-
-    def __init__(self, name: str, *, counts: bool = True) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TextColumn, TransferSpeedColumn
-        from rich.progress import Progress as Columns
-
-        console = Console(stderr=True)
-        self.shown = console.is_terminal
-        described = TextColumn("{task.description}", markup=False)
-        counted = (described, BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        columns = counted if counts else (SpinnerColumn(), described)
-        self._columns = Columns(*columns, console=console, disable=not self.shown, transient=True)
-        self._task = self._columns.add_task(name, total=None)
-
-    def __enter__(self) -> Bar:
-        self._columns.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._columns.stop()
-
-    async def follow(self, progress: Progress) -> None:
-        """Move it; messages that count no bytes stand beside it."""
-        if progress.total and progress.total > 1000:
-            self._columns.update(self._task, completed=progress.done, total=progress.total)
-        else:
-            self._columns.update(self._task, description=" ".join(progress.message.split())[-60:])

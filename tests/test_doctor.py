@@ -109,6 +109,17 @@ async def test_every_setting_that_makes_no_sense_is_named(sandbox_url: str, tmp_
     assert any("the key is taken" in each.what for each in findings)
 
 
+async def test_the_rate_limits_that_hold_are_told_and_a_closed_tool_stands_in_no_ones_way(
+    live: Settings, tmp_path: Path
+) -> None:
+    settings = live.change(rate_limits={"chat": (1.0, 60.0)}, exclude_tools=("list_videos",))
+    text = "\n".join(each.what for each in await found(settings, tmp_path))
+
+    assert "search 10/1 s" in text
+    assert "chat 1/60 s" in text
+    assert "the key is taken" in text
+
+
 async def test_behind_a_proxy_the_host_itself_is_not_tried(live: Settings, tmp_path: Path) -> None:
     far = live.change(base_url="http://api.invalid", toolsets=("search",))
     findings = [each async for each in examine(far.change(api_key=""), tmp_path, {"HTTPS_PROXY": "http://127.0.0.1:9"})]

@@ -48,7 +48,7 @@ def below(prefix: str, modules: set[str]) -> bool:
         ("starlette", ["memories_mcp.sandbox", "memories_mcp.server"]),
         ("uvicorn", ["memories_mcp.sandbox", "memories_mcp.server"]),
         ("sqlite3", ["memories_mcp.sandbox"]),
-        ("rich", ["memories_mcp.cli", "memories_mcp.people", "memories_mcp.demo"]),
+        ("rich", ["memories_mcp.cli", "memories_mcp.terminal", "memories_mcp.demo"]),
         ("opentelemetry", ["memories_mcp.api"]),
         ("pythonjsonlogger", ["memories_mcp.logs"]),
         ("os.environ", []),
@@ -131,7 +131,8 @@ def test_the_server_brings_no_langchain_and_nothing_it_need_not() -> None:
     code = (
         "import sys, memories_mcp.cli, memories_mcp.server.stdio;"
         "print({'langchain_core', 'langchain_tools', 'sqlite3', 'rich', 'itsdangerous', 'tenacity',"
-        " 'memories_mcp.sandbox', 'memories_mcp.people', 'memories_mcp.doctor', 'memories_mcp.install'}"
+        " 'memories_mcp.sandbox', 'memories_mcp.people', 'memories_mcp.terminal', 'memories_mcp.doctor',"
+        " 'memories_mcp.install'}"
         " & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)

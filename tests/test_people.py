@@ -106,9 +106,18 @@ def test_one_file_that_is_refused_takes_no_other_along_and_links_are_followed(li
     assert len(re.findall(r"mp4: VI\d+ processing", done.stdout)) == 2
 
 
-@pytest.mark.parametrize("more", [["--read-only"], ["--exclude-tools", "upload_video_file"]])
-def test_what_the_operator_closed_is_closed_here_too(live: Settings, more: list[str]) -> None:
-    done = run(live, *more, "upload", "talk.mp4")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--read-only", "upload", "talk.mp4"],
+        ["--exclude-tools", "upload_video_file", "upload", "talk.mp4"],
+        ["--exclude-tools", "get_audio_transcription", "transcript", MEETING],
+        ["--exclude-tools", "search_videos", "search", "pricing"],
+    ],
+)
+def test_what_the_operator_closed_is_closed_here_too(live: Settings, tmp_path: Path, arguments: list[str]) -> None:
+    shutil.copy(library.MEDIA / "quarterly-planning.mp4", tmp_path / "talk.mp4")
+    done = run(live, *arguments, cwd=tmp_path)
 
     assert done.returncode == 2
     assert "not offered" in done.stderr

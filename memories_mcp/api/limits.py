@@ -30,6 +30,11 @@ PER_ACCOUNT: dict[str, tuple[float, float]] = {
 """Requests and the seconds in which they are allowed; polls and public details by the newer, tighter figures."""
 
 
+def in_force(rates: Mapping[str, tuple[float, float]] | None) -> dict[str, tuple[float, float]]:
+    """Nothing given is the API's own figures, something given changes those, an empty mapping is no limits."""
+    return {} if rates is not None and not rates else {**PER_ACCOUNT, **(rates or {})}
+
+
 class Limits:
     """One limiter a class of requests; lives on the event loop that uses it first."""
 
@@ -39,8 +44,7 @@ class Limits:
                 f"MEMORIES_RATE_LIMITS: there is no class {', '.join(unknown)}.",
                 next_step=f"There are: {', '.join(PER_ACCOUNT)}.",
             )
-        # Nothing given is the API's own figures, something given changes those, an empty mapping is no limits.
-        chosen = {} if rates is not None and not rates else {**PER_ACCOUNT, **(rates or {})}
+        chosen = in_force(rates)
         # The limiter wants at least one request a period: half a request a second is one in two.
         self._limiters = {
             rate: AsyncLimiter(max(1, allowed), period / min(1, allowed)) for rate, (allowed, period) in chosen.items()
