@@ -33,7 +33,7 @@ test: .venv/installed ## Run the whole test suite
 	@$(PYTHON) -m pytest -n auto
 
 test-lowest: .venv/installed ## Run the suite with the lowest versions that are allowed
-	@$(PYTHON) tools/lowest.py > .lowest.txt
+	@$(PYTHON) -m tools.lowest > .lowest.txt
 	@$(BASE) -m venv --clear .venv-lowest
 	@$(BIN_OF_LOWEST)/python -m pip install -q --disable-pip-version-check -c .lowest.txt -e '.[langchain,dev]'
 	@$(BIN_OF_LOWEST)/python -m pytest -n auto
@@ -51,16 +51,16 @@ types: .venv/installed ## Check types over package, tests and examples
 	@$(BIN)/pyright
 
 interop: .venv/installed ## Run clients and checks that others wrote, from the npm registry
-	@$(PYTHON) interop/run.py
+	@$(PYTHON) -m interop.run
 
 bench: .venv/installed ## Measure speed and size against references
-	@$(PYTHON) benchmarks/run.py
+	@$(PYTHON) -m benchmarks.run
 
 mcpb: .venv/installed ## Make the bundle for Claude Desktop, in dist/
-	@$(PYTHON) tools/pack_mcpb.py
+	@$(PYTHON) -m tools.pack_mcpb
 
 docs: .venv/installed ## Write the documents and manifests that are made from the code
-	@$(PYTHON) tools/write_docs.py
+	@$(PYTHON) -m tools.write_docs
 
 definitions: .venv/installed ## Write the tools' definitions, which models see, from their code
-	@$(PYTHON) tools/write_definitions.py
+	@$(PYTHON) -m tools.write_definitions

@@ -134,7 +134,7 @@ def test_settings_are_read_and_forgiving() -> None:
 
 def test_the_generated_tables_are_current() -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tools/write_docs.py"), "--check"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "tools.write_docs", "--check"], capture_output=True, text=True, timeout=60, cwd=ROOT
     )
 
     assert done.returncode == 0, done.stdout

@@ -8,11 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-import distribution
-
-sys.path.insert(0, str(distribution.ROOT))
-
 from interop.run import MODULES, NODE, install
+from tools import distribution
 
 CONTENT = ("pyproject.toml", "README.md", "LICENSE", "memories_mcp", "langchain_tools")
 PACKER = MODULES / "@anthropic-ai/mcpb/dist/cli/cli.js"
@@ -20,7 +17,7 @@ PACKER = MODULES / "@anthropic-ai/mcpb/dist/cli/cli.js"
 
 def main() -> None:
     """Put together what the bundle holds, check it and pack it."""
-    install()
+    install()  # the packer comes from the npm registry
     target = distribution.ROOT / "dist" / f"memories-mcp-{distribution.PROJECT['version']}.mcpb"
     target.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -11,10 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import distribution
-import reference
-
 from memories_mcp.operations import TOOLSETS
+from tools import distribution, reference
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md",)
