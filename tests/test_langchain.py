@@ -3,44 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import copy
-import gc
-import os
 import pickle
 import subprocess
 import sys
-import threading
-import time
 from typing import Any
 
 import pytest
+from agents import tool, toolkit
 from conftest import MEETING
 from langchain_core.messages import ToolMessage
-from langchain_core.tools import BaseTool, ToolException
+from langchain_core.tools import ToolException
 from pydantic import SecretStr, ValidationError
 
-from langchain_tools import MemoriesRetriever, MemoriesToolkit
-from langchain_tools.bridge import bridge
+from langchain_tools import MemoriesToolkit
 from memories_mcp.errors import ConfigurationError, InvalidArguments, MemoriesError, RateLimited, Unauthorized
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.settings import Settings
+
+SEARCH: dict[str, Any] = {"query": "price of the Team plan", "top_k": 2}
 
 
 @pytest.fixture(autouse=True)
 def _no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMORIES_RATE_LIMITS", "off")
-
-
-SEARCH: dict[str, Any] = {"query": "price of the Team plan", "top_k": 2}
-
-
-def toolkit(settings: Settings, **more: Any) -> MemoriesToolkit:
-    key = SecretStr(settings.api_key)
-    return MemoriesToolkit(api_key=key, base_url=settings.base_url, toolsets=["all"], **more)
-
-
-def tool(toolkit: MemoriesToolkit, name: str) -> BaseTool:
-    return next(each for each in toolkit.get_tools() if each.name == name)
 
 
 def called(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -65,59 +50,9 @@ def test_it_works_without_an_event_loop(settings: Settings) -> None:
     assert message.artifact["structured_content"]["moments"][0]["video_no"] == MEETING
 
 
-def test_it_works_in_several_event_loops_one_after_the_other(settings: Settings) -> None:
-    kit = toolkit(settings)
-    for _ in range(3):
-        assert MEETING in asyncio.run(tool(kit, "search_videos").ainvoke(SEARCH))
-    assert MEETING in tool(kit, "search_videos").invoke(SEARCH)
-    kit.close()
-
-
-@pytest.mark.anyio
-async def test_it_works_inside_a_running_loop_both_ways(settings: Settings) -> None:
-    async with toolkit(settings) as kit:
-        asynchronous = await tool(kit, "search_videos").ainvoke(SEARCH)
-        synchronous = tool(kit, "search_videos").invoke(SEARCH)
-
-    assert MEETING in asynchronous
-    assert MEETING in synchronous
-
-
-def test_sixteen_threads_make_four_hundred_calls_and_leave_no_thread_behind(settings: Settings) -> None:
-    kit = toolkit(settings)
-    tool(kit, "list_sessions").invoke({})
-    before = threading.active_count()
-    results = list[str]()
-
-    def work(number: int) -> None:
-        for _ in range(25):
-            listing = tool(kit, "list_sessions")
-            results.append(asyncio.run(listing.ainvoke({})) if number % 2 else listing.invoke({}))
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    kit.close()
-
-    assert len(results) == 400
-    assert len(set(map(len, results))) == 1
-    assert threading.active_count() == before
-
-
 def test_its_own_sandbox_needs_nothing() -> None:
     with MemoriesToolkit(sandbox=True) as kit:
         assert MEETING in tool(kit, "search_videos").invoke(SEARCH)
-
-
-def test_a_toolkit_nobody_closed_leaves_nothing(settings: Settings) -> None:
-    kit = toolkit(settings)
-    tool(kit, "list_sessions").invoke({})
-    del kit
-    gc.collect()
-    bridge.wait(lambda _: asyncio.sleep(0.05))
-    gc.collect()  # a client left open would warn here, and warnings are errors
 
 
 def test_what_a_model_can_mend_is_a_tool_exception_where_asked_for(settings: Settings) -> None:
@@ -144,112 +79,6 @@ def test_arguments_are_read_like_the_variables_of_the_same_settings(settings: Se
     with pytest.raises(ConfigurationError, match="api_key=") as caught:
         MemoriesToolkit(api_key=SecretStr("sk-sécret"))
     assert "cret" not in str(caught.value)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
-def test_a_toolkit_used_before_a_fork_works_in_the_child(settings: Settings) -> None:
-    code = """
-import os, sys
-from pydantic import SecretStr, ValidationError
-from langchain_tools import MemoriesRetriever, MemoriesToolkit
-kit = MemoriesToolkit(api_key=SecretStr(sys.argv[1]), base_url=sys.argv[2])
-tool = next(each for each in kit.get_tools() if each.name == "list_sessions")
-tool.invoke({})
-child = os.fork()
-if child == 0:
-    os._exit(0 if "pricing" in tool.invoke({}).lower() else 1)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
-    command = [sys.executable, "-W", "error", "-c", code, settings.api_key, settings.base_url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
-def test_a_child_that_closes_the_toolkit_of_its_parent_harms_neither() -> None:
-    code = """
-import os, sys
-from langchain_tools import MemoriesToolkit
-with MemoriesToolkit(sandbox=True, tools=["list_videos"]) as kit:
-    [tool] = kit.get_tools()
-    tool.invoke({})
-    child = os.fork()
-    if child == 0:
-        sys.exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    tool.invoke({})
-sys.exit(code)
-"""
-    command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.parametrize("more", ["", "import weakref; weakref.finalize(type('X', (), {})(), print)"])
-def test_a_process_that_ends_with_an_open_toolkit_ends_in_silence(more: str) -> None:
-    code = f"""
-import sys
-{more}
-from langchain_tools import MemoriesToolkit, MemoriesRetriever
-kit = MemoriesToolkit(sandbox=True, tools=["list_videos"])
-kit.get_tools()[0].invoke({{}})
-MemoriesRetriever(sandbox=True).invoke("pricing")
-print("done")
-"""
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-    assert (done.stdout.split()[-1], done.stderr, done.returncode) == ("done", "", 0)
-
-
-def test_toolkit_and_retriever_share_the_sandbox_of_the_process() -> None:
-    with MemoriesToolkit(sandbox=True, tools=["upload_video_url"]) as kit, MemoriesRetriever(sandbox=True) as retriever:
-        url = "https://media.example/zebra.mp4"
-        kit.get_tools()[0].invoke({"url": url, "wait_seconds": 10})
-        [found] = retriever.invoke("zebra", k=1, search_type="BY_VIDEO")
-
-    assert found.metadata["video_name"] == "zebra"
-
-
-def test_closing_during_calls_breaks_none_of_them_and_leaves_nothing_open(settings: Settings) -> None:
-    kit, failed = toolkit(settings), list[BaseException]()
-
-    def work() -> None:
-        for _ in range(10):
-            try:
-                tool(kit, "search_videos").invoke(SEARCH)
-            except BaseException as error:
-                failed.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for _ in range(10):
-        kit.close()
-        time.sleep(0.01)
-    for thread in threads:
-        thread.join()
-    kit.close()
-    gc.collect()  # a client left open would warn here, and warnings are errors
-
-    assert failed == []
-
-
-def test_copies_and_changes_are_what_they_say(settings: Settings, key: str) -> None:
-    kit = toolkit(settings)
-    narrow = kit.model_copy(update={"read_only": True})
-    assert "delete_videos" not in {each.name for each in narrow.get_tools()}
-    tool(kit, "upload_video_url").invoke({"url": "https://media.example/of-one.mp4"})
-    other = kit.model_copy(update={"api_key": SecretStr(f"{key}-other")})
-    assert "of-one" in tool(copy.deepcopy(kit), "list_videos").invoke({})
-    assert "of-one" not in tool(other, "list_videos").invoke({})
-    with pytest.raises(ValidationError, match="frozen"):
-        kit.read_only = True
-    for each in (kit, *kit.get_tools()):
-        with pytest.raises(TypeError, match="not pickled"):
-            pickle.dumps(each)
 
 
 def test_every_error_survives_a_pickle() -> None:
@@ -286,30 +115,6 @@ def test_arguments_win_over_the_environment_but_can_only_narrow(monkeypatch: pyt
 
     assert "get_session_detail" in names
     assert not names & {"list_sessions", "list_images", "delete_videos", "search_videos"}
-
-
-@pytest.mark.anyio
-async def test_cancelling_an_async_call_leaves_the_toolkit_usable(settings: Settings) -> None:
-    async with toolkit(settings) as kit:
-        task = asyncio.create_task(tool(kit, "wait_until_ready").ainvoke({"video_nos": [MEETING]}))
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert MEETING in await tool(kit, "search_videos").ainvoke(SEARCH)
-
-
-def test_a_loop_that_was_closed_harms_nobody(settings: Settings) -> None:
-    kit = toolkit(settings)
-    loop = asyncio.new_event_loop()
-    abandoned = loop.create_task(tool(kit, "search_videos").ainvoke(SEARCH))
-    loop.run_until_complete(asyncio.sleep(0.001))
-    loop.close()  # with the call under way: what comes back finds nobody
-    bridge.wait(lambda _: asyncio.sleep(0.2))
-
-    assert not abandoned.done()
-    assert MEETING in tool(kit, "search_videos").invoke(SEARCH)
-    assert MEETING in asyncio.run(tool(kit, "search_videos").ainvoke(SEARCH))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,188 @@
+"""The loader: transcripts as documents, cut by time."""
+
+from __future__ import annotations
+
+import json
+import threading
+import tracemalloc
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from agents import check_document
+from conftest import BREAD, MEETING
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.vectorstores import InMemoryVectorStore
+from pydantic import SecretStr, ValidationError
+
+from langchain_tools import MemoriesRetriever, MemoriesToolkit, MemoriesTranscriptLoader
+from langchain_tools.bridge import bridge
+from memories_mcp.errors import NotFound
+from memories_mcp.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMORIES_RATE_LIMITS", "off")
+
+
+@pytest.fixture
+def account(live: Settings) -> dict[str, Any]:
+    return {"api_key": SecretStr(live.api_key), "base_url": live.base_url}
+
+
+def test_the_key_never_shows(account: dict[str, Any], live: Settings) -> None:
+    for each in (MemoriesRetriever(**account), MemoriesTranscriptLoader(**account)):
+        assert live.api_key not in f"{each!r} {each} {each.model_dump()} {each.model_dump_json()}"
+
+
+def test_one_document_a_window_of_time(account: dict[str, Any]) -> None:
+    found = MemoriesTranscriptLoader(**account, video_nos=[MEETING]).load()
+
+    for each in found:
+        check_document(each)
+        assert each.metadata["end_seconds"] - each.metadata["start_seconds"] == 60
+        assert each.metadata["start_seconds"] % 60 == 0
+    assert [each.metadata["start_seconds"] for each in found] == sorted(
+        {each.metadata["start_seconds"] for each in found}
+    )
+    fourth = next(each for each in found if each.metadata["start_seconds"] == 180)
+    assert fourth.id == f"{MEETING}#t=180,240&kind=clip"
+    assert "Said: Then I suggest we lower the price of the Team plan" in fourth.page_content
+    assert fourth.metadata["video_name"] == "Quarterly planning meeting"
+
+
+def test_one_track_is_text_without_labels(account: dict[str, Any]) -> None:
+    found = MemoriesTranscriptLoader(**account, video_nos=[MEETING], tracks=["audio"], chunk_seconds=300).load()
+
+    assert {each.metadata["kind"] for each in found} == {"audio"}
+    assert not any("Said:" in each.page_content for each in found)
+    assert len(found) <= 5
+
+
+def test_every_line_of_a_transcript_is_in_exactly_one_document(account: dict[str, Any]) -> None:
+    fine = MemoriesTranscriptLoader(**account, video_nos=[MEETING], tracks=["audio"], chunk_seconds=7.5).load()
+    whole = MemoriesTranscriptLoader(**account, video_nos=[MEETING], tracks=["audio"], chunk_seconds=86_400).load()
+
+    assert len(whole) == 1
+    assert "\n".join(each.page_content for each in fine) == whole[0].page_content
+
+
+@pytest.mark.anyio
+async def test_none_loads_the_whole_library_lazily_in_async_code_too(account: dict[str, Any]) -> None:
+    loader = MemoriesTranscriptLoader(**account)
+    listed = {each.name: each for each in MemoriesToolkit(**account).get_tools()}["list_videos"]
+    videos = await listed.ainvoke({"type": "tool_call", "id": "1", "name": "list_videos", "args": {"size": 200}})
+    wanted = {each["video_no"] for each in videos.artifact["structured_content"]["videos"]}
+    found = [each async for each in loader.alazy_load()]
+
+    assert {each.metadata["video_no"] for each in found} == wanted
+    assert [each.id for each in found] == [each.id for each in loader.lazy_load()]
+    assert len({each.id for each in found}) == len(found)
+
+
+def test_indexing_twice_does_not_duplicate(account: dict[str, Any]) -> None:
+    store = InMemoryVectorStore(DeterministicFakeEmbedding(size=8))
+    loader = MemoriesTranscriptLoader(**account, chunk_seconds=300)
+    first = store.add_documents(loader.load())
+
+    assert store.add_documents(loader.load()) == first
+    assert len(store.store) == len(first) == len(set(first))
+
+
+def test_public_and_unknown_videos(account: dict[str, Any]) -> None:
+    mixed = MemoriesTranscriptLoader(**account, video_nos=[BREAD, MEETING, BREAD]).load()
+
+    assert list(dict.fromkeys(each.metadata["video_no"] for each in mixed)) == [BREAD, MEETING]
+    with pytest.raises(NotFound, match="VI404"):
+        MemoriesTranscriptLoader(**account, video_nos=[MEETING, "VI404"]).load()
+    assert MemoriesTranscriptLoader(**account, video_nos=[]).load() == []
+    with pytest.raises(ValidationError, match="chunk_seconds"):
+        MemoriesTranscriptLoader(**account, chunk_seconds=0)
+    with pytest.raises(ValidationError, match="tracks"):
+        MemoriesTranscriptLoader(**account, tracks=["smell"])  # pyright: ignore[reportArgumentType] -- that is the test
+
+
+class Library(BaseHTTPRequestHandler):
+    """A thousand videos whose transcripts weigh 50 kB each; it counts what is asked for."""
+
+    videos = 1000
+    protocol_version = "HTTP/1.1"
+    seen: dict[str, int]
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        number = parse_qs(url.query)["video_no"][0]
+        self.count(url.path)
+        words = [
+            {"index": n, "startTime": n * 30, "endTime": n * 30 + 30, "text": f"{number} {n} " * 100} for n in range(20)
+        ]
+        self.answer({"videoNo": number, "transcriptions": words})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.count(urlsplit(self.path).path)
+        first = (body["page"] - 1) * body["size"]
+        numbers = range(first, min(first + body["size"], self.videos))
+        self.answer({"videos": [{"video_no": f"VI{n}", "video_name": f"n{n}", "status": "PARSE"} for n in numbers]})
+
+    def count(self, path: str) -> None:
+        name = path.rsplit("/", 1)[-1]
+        self.seen[name] = self.seen.get(name, 0) + 1
+
+    def answer(self, data: Any) -> None:
+        body = json.dumps({"code": "0000", "msg": "success", "data": data}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        return
+
+
+@pytest.fixture
+def thousand() -> Iterator[tuple[str, dict[str, int]]]:
+    seen = dict[str, int]()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Counted", (Library,), {"seen": seen}))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", seen
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_memory_stays_flat_over_a_thousand_videos_at_one_bridge_call_a_page(
+    thousand: tuple[str, dict[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, seen = thousand
+    crossings = list[int]()
+    wait = bridge.wait
+
+    def counted(work: Any) -> Any:
+        crossings.append(1)
+        return wait(work)
+
+    monkeypatch.setattr(bridge, "wait", counted)
+    loader = MemoriesTranscriptLoader(api_key=SecretStr("sk-1"), base_url=url, tracks=["audio"])
+    documents, early, late = 0, 0, 0
+    tracemalloc.start()
+    try:
+        for number, _ in enumerate(loader.lazy_load()):
+            documents = number + 1
+            if documents == 1000:
+                early = tracemalloc.get_traced_memory()[1]
+                tracemalloc.reset_peak()
+        late = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert documents == 10_000
+    assert len(crossings) == 51  # the last one finds the end
+    assert seen == {"list_videos": 51, "get_audio_transcription": 1000}
+    assert late < early * 1.25

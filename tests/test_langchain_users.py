@@ -1,0 +1,208 @@
+"""Many users of one toolkit: each run brings its own key and sees only its own."""
+
+# Several of LangGraph's own signatures are only partly typed.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from agents import State, numbers, tool
+from conftest import BIKE, MEETING
+from langchain.agents import create_agent
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tracers import BaseTracer
+from langchain_core.tracers.schemas import Run
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph  # pyright: ignore[reportMissingTypeStubs] -- none are found
+from langgraph.prebuilt import ToolNode
+from pydantic import SecretStr
+from scripted import ScriptedModel, calls
+
+from langchain_tools import MemoriesToolkit
+from memories_mcp.errors import ConfigurationError
+from memories_mcp.settings import Settings
+
+ASK: dict[str, Any] = {"prompt": "What does the Team plan cost?", "video_nos": [MEETING]}
+
+
+DELETE = {"video_nos": [BIKE]}
+
+
+@pytest.fixture
+def shared(live: Settings, monkeypatch: pytest.MonkeyPatch) -> MemoriesToolkit:
+    """A toolkit for everybody; the operator's own key is in the environment and must stay there."""
+    monkeypatch.setenv("MEMORIES_RATE_LIMITS", "off")
+    monkeypatch.setenv("MEMORIES_API_KEY", "sk-of-the-operator")
+    return MemoriesToolkit(base_url=live.base_url, per_run=True)
+
+
+def user(name: str, **more: Any) -> RunnableConfig:
+    key = SecretStr(f"sk-user-{name}-{uuid.uuid4().hex}")
+    return {"configurable": {"memories_api_key": key, **more}}
+
+
+def key_of(config: RunnableConfig) -> str:
+    return config.get("configurable", {})["memories_api_key"].get_secret_value()
+
+
+@pytest.mark.anyio
+async def test_the_runs_of_two_users_at_once_see_only_their_own(shared: MemoriesToolkit) -> None:
+    upload, listing = tool(shared, "upload_video_url"), tool(shared, "list_videos")
+    users = [user("ann"), user("bob")]
+
+    async def work(number: int) -> list[str]:
+        name = f"holiday-of-{number}.mp4"
+        await upload.ainvoke({"url": f"https://media.example/{name}"}, users[number])
+        return [await listing.ainvoke({}, users[number]) for _ in range(5)]
+
+    ann, bob = await asyncio.gather(work(0), work(1))
+
+    assert all("holiday-of-0" in each and "holiday-of-1" not in each for each in ann)
+    assert all("holiday-of-1" in each and "holiday-of-0" not in each for each in bob)
+
+
+@dataclass
+class Context:
+    memories_api_key: SecretStr
+    memories_unique_id: str = ""
+
+
+def test_the_key_may_come_with_langgraphs_context(shared: MemoriesToolkit) -> None:
+    config = user("ann")
+    tool(shared, "upload_video_url").invoke({"url": "https://media.example/mine.mp4"}, config)
+    context = Context(SecretStr(key_of(config)))
+    node = ToolNode(shared.get_tools())
+    builder = StateGraph(State, context_schema=Context).add_node("tools", node).add_edge(START, "tools")
+    state = builder.compile().invoke({"messages": [calls("list_videos", {})]}, context=context)
+
+    assert "mine" in state["messages"][-1].content
+    as_mapping = StateGraph(State).add_node("tools", node).add_edge(START, "tools").compile()
+    state = as_mapping.invoke(
+        {"messages": [calls("list_videos", {})]},
+        context={"memories_api_key": context.memories_api_key},  # pyright: ignore[reportArgumentType] -- no schema
+    )
+    assert "mine" in state["messages"][-1].content
+
+
+def test_the_operators_namespace_is_not_the_users_but_a_fixed_one_is_kept(
+    live: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMORIES_UNIQUE_ID", "of-the-operator")
+    assert MEETING in numbers(MemoriesToolkit(base_url=live.base_url, per_run=True), user("ann"))
+    fixed = MemoriesToolkit(base_url=live.base_url, per_run=True, unique_id="team")
+    assert "Nothing came back from namespace 'team'" in numbers(fixed, user("ann", memories_unique_id="team"))
+    with pytest.raises(ConfigurationError, match="not the unique_id that was fixed"):
+        numbers(fixed, user("ann", memories_unique_id="other"))
+
+
+def test_the_namespace_is_the_runs_and_no_argument(shared: MemoriesToolkit) -> None:
+    listing = tool(shared, "list_videos")
+    one = user("ann", memories_unique_id="team-1")
+    other = {"configurable": {**one.get("configurable", {}), "memories_unique_id": "team-2"}}
+    tool(shared, "upload_video_url").invoke({"url": "https://media.example/of-team-1.mp4"}, one)
+
+    assert "unique_id" not in listing.args
+    assert "of-team-1" in listing.invoke({}, one)
+    assert "of-team-1" not in listing.invoke({}, cast(RunnableConfig, other))
+    assert "unique_id: unknown argument" in listing.invoke({"unique_id": "team-1"}, cast(RunnableConfig, other))
+
+
+@pytest.mark.parametrize(
+    ("configurable", "words"),
+    [
+        ({}, "brings no key"),
+        ({"memories_api_key": None}, "brings no key"),
+        ({"memories_api_key": SecretStr("")}, "brings no key"),
+        ({"memories_api_key": "sk-plain"}, "no SecretStr"),
+        ({"memories_api_key": SecretStr("sk wrong")}, "characters that no key has"),
+    ],
+    ids=["none", "null", "empty", "plain", "broken"],
+)
+def test_a_run_without_a_proper_key_is_refused_and_never_served_with_the_environments(
+    shared: MemoriesToolkit, configurable: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        numbers(shared, {"configurable": configurable})
+
+    assert "sk-" not in str(caught.value)
+
+
+def test_what_belongs_to_the_operator_alone_is_not_opened_to_users(
+    live: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMORIES_FILES_ROOT", str(tmp_path))
+    monkeypatch.setenv("MEMORIES_CAPTION_API_KEY", "sk-of-the-operator")
+    with MemoriesToolkit(base_url=live.base_url, toolsets=["all"], per_run=True) as kit:
+        assert not {"upload_video_file", "download_video"} & {each.name for each in kit.get_tools()}
+        with pytest.raises(ConfigurationError, match="no API key"):
+            tool(kit, "caption_image_url").invoke({"url": "https://a.example/b.jpg", "user_prompt": "?"}, user("ann"))
+    opened = MemoriesToolkit(base_url=live.base_url, per_run=True, files_root=tmp_path)
+    assert {"upload_video_file", "download_video"} <= {each.name for each in opened.get_tools()}
+    with pytest.raises(ConfigurationError, match="leave api_key out"):
+        MemoriesToolkit(api_key=SecretStr("sk-1"), per_run=True)
+
+
+class Recorder(BaseTracer):
+    """Keeps whole runs, as an exporter of traces would send them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = list[str]()
+
+    def _persist_run(self, run: Run) -> None:
+        self.written.append(run.model_dump_json() if hasattr(run, "model_dump_json") else repr(run))
+
+
+class Everything(BaseCallbackHandler):
+    """Writes down whatever any callback gets to see."""
+
+    def __init__(self) -> None:
+        self.written = list[str]()
+
+    def on_chain_start(self, *given: Any, **more: Any) -> None:
+        self.written.append(repr((given, more)))
+
+    on_chain_end = on_tool_start = on_tool_end = on_tool_error = on_custom_event = on_chain_start
+    on_retriever_start = on_retriever_end = on_chat_model_start = on_llm_end = on_chain_start
+
+
+@pytest.mark.anyio
+async def test_no_key_is_in_checkpoints_callbacks_traces_or_events(shared: MemoriesToolkit) -> None:
+    saver, tracer, everything = InMemorySaver(), Recorder(), Everything()
+    agent = create_agent(
+        ScriptedModel.saying(calls("chat_with_videos", ASK), AIMessage("twenty-four euros")),
+        shared.get_tools(),
+        checkpointer=saver,
+    )
+    config = user("ann", thread_id="1")
+    key = key_of(config)
+    config["callbacks"] = [tracer, everything]
+    seen = [repr(each) async for each in agent.astream_events({"messages": [HumanMessage("?")]}, config, version="v2")]
+    checkpoints = [repr(each) for each in saver.list(config)]
+    stored = [repr(saver.storage), repr(saver.writes), repr(saver.blobs)]
+
+    assert checkpoints
+    assert tracer.written
+    assert len(everything.written) > 5
+    assert any("twenty-four euros" in each for each in seen)
+    for each in (*seen, *checkpoints, *stored, *tracer.written, *everything.written, repr(shared)):
+        assert key not in each
+
+
+def test_a_token_belongs_to_its_user(shared: MemoriesToolkit) -> None:
+    deleting, ann, bob = tool(shared, "delete_videos"), user("ann"), user("bob")
+    preview = deleting.invoke({**calls("delete_videos", DELETE).tool_calls[0], "type": "tool_call"}, ann)
+    token = preview.artifact["structured_content"]["confirmation"]["confirmation_token"]
+
+    assert "another key" in deleting.invoke({**DELETE, "confirmation_token": token}, bob)
+    assert BIKE in numbers(shared, bob)
+    assert BIKE not in deleting.invoke({**DELETE, "confirmation_token": token}, ann).partition("deleted")[0]
+    assert BIKE not in numbers(shared, ann)
