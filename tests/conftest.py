@@ -12,6 +12,7 @@ from typing import Any
 import anyio.from_thread
 import httpx2
 import pytest
+from pydantic import SecretStr
 
 from memories_mcp import sandbox
 from memories_mcp.api import Api
@@ -72,6 +73,33 @@ def settings(sandbox_url: str, key: str) -> Settings:
 def live(settings: Settings) -> Settings:
     """The same account for a server that makes its own client: the sandbox runs already."""
     return settings.change(sandbox=False, rate_limits={})
+
+
+@pytest.fixture
+def no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For LangChain's side, which reads the environment: the sandbox over HTTP is nobody's limit."""
+    monkeypatch.setenv("MEMORIES_RATE_LIMITS", "off")
+
+
+@pytest.fixture
+def account(live: Settings, no_limits: None) -> dict[str, Any]:
+    """The same account, as LangChain's side takes it."""
+    return {"api_key": SecretStr(live.api_key), "base_url": live.base_url}
+
+
+@pytest.fixture
+def open_house(live: Settings) -> Settings:
+    """A server on loopback that asks nobody who they are; its own key is set and must serve nobody."""
+    return live
+
+
+@pytest.fixture
+async def url(open_house: Settings) -> AsyncIterator[str]:
+    """Where that server is reached."""
+    from memories_mcp.server.http import running
+
+    async with running(open_house) as url:
+        yield url
 
 
 SAMPLES = {"talk.mp4": "quarterly-planning.mp4", "bicycle.jpg": "red-door.jpg"}

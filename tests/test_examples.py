@@ -14,7 +14,6 @@ import pytest
 from conftest import BIKE, MEETING
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.messages import AIMessage, BaseMessage
-from pydantic import SecretStr
 from scripted import ScriptedModel, calls
 
 from langchain_tools import MemoriesRetriever, MemoriesToolkit
@@ -32,12 +31,6 @@ def example(name: str) -> Any:
         warnings.filterwarnings("ignore", message="`langchain.mcp` is in beta")
         spec.loader.exec_module(module)
     return module
-
-
-@pytest.fixture
-def account(live: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setenv("MEMORIES_RATE_LIMITS", "off")
-    return {"api_key": SecretStr(live.api_key), "base_url": live.base_url}
 
 
 def quoting(messages: Sequence[BaseMessage]) -> AIMessage:

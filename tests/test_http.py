@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -25,18 +24,6 @@ from memories_mcp.server.tenants import Tenants
 from memories_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def open_house(live: Settings) -> Settings:
-    """A server on loopback that asks nobody who they are; its own key is set and must serve nobody."""
-    return live
-
-
-@pytest.fixture
-async def url(open_house: Settings) -> AsyncIterator[str]:
-    async with running(open_house) as url:
-        yield url
 
 
 @each_way

@@ -20,12 +20,9 @@ from memories_mcp.errors import ConfigurationError, InvalidArguments, MemoriesEr
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("no_limits")
+
 SEARCH: dict[str, Any] = {"query": "price of the Team plan", "top_k": 2}
-
-
-@pytest.fixture(autouse=True)
-def _no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEMORIES_RATE_LIMITS", "off")
 
 
 def called(name: str, arguments: dict[str, Any]) -> dict[str, Any]:

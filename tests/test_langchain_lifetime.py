@@ -22,12 +22,9 @@ from langchain_tools import MemoriesRetriever, MemoriesToolkit
 from langchain_tools.bridge import bridge
 from memories_mcp.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("no_limits")
+
 SEARCH: dict[str, Any] = {"query": "price of the Team plan", "top_k": 2}
-
-
-@pytest.fixture(autouse=True)
-def _no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEMORIES_RATE_LIMITS", "off")
 
 
 def test_it_works_in_several_event_loops_one_after_the_other(settings: Settings) -> None:

@@ -22,15 +22,7 @@ from langchain_tools.bridge import bridge
 from memories_mcp.errors import NotFound
 from memories_mcp.settings import Settings
 
-
-@pytest.fixture(autouse=True)
-def _no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEMORIES_RATE_LIMITS", "off")
-
-
-@pytest.fixture
-def account(live: Settings) -> dict[str, Any]:
-    return {"api_key": SecretStr(live.api_key), "base_url": live.base_url}
+pytestmark = pytest.mark.usefixtures("no_limits")
 
 
 def test_the_key_never_shows(account: dict[str, Any], live: Settings) -> None:

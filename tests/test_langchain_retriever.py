@@ -18,17 +18,9 @@ from langchain_tools import MemoriesRetriever, MemoriesToolkit, MemoriesTranscri
 from memories_mcp.errors import ConfigurationError, InvalidArguments, RateLimited, Unauthorized
 from memories_mcp.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("no_limits")
+
 PRICE = "price of the Team plan"
-
-
-@pytest.fixture(autouse=True)
-def _no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEMORIES_RATE_LIMITS", "off")
-
-
-@pytest.fixture
-def account(live: Settings) -> dict[str, Any]:
-    return {"api_key": SecretStr(live.api_key), "base_url": live.base_url}
 
 
 def test_each_document_is_a_moment_with_what_is_seen_and_said_there(account: dict[str, Any]) -> None:
