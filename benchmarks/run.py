@@ -27,8 +27,8 @@ import httpx2
 
 from interop.run import MODULES, NODE, install
 from memories_mcp.api import Api
-from memories_mcp.api.limits import NO_LIMITS
-from memories_mcp.call import Caller
+from memories_mcp.api.rate_limits import NO_LIMITS
+from memories_mcp.runner import Runner
 from memories_mcp.settings import Settings
 
 HERE = Path(__file__).parent
@@ -243,14 +243,14 @@ def tokens() -> Iterator[Row]:
     async def collect(url: str) -> None:
         wire = Recording()
         api = Api("sk-bench", url, rates=NO_LIMITS, transport=wire)
-        caller = Caller(Settings(api_key="sk-bench", base_url=url, sandbox=True), api=api)
+        runner = Runner(Settings(api_key="sk-bench", base_url=url, sandbox=True), api=api)
         for number in range(20):  # a list worth the name
             link = f"https://media.example/{number}-interview-with-a-customer-about-pricing.mp4"
-            await caller.run(caller.operations["upload_video_url"], {"url": link})
+            await runner.run(runner.operations["upload_video_url"], {"url": link})
         for name, arguments, _ in QUESTIONS:
-            answer = await caller.run(caller.operations[name], arguments)
+            answer = await runner.run(runner.operations[name], arguments)
             texts.extend([answer.text, wire.last])
-        await caller.aclose()
+        await runner.aclose()
 
     with sandbox() as variables:
         asyncio.run(collect(variables["MEMORIES_BASE_URL"]))

@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from memories_mcp.call import Caller
-from memories_mcp.operation import Progress
+from memories_mcp.context import Progress
+from memories_mcp.runner import Runner
 from memories_mcp.settings import Settings
 
 MIB = 1024**2
@@ -41,14 +41,14 @@ def sparse(path: Path, size: int) -> None:
 async def main(url: str, folder: Path, mib: int) -> None:
     """Send and fetch a small file, then a large one."""
     told = [0.0]
-    caller = Caller(Settings(api_key="sk-scale", base_url=url, sandbox=True, files_root=folder))
+    runner = Runner(Settings(api_key="sk-scale", base_url=url, sandbox=True, files_root=folder))
 
     async def follow(progress: Progress) -> None:
         told.append(progress.done)
 
     async def there_and_back(name: str) -> None:
         async def run(tool: str, **arguments: Any) -> Any:
-            return (await caller.run(caller.operations[tool], arguments, follow=follow)).output
+            return (await runner.run(runner.operations[tool], arguments, follow=follow)).output
 
         sent = await run("upload_video_file", path=f"{name}.mp4")
         await run("download_video", video_no=sent.video_no, path=f"{name}-back.mp4")
@@ -59,7 +59,7 @@ async def main(url: str, folder: Path, mib: int) -> None:
     rest = peak()
     await there_and_back("large")
     grown = peak() - rest
-    await caller.aclose()
+    await runner.aclose()
     ballast = bytearray(os.urandom(64 * MIB))
     print(grown, int(max(told)), peak() - rest, len(ballast))
 

@@ -17,18 +17,21 @@ import mcp_types as t
 from mcp import MCPError
 from mcp.server import Server, ServerRequestContext
 
-from memories_mcp.call import Caller
+from memories_mcp.context import Context
 from memories_mcp.errors import MemoriesError
-from memories_mcp.operation import Context, Effect, Input, Operation, Output, Toolset
+from memories_mcp.models.base import Input, Output
+from memories_mcp.operation import Effect, Operation, Toolset
+from memories_mcp.runner import Runner
 from memories_mcp.server.app import Surface, make_server
-from memories_mcp.server.asking import Asking, NeedsInput
-from memories_mcp.server.http import running
-from memories_mcp.server.kinds import KINDS, Document, ResourceKind
+from memories_mcp.server.elicitation import Elicitation, NeedsInput
+from memories_mcp.server.http.app import running
 from memories_mcp.server.prompts import PROMPTS, Argument, Prompt
+from memories_mcp.server.resource_types import KINDS, Document, ResourceKind
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.settings import Settings
+from tools.write_definitions import make_definition
 
-fixtures = Toolset("fixtures", "What the conformance suite calls.")
+fixtures = Toolset("fixtures", "What the conformance suite calls.", define=make_definition)
 
 
 class Nothing(Input):
@@ -77,13 +80,14 @@ async def test_logging_tool(context: Context, args: Nothing) -> Told:
 
 
 async def _described(context: Context, args: Input) -> Told:
+    """Ask a person something."""
     raise NotImplementedError("answered by a form before it gets here")
 
 
 def _form_tool(name: str, arguments: type[Input] = Nothing) -> Operation[Any, Any]:
     return Operation(
-        name=name, title=name, description="Ask a person something.", toolset="fixtures", effect=Effect.READ,
-        endpoints=(), input=arguments, output=Told, function=_described,
+        name=name, title=name, toolset="fixtures", effect=Effect.READ, endpoints=(), input=arguments, output=Told,
+        function=_described, define=make_definition,
     )  # fmt: skip
 
 
@@ -130,7 +134,7 @@ FORMS: dict[str, Forms] = {
 async def _asked(
     ctx: ServerRequestContext[Any, Any], params: t.CallToolRequestParams, forms: Forms
 ) -> t.CallToolResult:
-    asking = Asking(ctx, params)
+    asking = Elicitation(ctx, params)
     answers: list[Any] = []
     for key, message, schema in forms:
         answer = await asking.form(key, message or str((params.arguments or {}).get("message")), schema)
@@ -179,7 +183,7 @@ class Picture(Document):
 
 
 def _fixed(uri: str, mime_type: str, document: Document) -> ResourceKind[Any]:
-    async def read(caller: Caller, args: Nothing) -> Document:
+    async def read(runner: Runner, args: Nothing) -> Document:
         return document
 
     return ResourceKind(
@@ -188,7 +192,7 @@ def _fixed(uri: str, mime_type: str, document: Document) -> ResourceKind[Any]:
     )  # fmt: skip
 
 
-async def _filled(caller: Caller, args: Template) -> Document:
+async def _filled(runner: Runner, args: Template) -> Document:
     return Document(
         json.dumps({"id": args.id, "templateTest": True, "data": f"Data for ID: {args.id}"}), "application/json"
     )
@@ -266,7 +270,7 @@ def make(settings: Settings, tenants: Tenants) -> Server[Tenants]:
             return await prompts(ctx, params)
         try:
             context = _object(context={"type": "string"})
-            answer = await Asking(ctx, params).form("user_context", "What context should the prompt use?", context)
+            answer = await Elicitation(ctx, params).form("user_context", "What context should the prompt use?", context)
         except NeedsInput as needed:
             return needed.result
         return t.GetPromptResult(messages=_said(f"Context: {answer.content if answer else None}"))

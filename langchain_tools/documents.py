@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from langchain_core.documents import Document
 
-from memories_mcp.models import Evidence, Track
-from memories_mcp.operations.shared import Segments
-from memories_mcp.uris import video_uri
+from memories_mcp.models.evidence import Evidence, Track
+from memories_mcp.models.transcripts import Segments
+from memories_mcp.models.uris import video_uri
 
 _WORDS: dict[str, str] = {"audio": "Said", "visual": "Seen"}
 

@@ -11,22 +11,17 @@ from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 from pydantic import Field
 
-from langchain_tools.account import Account
+from langchain_tools.base import MemoriesComponent
 from langchain_tools.bridge import bridge
-from langchain_tools.connection import Connection, turns_of
 from langchain_tools.documents import document, text_of
+from langchain_tools.lifetime import SharedClients, turns_of
+from memories_mcp.api.endpoints import LIST_VIDEOS
+from memories_mcp.context import Context
 from memories_mcp.errors import NotFound, NotReady
-from memories_mcp.ids import is_public
-from memories_mcp.models import Evidence, Track
-from memories_mcp.operation import Context
-from memories_mcp.operations.shared import (
-    LIST_VIDEOS,
-    VideoRows,
-    fetch_transcript,
-    find_videos,
-    name_and_link,
-    not_in_namespace,
-)
+from memories_mcp.models.evidence import Evidence, Track
+from memories_mcp.models.ids import is_public
+from memories_mcp.operations.common.lookups import VideoRows, find_videos, name_and_link, not_in_namespace
+from memories_mcp.operations.common.transcripts import fetch_transcript
 
 _PAGE = 20
 """Videos whose transcripts are held at once."""
@@ -43,7 +38,7 @@ class _Named(NamedTuple):
     name: str | None
 
 
-class MemoriesTranscriptLoader(Account, BaseLoader):
+class MemoriesTranscriptLoader(MemoriesComponent, BaseLoader):
     """Loads what is seen and said in videos: one `Document` a window of time.
 
     Windows lie on a grid of `chunk_seconds` from the video's start, and a line belongs to the window in which it
@@ -60,7 +55,7 @@ class MemoriesTranscriptLoader(Account, BaseLoader):
 
     def model_post_init(self, context: Any, /) -> None:
         """Read the settings; nothing is connected yet."""
-        self._connection = Connection(self._settings())
+        self._connection = SharedClients(self._settings())
 
     def lazy_load(self) -> Iterator[Document]:
         """Load a page of videos at a time; memory stays flat however large the library is."""
@@ -78,14 +73,14 @@ class MemoriesTranscriptLoader(Account, BaseLoader):
             number, before = number + 1, page.videos
 
     async def _page(self, number: int) -> _Page:
-        async with self._connection.caller(None) as caller:
-            context, unique_id = caller.context(), caller.settings.unique_id or None
+        async with self._connection.runner(None) as runner:
+            context, unique_id = runner.context(), runner.settings.unique_id or None
             if self.video_nos is None:
                 seen, videos = await _listed(context, number, unique_id)
             else:
                 seen = tuple(dict.fromkeys(self.video_nos))[(number - 1) * _PAGE : number * _PAGE]
                 videos = await _named(context, seen, unique_id)
-            turns = turns_of(caller)
+            turns = turns_of(runner)
 
             async def load(video: _Named) -> list[Document]:
                 async with turns:

@@ -14,18 +14,20 @@ from langchain_core.runnables.config import set_config_context
 from langchain_core.runnables.utils import coro_with_context
 from pydantic import BaseModel, ConfigDict, Field
 
-from langchain_tools.account import Account
+from langchain_tools.base import MemoriesComponent
 from langchain_tools.bridge import bridge
-from langchain_tools.connection import Connection, Identity, turns_of
 from langchain_tools.documents import document, text_of, tracks_of, within
-from langchain_tools.run import Run, inherited
-from memories_mcp.call import Caller
+from langchain_tools.lifetime import RunCredentials, SharedClients, turns_of
+from langchain_tools.run_context import Run, inherited
+from memories_mcp.context import Context
 from memories_mcp.errors import InvalidArguments, NotFound, NotReady, UnexpectedResponse
-from memories_mcp.models import Evidence, Track
-from memories_mcp.operation import Context, validated
+from memories_mcp.models.evidence import Evidence, Track
+from memories_mcp.models.transcripts import Segments
+from memories_mcp.operations.common.transcripts import fetch_transcript
 from memories_mcp.operations.public import Platform, SearchPublicVideos, public_hits
 from memories_mcp.operations.search import MOST_CAPTIONS, SearchVideos, hits
-from memories_mcp.operations.shared import Segments, fetch_transcript
+from memories_mcp.runner import Runner
+from memories_mcp.validation import validate
 
 _LARGEST = 1000
 """Of what one search returns."""
@@ -55,7 +57,7 @@ class Query(BaseModel):
     """Make one document of moments that overlap, with the times of all of them."""
 
 
-class MemoriesRetriever(Query, Account, BaseRetriever):
+class MemoriesRetriever(Query, MemoriesComponent, BaseRetriever):
     """Finds moments in videos: one `Document` each, its text what is seen or said there.
 
     `Document.id` is the evidence `ref`; the metadata have `source`, `video_no`, `video_name`, `kind`, `start_seconds`,
@@ -69,7 +71,7 @@ class MemoriesRetriever(Query, Account, BaseRetriever):
 
     def model_post_init(self, context: Any, /) -> None:
         """Read the settings; nothing is connected yet."""
-        self._connection = Connection(self._settings(per_run=self.per_run), per_run=self.per_run)
+        self._connection = SharedClients(self._settings(per_run=self.per_run), per_run=self.per_run)
 
     # `_get_relevant_documents` does not see the run's configuration otherwise.
     def invoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:
@@ -97,34 +99,34 @@ class MemoriesRetriever(Query, Account, BaseRetriever):
         return await bridge.run(lambda _: self._found(query, self._query(more), identity))
 
     def _query(self, more: dict[str, Any]) -> Query:
-        return validated(Query, {**{name: getattr(self, name) for name in Query.model_fields}, **more})
+        return validate(Query, {**{name: getattr(self, name) for name in Query.model_fields}, **more})
 
-    async def _found(self, text: str, query: Query, identity: Identity | None) -> list[Document]:
-        async with self._connection.caller(identity) as caller:
-            context = caller.context()
-            merged = await _merged(caller, context, text, query)
-            return await _documents(caller, context, merged, query.context_seconds)
+    async def _found(self, text: str, query: Query, identity: RunCredentials | None) -> list[Document]:
+        async with self._connection.runner(identity) as runner:
+            context = runner.context()
+            merged = await _merged(runner, context, text, query)
+            return await _documents(runner, context, merged, query.context_seconds)
 
 
 Group = list[Evidence]
 """Hits that make one document, best first."""
 
 
-async def _merged(caller: Caller, context: Context, text: str, query: Query) -> list[Group]:
+async def _merged(runner: Runner, context: Context, text: str, query: Query) -> list[Group]:
     """`k` groups, or as many as there are: more hits are asked for than documents."""
     most = MOST_CAPTIONS if query.search_type == "BY_CAPTION" else _LARGEST
     if not query.merge_overlaps:
-        return [[each] for each in await _search(caller, context, text, query, min(most, query.k))]
+        return [[each] for each in await _search(runner, context, text, query, min(most, query.k))]
     asked = min(most, max(2 * query.k, query.k + 5))
     while True:
-        found = await _search(caller, context, text, query, asked)
+        found = await _search(runner, context, text, query, asked)
         groups = _groups(found, query.k)
         if len(groups) == query.k or len(found) < asked or asked == most:
             return groups
         asked = min(most, 4 * asked)
 
 
-async def _search(caller: Caller, context: Context, text: str, query: Query, top_k: int) -> list[Evidence]:
+async def _search(runner: Runner, context: Context, text: str, query: Query, top_k: int) -> list[Evidence]:
     wanted: dict[str, Any] = {
         "query": text,
         "top_k": top_k,
@@ -132,12 +134,12 @@ async def _search(caller: Caller, context: Context, text: str, query: Query, top
         "filtering_level": query.filtering_level,
     }
     if query.platform is None:
-        pinned = {"unique_id": caller.settings.unique_id or None}
+        pinned = {"unique_id": runner.settings.unique_id or None}
         own = {"video_nos": list(query.video_nos) if query.video_nos else None, "tag": query.tag}
-        return await hits(context, validated(SearchVideos, {**wanted, **own, **pinned}))
+        return await hits(context, validate(SearchVideos, {**wanted, **own, **pinned}))
     if query.video_nos or query.tag:
         raise InvalidArguments(["platform: the public library cannot be searched by video_nos or tag."])
-    return await public_hits(context, validated(SearchPublicVideos, {**wanted, "platform": query.platform}))
+    return await public_hits(context, validate(SearchPublicVideos, {**wanted, "platform": query.platform}))
 
 
 def _groups(found: Sequence[Evidence], most: int) -> list[Group]:
@@ -173,7 +175,7 @@ def _end(moment: Evidence) -> float:
     return _start(moment) if moment.end_seconds is None else moment.end_seconds
 
 
-async def _documents(caller: Caller, context: Context, groups: list[Group], margin: float) -> list[Document]:
+async def _documents(runner: Runner, context: Context, groups: list[Group], margin: float) -> list[Document]:
     """The groups with their texts; each transcript is read once, and none where the hits tell all themselves."""
     needed: set[tuple[str, Track]] = {
         (group[0].video_no, track)
@@ -184,10 +186,10 @@ async def _documents(caller: Caller, context: Context, groups: list[Group], marg
     transcripts: dict[tuple[str, Track], Segments] = {}
 
     async def fetch(video_no: str, track: Track) -> None:
-        async with turns_of(caller):
+        async with turns_of(runner):
             try:
                 transcripts[video_no, track] = await fetch_transcript(
-                    context, video_no, track, caller.settings.unique_id or None
+                    context, video_no, track, runner.settings.unique_id or None
                 )
             except (NotFound, NotReady, UnexpectedResponse):  # there is none: the moment's own words must do
                 return

@@ -9,16 +9,16 @@ from typing import Any, Literal
 from langchain_core.tools import BaseTool, BaseToolkit, ToolException
 from pydantic import ConfigDict, PrivateAttr
 
-from langchain_tools.account import Account, parsed
-from langchain_tools.connection import Connection
+from langchain_tools.base import MemoriesComponent, parsed
+from langchain_tools.lifetime import SharedClients
 from langchain_tools.tools import MemoriesTool
-from memories_mcp.call import Caller
+from memories_mcp.runner import Runner
 
 Confirm = Literal["token", "interrupt", "off"]
 """How is asked before what cannot be undone."""
 
 
-class MemoriesToolkit(Account, BaseToolkit):
+class MemoriesToolkit(MemoriesComponent, BaseToolkit):
     """Tools over one account of Memories.ai, or over many with `per_run`.
 
     What is not given comes from the environment (`MEMORIES_API_KEY` and its kind); read-only and exclusions can only
@@ -62,8 +62,8 @@ class MemoriesToolkit(Account, BaseToolkit):
             files_root=parsed("files_root", str(self.files_root) if self.files_root else None),
             confirm=None if self.confirm is None else self.confirm != "off",
         )
-        self._connection = Connection(settings, per_run=self.per_run)
-        offered = Caller(settings, fixed_namespace=self.per_run)
+        self._connection = SharedClients(settings, per_run=self.per_run)
+        offered = Runner(settings, fixed_namespace=self.per_run)
         self._tools = [
             MemoriesTool.of(
                 operation,

@@ -10,14 +10,17 @@ from langchain_core.messages import ToolCall
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import PrivateAttr
+from pydantic.alias_generators import to_snake
 
 from langchain_tools.bridge import Back, bridge
-from langchain_tools.connection import Connection, Identity
-from langchain_tools.run import Run, inherited
-from memories_mcp.call import Ask, Follow
+from langchain_tools.lifetime import RunCredentials, SharedClients
+from langchain_tools.run_context import Run, inherited
+from memories_mcp.context import Preview, Progress
 from memories_mcp.errors import UNMENDABLE, MemoriesError
-from memories_mcp.operation import Operation, Preview, Progress
-from memories_mcp.render import make_nonce, render_error
+from memories_mcp.operation import Operation
+from memories_mcp.rendering.fence import make_nonce
+from memories_mcp.rendering.text import render_error
+from memories_mcp.runner import Ask, Follow
 
 Result = tuple[str, dict[str, Any]]
 """Content and artifact."""
@@ -27,28 +30,30 @@ class MemoriesTool(BaseTool):
     """An operation as a tool; made by `MemoriesToolkit`."""
 
     _operation: Operation[Any, Any] = PrivateAttr()
-    _connection: Connection = PrivateAttr()
+    _connection: SharedClients = PrivateAttr()
     _interrupts: bool = PrivateAttr()
 
     @classmethod
     def of(
         cls,
         operation: Operation[Any, Any],
-        connection: Connection,
+        connection: SharedClients,
         pinned: Mapping[str, Any],
         *,
         handle_tool_error: bool | str | Callable[[ToolException], str],
         interrupts: bool,
     ) -> MemoriesTool:
         """The tool for an operation, over a connection that it shares."""
-        # A dict is served as it is; a pydantic class would be rebuilt, with `anyOf null` and open schemas.
+        definition = operation.definition_without(pinned)
+        # LangChain passes a dict on unchanged; it would rebuild a pydantic class, with `anyOf null` and open schemas.
+        annotations = {to_snake(name): value for name, value in definition["annotations"].items()}
         tool = cls(
             name=operation.name,
-            description=operation.description,
-            args_schema=operation.schema_without(pinned),
+            description=definition["description"],
+            args_schema=definition["inputSchema"],
             response_format="content_and_artifact",
             handle_tool_error=handle_tool_error,
-            metadata={"mcp": {"tool": {"title": operation.title, "annotations": operation.effect.hints}}},
+            metadata={"mcp": {"tool": {"title": definition["title"], "annotations": annotations}}},
         )
         tool._operation = operation
         tool._connection = connection
@@ -86,7 +91,7 @@ class MemoriesTool(BaseTool):
         self,
         back: Back,
         arguments: dict[str, Any],
-        identity: Identity | None,
+        identity: RunCredentials | None,
         nonce: str,
         run: Run,
         tell: Callable[[Progress], Awaitable[None] | None],
@@ -100,8 +105,8 @@ class MemoriesTool(BaseTool):
 
         following: Follow | None = follow if run.followed else None
         asking: Ask | None = asked if self._interrupts else None
-        async with self._connection.caller(identity) as caller:
-            answer = await caller.run(self._operation, arguments, follow=following, ask=asking, nonce=nonce)
+        async with self._connection.runner(identity) as runner:
+            answer = await runner.run(self._operation, arguments, follow=following, ask=asking, nonce=nonce)
         return answer.text, {"structured_content": answer.structured}
 
     @contextmanager

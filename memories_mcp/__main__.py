@@ -2,6 +2,6 @@
 
 import sys
 
-from memories_mcp.cli import main
+from memories_mcp.cli.main import main
 
 sys.exit(main())

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from memories_mcp.context import Pending, Preview
 from memories_mcp.errors import InvalidArguments
-from memories_mcp.operation import Pending, Preview
 
 VALID_SECONDS = 600
 TOKEN_ARGUMENT = "confirmation_token"

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from scripted import calls
 
 from langchain_tools import MemoriesToolkit
-from memories_mcp.models import parse_ref
+from memories_mcp.models.evidence import parse_ref
 from memories_mcp.settings import Settings
 
 

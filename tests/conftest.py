@@ -16,9 +16,9 @@ from pydantic import SecretStr
 
 from memories_mcp import sandbox
 from memories_mcp.api import Api
-from memories_mcp.api.limits import NO_LIMITS
-from memories_mcp.call import Caller
-from memories_mcp.sandbox import library
+from memories_mcp.api.rate_limits import NO_LIMITS
+from memories_mcp.runner import Runner
+from memories_mcp.sandbox import demo_data
 from memories_mcp.settings import Settings
 
 MEETING = "VI612515093881740229"
@@ -96,7 +96,7 @@ def open_house(live: Settings) -> Settings:
 @pytest.fixture
 async def url(open_house: Settings) -> AsyncIterator[str]:
     """Where that server is reached."""
-    from memories_mcp.server.http import running
+    from memories_mcp.server.http.app import running
 
     async with running(open_house) as url:
         yield url
@@ -112,15 +112,15 @@ def files_root(tmp_path: Path) -> Path:
     root = tmp_path / "files"
     root.mkdir()
     for name, source in SAMPLES.items():
-        shutil.copy(library.MEDIA / source, root / name)
+        shutil.copy(demo_data.MEDIA / source, root / name)
     return root
 
 
 @pytest.fixture
-async def caller(settings: Settings) -> AsyncIterator[Caller]:
-    caller = Caller(settings)
-    yield caller
-    await caller.aclose()
+async def runner(settings: Settings) -> AsyncIterator[Runner]:
+    runner = Runner(settings)
+    yield runner
+    await runner.aclose()
 
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
@@ -148,7 +148,7 @@ def envelope(data: Any, code: str = "0000", msg: str = "success") -> httpx2.Resp
 
 
 @asynccontextmanager
-async def calling(wire: FakeWire, **settings: Any) -> AsyncGenerator[Caller, None]:
+async def calling(wire: FakeWire, **settings: Any) -> AsyncGenerator[Runner, None]:
     """A caller whose requests go to a fake wire."""
     api = Api(
         "sk-secret-key",
@@ -158,16 +158,16 @@ async def calling(wire: FakeWire, **settings: Any) -> AsyncGenerator[Caller, Non
         rates=NO_LIMITS,
         transport=httpx2.MockTransport(wire),
     )
-    caller = Caller(Settings(api_key="sk-secret-key", toolsets=("all",)).change(**settings), api=api)
+    runner = Runner(Settings(api_key="sk-secret-key", toolsets=("all",)).change(**settings), api=api)
     try:
-        yield caller
+        yield runner
     finally:
-        await caller.aclose()
+        await runner.aclose()
 
 
-async def run(caller: Caller, name: str, /, **arguments: Any) -> Any:
+async def run(runner: Runner, name: str, /, **arguments: Any) -> Any:
     """The typed result of one tool."""
-    return (await caller.run(caller.operations[name], arguments)).output
+    return (await runner.run(runner.operations[name], arguments)).output
 
 
 async def order(settings: Settings, fault: str, **more: Any) -> None:
@@ -181,5 +181,5 @@ async def order(settings: Settings, fault: str, **more: Any) -> None:
 
 async def answered(data: Any, name: str, /, **arguments: Any) -> Any:
     response = data if isinstance(data, httpx2.Response) else envelope(data)
-    async with calling(FakeWire(response), confirm=False) as caller:
-        return await run(caller, name, **arguments)
+    async with calling(FakeWire(response), confirm=False) as runner:
+        return await run(runner, name, **arguments)

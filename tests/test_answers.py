@@ -110,8 +110,8 @@ async def test_a_recorded_upload_names_the_video() -> None:
 async def test_a_recorded_delete_is_success_with_null(tmp_path: Path) -> None:
     listed = envelope({"videos": [{"video_no": "VI1", "status": "PARSE"}]})
     wire = FakeWire(listed, recorded("29-delete_videos.json"), envelope({"videos": []}))
-    async with calling(wire, confirm=False) as caller:
-        deleted = await run(caller, "delete_videos", video_nos=["VI1"])
+    async with calling(wire, confirm=False) as runner:
+        deleted = await run(runner, "delete_videos", video_nos=["VI1"])
 
     assert deleted.deleted == ["VI1"]
 

@@ -67,9 +67,9 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(
     name: str, arguments: dict[str, Any], says: str
 ) -> None:
     wire = FakeWire(envelope(None))
-    async with calling(wire) as caller:
+    async with calling(wire) as runner:
         with pytest.raises(errors.InvalidArguments) as caught:
-            await run(caller, name, **arguments)
+            await run(runner, name, **arguments)
 
     assert says in str(caught.value)
     assert "pydantic" not in str(caught.value)
@@ -77,8 +77,8 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(
 
 
 async def test_several_problems_are_told_at_once_one_a_line() -> None:
-    async with calling(FakeWire(envelope(None))) as caller:
+    async with calling(FakeWire(envelope(None))) as runner:
         with pytest.raises(errors.InvalidArguments) as caught:
-            await run(caller, "search_videos", q="x", top_k=-1)
+            await run(runner, "search_videos", q="x", top_k=-1)
 
     assert len(caught.value.problems) == 3

@@ -12,8 +12,9 @@ import httpx2
 import pytest
 from conftest import FakeWire, calling, envelope
 
+from memories_mcp.context import Progress
 from memories_mcp.errors import MemoriesError
-from memories_mcp.operation import Operation, Progress
+from memories_mcp.operation import Operation
 from memories_mcp.operations import OPERATIONS
 
 pytestmark = pytest.mark.anyio
@@ -65,10 +66,10 @@ async def hits(operation: Operation[Any, Any], files_root: Path) -> set[Hit]:
     async def follow(progress: Progress) -> None: ...
 
     wire = FakeWire(answer)
-    async with calling(wire, files_root=files_root, confirm=False, callback_url="https://c.example") as caller:
+    async with calling(wire, files_root=files_root, confirm=False, callback_url="https://c.example") as runner:
         for follower in (follow, None):
             (files_root / "planning.mp4").unlink(missing_ok=True)
-            await caller.run(operation, operation.example, follow=follower)
+            await runner.run(operation, operation.example, follow=follower)
     return {sent(request) for request in wire.requests}
 
 
@@ -124,10 +125,10 @@ async def test_what_costs_or_changes_something_is_never_sent_twice_after_it_left
 
     for follower in (follow, None):
         wire = FakeWire(troubled)
-        async with calling(wire, files_root=files_root, confirm=False, callback_url="https://c.example") as caller:
+        async with calling(wire, files_root=files_root, confirm=False, callback_url="https://c.example") as runner:
             failed = False
             try:
-                await caller.run(operation, operation.example, follow=follower)
+                await runner.run(operation, operation.example, follow=follower)
             except MemoriesError:
                 failed = True
         counts = Counter(request.url.path for request in wire.requests if request.url.path in once)

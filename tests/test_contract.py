@@ -17,10 +17,10 @@ from conftest import FakeWire as Wire
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langchain_tools import MemoriesToolkit
-from memories_mcp.call import Caller
 from memories_mcp.errors import InvalidArguments, NotFound, UnexpectedResponse
 from memories_mcp.operation import Effect, Operation
 from memories_mcp.operations import OPERATIONS, TOOLSETS
+from memories_mcp.runner import Runner
 from memories_mcp.server.app import make_server
 from memories_mcp.settings import Settings
 
@@ -54,7 +54,7 @@ def test_its_name_fits_every_client(operation: AnyOperation) -> None:
 
 @each_operation
 def test_it_says_what_it_does_in_words_a_model_can_choose_by(operation: AnyOperation) -> None:
-    assert operation.title
+    assert operation.definition["title"]
     assert 40 <= len(operation.description) <= 600
     assert operation.description.split("\n")[0].endswith((".", ","))
 
@@ -98,7 +98,7 @@ def test_its_example_is_a_valid_call_with_all_that_is_required(operation: AnyOpe
 
 @each_operation
 def test_only_reads_are_offered_read_only(operation: AnyOperation) -> None:
-    offered = Caller(Settings(toolsets=("all",), read_only=True)).operations
+    offered = Runner(Settings(toolsets=("all",), read_only=True)).operations
 
     assert (operation.name in offered) == (operation.effect is Effect.READ)
 
@@ -143,10 +143,10 @@ def test_a_list_may_come_as_json_text_or_as_one_value(operation: AnyOperation) -
 def test_a_pinned_namespace_leaves_the_schema_and_is_refused_as_an_argument(operation: AnyOperation) -> None:
     pinned = {"unique_id": "team"}
     if "unique_id" not in operation.input.model_fields:
-        assert operation.schema_without(pinned) is operation.input_schema
+        assert operation.definition_without(pinned) is operation.definition
         return
 
-    assert "unique_id" not in operation.schema_without(pinned)["properties"]
+    assert "unique_id" not in operation.definition_without(pinned)["inputSchema"]["properties"]
     assert operation.validate(operation.example, pinned).unique_id == "team"
     with pytest.raises(InvalidArguments, match="unique_id: unknown argument"):
         operation.validate({**operation.example, "unique_id": "other"}, pinned)
@@ -185,11 +185,11 @@ async def test_without_a_key_it_names_the_variable(operation: AnyOperation, file
 async def test_its_example_works_on_the_sandbox_and_fits_its_schema(
     operation: AnyOperation, settings: Settings, files_root: Path
 ) -> None:
-    caller = Caller(settings.change(files_root=files_root, confirm=False))
+    runner = Runner(settings.change(files_root=files_root, confirm=False))
     try:
-        answer = await caller.run(operation, operation.example)
+        answer = await runner.run(operation, operation.example)
     finally:
-        await caller.aclose()
+        await runner.aclose()
 
     jsonschema.validate(answer.structured, operation.output_schema)
     json.dumps(answer.structured)
@@ -211,7 +211,7 @@ _DERIVED = {"uri", "kind", "ref"}
 
 
 def _as_text(name: str, value: Any) -> set[str]:
-    from memories_mcp.render import clock, megabytes
+    from memories_mcp.rendering.text import clock, megabytes
 
     if name.endswith("_seconds"):
         return {clock(value)}
@@ -233,11 +233,11 @@ def _as_text(name: str, value: Any) -> set[str]:
 async def test_its_text_carries_the_facts_of_its_structured_content(
     operation: AnyOperation, settings: Settings, files_root: Path
 ) -> None:
-    caller = Caller(settings.change(files_root=files_root))
+    runner = Runner(settings.change(files_root=files_root))
     try:
-        answer = await caller.run(operation, operation.example)
+        answer = await runner.run(operation, operation.example)
     finally:
-        await caller.aclose()
+        await runner.aclose()
     flat = " ".join(answer.text.split())
 
     absent = [
@@ -252,9 +252,9 @@ async def test_its_text_carries_the_facts_of_its_structured_content(
 @each_operation
 async def test_it_calls_only_the_endpoints_it_declares(operation: AnyOperation, files_root: Path) -> None:
     wire = Wire(envelope(None))
-    async with calling(wire, files_root=files_root, confirm=False, callback_url="https://c.example") as caller:
+    async with calling(wire, files_root=files_root, confirm=False, callback_url="https://c.example") as runner:
         with contextlib.suppress(UnexpectedResponse, NotFound):  # null is no answer to some of them
-            await run(caller, operation.name, **operation.example)
+            await run(runner, operation.name, **operation.example)
 
     assert wire.requests
     declared = {(endpoint.method, endpoint.full_path) for endpoint in operation.endpoints}
@@ -262,7 +262,7 @@ async def test_it_calls_only_the_endpoints_it_declares(operation: AnyOperation, 
 
 
 def test_dates_are_iso_8601_in_utc() -> None:
-    from memories_mcp.models import Video
+    from memories_mcp.models.media import Video
 
     video = Video.model_validate({"video_no": "VI1", "create_time": "1755245460412", "status": "PARSE"})
 

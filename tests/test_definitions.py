@@ -1,59 +1,77 @@
-"""What models see of each tool stands in one JSON file, served as it is: a change of it is reviewed as a diff."""
+"""The definitions: one JSON file a tool, served as written, so that a change is reviewed as a diff."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from memories_mcp import schema
-from memories_mcp.operation import Effect, Operation
+from memories_mcp.context import Context
+from memories_mcp.errors import ConfigurationError
+from memories_mcp.json_schema import DEFINITIONS
+from memories_mcp.models.base import Input, Output
+from memories_mcp.operation import Effect, Toolset
 from memories_mcp.operations import OPERATIONS
-from memories_mcp.shapes import Input, Output
 
-WRITER = Path(__file__).parents[1] / "tools/write_definitions.py"
+ROOT = Path(__file__).parents[1]
 
 
 def test_the_definitions_are_those_of_the_code() -> None:
-    command = [sys.executable, str(WRITER), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-m", "tools.write_definitions", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
 
     assert (done.stdout, done.returncode) == ("", 0), done.stderr
 
 
-def test_every_tool_has_one_and_each_is_of_a_tool() -> None:
-    assert {path.stem for path in schema.DEFINITIONS.glob("*.json")} == {operation.name for operation in OPERATIONS}
+def test_every_tool_has_one_definition_and_every_definition_a_tool() -> None:
+    assert {path.stem for path in DEFINITIONS.glob("*.json")} == {operation.name for operation in OPERATIONS}
 
 
-def test_the_check_finds_what_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_finds_what_is_stale(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from memories_mcp import schema;"
-        f"schema.DEFINITIONS = Path({str(tmp_path)!r}); sys.argv = ['x', '--check'];"
-        f"import runpy; runpy.run_path({str(WRITER)!r}, run_name='__main__')"
+        "import sys; from pathlib import Path; from tools.write_definitions import main;"
+        f"sys.exit(main(Path({str(tmp_path)!r})))"
     )
-    for each in schema.DEFINITIONS.glob("*.json"):
-        (tmp_path / each.name).write_text(each.read_text(encoding="utf-8"), encoding="utf-8")
+    for path in DEFINITIONS.glob("*.json"):
+        (tmp_path / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     changed = json.loads((tmp_path / "search_videos.json").read_text(encoding="utf-8"))
     changed["inputSchema"]["properties"].pop("tag")
     (tmp_path / "search_videos.json").write_text(json.dumps(changed), encoding="utf-8")
     (tmp_path / "gone.json").write_text("{}", encoding="utf-8")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--check"], capture_output=True, text=True, timeout=120, cwd=ROOT
+    )
 
     assert done.stdout == "not current, run make definitions: gone, search_videos\n", done.stderr
     assert done.returncode == 1
 
 
-def test_an_operation_without_one_is_served_from_its_models() -> None:
-    class Arguments(Input):
-        word: str
+def test_an_operation_without_a_definition_says_what_to_run() -> None:
+    toolset = Toolset("x", "Invented.")
 
-    async def say(context: object, args: Arguments) -> Output:
+    @toolset.operation(title="Say", effect=Effect.READ, endpoints=[])
+    async def say(context: Context, args: Input) -> Output:
         return Output()
 
-    operation = Operation("say", "Say", "Say a word.", "x", Effect.READ, (), Arguments, Output, say)
+    with pytest.raises(ConfigurationError, match=r"The tool say has no definition\. Run `make definitions`"):
+        _ = toolset.operations[0].definition
 
-    assert operation.input_schema["properties"] == {"word": {"type": "string"}}
-    assert operation.input_schema["required"] == ["word"]
+
+def test_models_see_every_description_without_docstrings(tmp_path: Path) -> None:
+    code = (
+        "import json; from memories_mcp.operations import OPERATIONS;"
+        "print(json.dumps([operation.definition for operation in OPERATIONS]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONOPTIMIZE": "2"},
+    )
+
+    assert json.loads(done.stdout) == [operation.definition for operation in OPERATIONS], done.stderr

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from memories_mcp.clients import CLIENTS, config_path
-from memories_mcp.doctor import Finding, examine
+from memories_mcp.cli.doctor import Finding, examine
+from memories_mcp.cli.mcp_clients import CLIENTS, config_path
 from memories_mcp.errors import MemoriesError
 from memories_mcp.settings import Settings
 

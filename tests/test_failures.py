@@ -13,8 +13,8 @@ from conftest import FakeWire, calling, envelope, run
 
 from memories_mcp import errors
 from memories_mcp.api import Api
-from memories_mcp.api.limits import Limits
-from memories_mcp.call import Caller
+from memories_mcp.api.rate_limits import Limits
+from memories_mcp.runner import Runner
 from memories_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -27,9 +27,9 @@ def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def failing(response: httpx2.Response | Exception, name: str = "list_sessions", /, **arguments: Any) -> Any:
-    async with calling(FakeWire(response)) as caller:
+    async with calling(FakeWire(response)) as runner:
         with pytest.raises(errors.MemoriesError) as caught:
-            await run(caller, name, **arguments)
+            await run(runner, name, **arguments)
     assert "sk-secret" not in repr(caught.value) + str(caught.value)
     return caught.value
 
@@ -114,8 +114,8 @@ async def test_a_read_is_tried_again_after_trouble_and_then_succeeds() -> None:
         httpx2.ReadTimeout("slow"),
     ]
     wire = FakeWire(*troubles, good)
-    async with calling(wire) as caller:
-        await run(caller, "list_sessions")
+    async with calling(wire) as runner:
+        await run(runner, "list_sessions")
 
     assert len(wire.requests) == 4
 
@@ -123,8 +123,8 @@ async def test_a_read_is_tried_again_after_trouble_and_then_succeeds() -> None:
 async def test_a_rate_limit_waits_at_least_as_long_as_it_says() -> None:
     limited = httpx2.Response(429, headers={"retry-after": "0.3"})
     began = asyncio.get_running_loop().time()
-    async with calling(FakeWire(limited, envelope({"sessions": []}))) as caller:
-        await run(caller, "list_sessions")
+    async with calling(FakeWire(limited, envelope({"sessions": []}))) as runner:
+        await run(runner, "list_sessions")
 
     assert asyncio.get_running_loop().time() - began >= 0.3
 
@@ -143,9 +143,9 @@ async def test_what_costs_or_changes_something_is_never_sent_twice(
     trouble: httpx2.Response | Exception, name: str, arguments: dict[str, Any]
 ) -> None:
     wire = FakeWire(trouble)
-    async with calling(wire) as caller:
+    async with calling(wire) as runner:
         with pytest.raises(errors.MemoriesError):
-            await run(caller, name, **arguments)
+            await run(runner, name, **arguments)
 
     assert len(wire.requests) == 1
 
@@ -154,17 +154,17 @@ async def test_a_refused_connection_is_unreachable_and_says_nothing_was_sent() -
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    caller = Caller(Settings(api_key="sk-secret", base_url=f"http://127.0.0.1:{port}"))
+    runner = Runner(Settings(api_key="sk-secret", base_url=f"http://127.0.0.1:{port}"))
     with pytest.raises(errors.Unreachable, match="nothing was sent"):
-        await run(caller, "chat_with_videos", prompt="x", video_nos=["VI1"])
-    await caller.aclose()
+        await run(runner, "chat_with_videos", prompt="x", video_nos=["VI1"])
+    await runner.aclose()
 
 
 async def test_a_redirect_is_not_followed_with_the_key() -> None:
     wire = FakeWire(httpx2.Response(302, headers={"location": "https://elsewhere.example/"}))
-    async with calling(wire) as caller:
+    async with calling(wire) as runner:
         with pytest.raises(errors.MemoriesError):
-            await run(caller, "list_sessions")
+            await run(runner, "list_sessions")
 
     assert {each.url.host for each in wire.requests} == {"api.example"}
 
@@ -183,10 +183,10 @@ async def test_each_host_is_verified_and_proxied_by_its_own_scheme_and_place(mon
         "k", "http://127.0.0.1:9", caption_key="k", caption_base_url="HTTPS://caption.example",
         transport=httpx2.MockTransport(wire),
     )  # fmt: skip
-    caller = Caller(Settings(toolsets=("all",)), api=api)
-    await run(caller, "list_sessions")
-    await run(caller, "caption_image_url", url="https://x.example/a.jpg", user_prompt="x")
-    await caller.aclose()
+    runner = Runner(Settings(toolsets=("all",)), api=api)
+    await run(runner, "list_sessions")
+    await run(runner, "caption_image_url", url="https://x.example/a.jpg", user_prompt="x")
+    await runner.aclose()
 
     assert [(each["verify"], each["trust_env"]) for each in made.values()] == [(False, False), (True, True)]
 
@@ -212,9 +212,9 @@ async def test_an_unreadable_answer_does_not_invite_to_send_a_write_again(
 async def test_half_a_request_a_second_is_one_in_two(sandbox_url: str) -> None:
     settings = Settings.from_environment({"MEMORIES_RATE_LIMITS": "list=0.5/1"})
     assert settings.rate_limits == {"list": (0.5, 1)}
-    caller = Caller(settings.change(api_key="sk-half", base_url=sandbox_url))
-    assert (await run(caller, "list_sessions")).sessions
-    await caller.aclose()
+    runner = Runner(settings.change(api_key="sk-half", base_url=sandbox_url))
+    assert (await run(runner, "list_sessions")).sessions
+    await runner.aclose()
 
 
 async def test_the_key_is_in_no_repr() -> None:
@@ -248,12 +248,12 @@ async def test_a_queue_that_is_too_long_is_refused_at_once_and_nothing_is_sent()
 async def test_limits_hold_by_default_and_are_off_for_the_sandbox(settings: Settings) -> None:
     took = list[float]()
     for each in (settings.change(sandbox=False), settings):
-        caller = Caller(each)
-        await run(caller, "list_sessions")
+        runner = Runner(each)
+        await run(runner, "list_sessions")
         began = asyncio.get_running_loop().time()
-        await asyncio.gather(*(run(caller, "list_sessions") for _ in range(8)))
+        await asyncio.gather(*(run(runner, "list_sessions") for _ in range(8)))
         took.append(asyncio.get_running_loop().time() - began)
-        await caller.aclose()
+        await runner.aclose()
 
     assert took[0] > 0.5  # five a second, of which the first five may come at once
     assert took[1] < 0.5
@@ -267,8 +267,8 @@ async def test_the_first_try_counts_towards_the_time_in_which_others_may_begin(m
         return httpx2.Response(503, content=b"busy")
 
     wire = FakeWire(slow)
-    async with calling(wire) as caller:
+    async with calling(wire) as runner:
         with pytest.raises(errors.ApiError):
-            await run(caller, "list_sessions")
+            await run(runner, "list_sessions")
 
     assert len(wire.requests) == 1

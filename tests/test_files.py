@@ -11,16 +11,16 @@ import pytest
 from conftest import FakeWire, calling, envelope, order, run
 
 from memories_mcp import errors
-from memories_mcp.call import Caller
+from memories_mcp.runner import Runner
 from memories_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
 
 async def downloading(response: httpx2.Response, folder: Path, **arguments: Any) -> errors.MemoriesError:
-    async with calling(FakeWire(response), files_root=folder) as caller:
+    async with calling(FakeWire(response), files_root=folder) as runner:
         with pytest.raises(errors.MemoriesError) as caught:
-            await run(caller, "download_video", **{"video_no": "VI1", "path": "a.mp4", **arguments})
+            await run(runner, "download_video", **{"video_no": "VI1", "path": "a.mp4", **arguments})
     return caught.value
 
 
@@ -41,10 +41,10 @@ async def test_an_empty_download_is_no_file(tmp_path: Path) -> None:
 
 async def test_a_download_that_is_cut_leaves_nothing(settings: Settings, tmp_path: Path) -> None:
     await order(settings, "cut")
-    caller = Caller(settings.change(files_root=tmp_path))
+    runner = Runner(settings.change(files_root=tmp_path))
     with pytest.raises(errors.Unreachable):
-        await run(caller, "download_video", video_no="VI612515093881740229", path="a.mp4")
-    await caller.aclose()
+        await run(runner, "download_video", video_no="VI612515093881740229", path="a.mp4")
+    await runner.aclose()
 
     assert list(tmp_path.iterdir()) == []
 
@@ -74,10 +74,10 @@ async def test_a_name_that_cannot_be_written_is_refused_clearly(tmp_path: Path, 
 
 async def test_a_failed_download_leaves_no_new_folder(settings: Settings, tmp_path: Path) -> None:
     await order(settings, "cut")
-    caller = Caller(settings.change(files_root=tmp_path))
+    runner = Runner(settings.change(files_root=tmp_path))
     with pytest.raises(errors.Unreachable):
-        await run(caller, "download_video", video_no="VI612515093881740229", path="new/folder/a.mp4")
-    await caller.aclose()
+        await run(runner, "download_video", video_no="VI612515093881740229", path="new/folder/a.mp4")
+    await runner.aclose()
 
     assert list(tmp_path.iterdir()) == []
 
@@ -85,16 +85,16 @@ async def test_a_failed_download_leaves_no_new_folder(settings: Settings, tmp_pa
 async def test_a_files_root_behind_a_link_works(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    async with calling(FakeWire(httpx2.Response(200, content=b"\0video")), files_root=tmp_path / "link") as caller:
-        assert (await run(caller, "download_video", video_no="VI1", path="a/b.mp4")).path == "a/b.mp4"
+    async with calling(FakeWire(httpx2.Response(200, content=b"\0video")), files_root=tmp_path / "link") as runner:
+        assert (await run(runner, "download_video", video_no="VI1", path="a/b.mp4")).path == "a/b.mp4"
 
 
 async def test_an_existing_file_is_left_alone_before_anything_is_sent(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("mine")
     wire = FakeWire(envelope(None))
-    async with calling(wire, files_root=tmp_path) as caller:
+    async with calling(wire, files_root=tmp_path) as runner:
         with pytest.raises(errors.FileRefused, match="overwrite"):
-            await run(caller, "download_video", video_no="VI1", path="a.mp4")
+            await run(runner, "download_video", video_no="VI1", path="a.mp4")
 
     assert wire.requests == []
     assert (tmp_path / "a.mp4").read_text() == "mine"
@@ -102,8 +102,8 @@ async def test_an_existing_file_is_left_alone_before_anything_is_sent(tmp_path: 
 
 async def test_an_existing_file_is_replaced_when_asked(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("old")
-    async with calling(FakeWire(httpx2.Response(200, content=b"new")), files_root=tmp_path) as caller:
-        await run(caller, "download_video", video_no="VI1", path="a.mp4", overwrite=True)
+    async with calling(FakeWire(httpx2.Response(200, content=b"new")), files_root=tmp_path) as runner:
+        await run(runner, "download_video", video_no="VI1", path="a.mp4", overwrite=True)
 
     assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"new"]
 
@@ -120,9 +120,9 @@ async def test_a_path_outside_the_files_root_is_refused(tmp_path: Path, path: st
 
 
 async def test_without_a_files_root_it_names_the_setting() -> None:
-    async with calling(FakeWire(envelope(None))) as caller:
+    async with calling(FakeWire(envelope(None))) as runner:
         with pytest.raises(errors.ConfigurationError, match="MEMORIES_FILES_ROOT"):
-            await run(caller, "download_video", video_no="VI1", path="a.mp4")
+            await run(runner, "download_video", video_no="VI1", path="a.mp4")
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ async def test_a_file_is_checked_by_content_and_name_before_anything_is_sent(
     if content is not None:
         (tmp_path / name).write_bytes(content)
     wire = FakeWire(envelope(None))
-    async with calling(wire, files_root=tmp_path) as caller:
+    async with calling(wire, files_root=tmp_path) as runner:
         with pytest.raises(errors.FileRefused, match=says):
-            await run(caller, "upload_video_file", path=name)
+            await run(runner, "upload_video_file", path=name)
 
     assert wire.requests == []
 
@@ -152,22 +152,22 @@ async def test_a_file_that_is_too_large_is_refused_before_anything_is_sent(tmp_p
         file.write(b"\xff\xd8\xff")
         file.truncate(21 * 1024**2)
     wire = FakeWire(envelope(None))
-    async with calling(wire, files_root=tmp_path) as caller:
+    async with calling(wire, files_root=tmp_path) as runner:
         for name, arguments in (
             ("search_similar_images", {"path": "big.jpg"}),
             ("upload_images", {"paths": ["big.jpg"]}),
         ):
             with pytest.raises(errors.FileRefused, match="at most 20971520 are taken"):
-                await run(caller, name, **arguments)
+                await run(runner, name, **arguments)
 
     assert wire.requests == []
 
 
 async def test_one_bad_image_stops_all_before_anything_is_sent(files_root: Path) -> None:
     wire = FakeWire(envelope([]))
-    async with calling(wire, files_root=files_root) as caller:
+    async with calling(wire, files_root=files_root) as runner:
         with pytest.raises(errors.FileRefused, match=r"talk\.mp4 is no image"):
-            await run(caller, "upload_images", paths=["bicycle.jpg", "talk.mp4"])
+            await run(runner, "upload_images", paths=["bicycle.jpg", "talk.mp4"])
 
     assert wire.requests == []
 
@@ -180,7 +180,7 @@ async def test_every_kind_of_video_the_service_takes_is_sent_with_its_type(tmp_p
     types = {"mp4": "video/mp4", "mov": "video/quicktime", "avi": "video/x-msvideo", "mkv": "video/x-matroska"}
     (tmp_path / f"a.{ending}").write_bytes(starts[ending] + b"\0" * 32)
     wire = FakeWire(envelope({"videoNo": "VI1"}))
-    async with calling(wire, files_root=tmp_path) as caller:
-        await run(caller, "upload_video_file", path=f"a.{ending}")
+    async with calling(wire, files_root=tmp_path) as runner:
+        await run(runner, "upload_video_file", path=f"a.{ending}")
 
     assert f"Content-Type: {types[ending]}".encode() in wire.requests[0].content

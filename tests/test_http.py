@@ -19,7 +19,7 @@ from visits import TOKEN, WAYS, Way, each_way, mine, structured, visiting
 
 from memories_mcp.api import Api
 from memories_mcp.errors import ConfigurationError
-from memories_mcp.server.http import is_loopback, running, serve_http
+from memories_mcp.server.http.app import is_loopback, running, serve_http
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.settings import Settings
 

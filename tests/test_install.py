@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from memories_mcp import clients
-from memories_mcp.clients import CLIENTS, Platform, config_path, own_command
+from memories_mcp.cli import mcp_clients as clients
+from memories_mcp.cli.install import Plan, carry_out, plan
+from memories_mcp.cli.mcp_clients import CLIENTS, Platform, config_path, own_command
 from memories_mcp.errors import ConfigurationError
-from memories_mcp.install import Plan, carry_out, plan
 
 KEY = "sk-very-secret-key"
 MAC, WINDOWS, LINUX = PurePosixPath("/Users/ann"), PureWindowsPath("C:/Users/ann"), PurePosixPath("/home/ann")

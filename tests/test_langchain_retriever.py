@@ -196,7 +196,7 @@ def test_a_service_that_is_busy_is_an_error_and_no_poorer_document(
 def test_a_batch_waits_for_its_transcripts_however_tight_the_limit(
     account: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memories_mcp.api.limits.LONGEST_WAIT", 0.2)
+    monkeypatch.setattr("memories_mcp.api.rate_limits.LONGEST_WAIT", 0.2)
     monkeypatch.setenv("MEMORIES_RATE_LIMITS", "read=40/1,search=1000/1")
     with MemoriesRetriever(**account, k=2) as retriever:
         found = retriever.batch([PRICE] * 20)

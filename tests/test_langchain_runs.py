@@ -141,7 +141,7 @@ def test_a_callback_that_raises_on_purpose_ends_the_call(kit: MemoriesToolkit) -
 def test_a_handler_that_outlasts_the_call_costs_no_answer(
     kit: MemoriesToolkit, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr("memories_mcp.operations.asking._HEARTBEAT_SECONDS", 0.005)
+    monkeypatch.setattr("memories_mcp.operations.common.chat._HEARTBEAT_SECONDS", 0.005)
     summary, arguments = tool(kit, "generate_summary"), {"video_no": MEETING}
 
     class Slow(BaseCallbackHandler):

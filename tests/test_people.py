@@ -13,9 +13,9 @@ import pytest
 import webvtt
 from conftest import BIKE, MEETING
 
-from memories_mcp.documents import subrip
-from memories_mcp.models import Evidence
-from memories_mcp.sandbox import library
+from memories_mcp.models.evidence import Evidence
+from memories_mcp.rendering.subtitles import subrip
+from memories_mcp.sandbox import demo_data
 from memories_mcp.settings import Settings
 
 
@@ -73,8 +73,8 @@ def test_a_transcript_that_is_not_there_is_an_error(live: Settings) -> None:
 def test_files_go_up_and_come_down_without_a_files_root(live: Settings, tmp_path: Path) -> None:
     folder = tmp_path / "a"
     folder.mkdir()
-    shutil.copy(library.MEDIA / "quarterly-planning.mp4", folder / "talk.mp4")
-    shutil.copy(library.MEDIA / "red-door.jpg", tmp_path / "door.jpg")
+    shutil.copy(demo_data.MEDIA / "quarterly-planning.mp4", folder / "talk.mp4")
+    shutil.copy(demo_data.MEDIA / "red-door.jpg", tmp_path / "door.jpg")
     (tmp_path / "notes.txt").write_text("no video")
     done = run(live, "upload", "a/talk.mp4", "notes.txt", "door.jpg", "gone.mp4", "--wait", cwd=tmp_path)
 
@@ -97,7 +97,7 @@ def test_files_go_up_and_come_down_without_a_files_root(live: Settings, tmp_path
 def test_one_file_that_is_refused_takes_no_other_along_and_links_are_followed(live: Settings, tmp_path: Path) -> None:
     real = tmp_path / "real"
     real.mkdir()
-    shutil.copy(library.MEDIA / "quarterly-planning.mp4", real / "ünï talk.mp4")
+    shutil.copy(demo_data.MEDIA / "quarterly-planning.mp4", real / "ünï talk.mp4")
     (tmp_path / "link.mp4").symlink_to(real / "ünï talk.mp4")
     done = run(live, "upload", "nowhere/x.mp4", "link.mp4", "real/ünï talk.mp4", cwd=tmp_path)
 
@@ -116,7 +116,7 @@ def test_one_file_that_is_refused_takes_no_other_along_and_links_are_followed(li
     ],
 )
 def test_what_the_operator_closed_is_closed_here_too(live: Settings, tmp_path: Path, arguments: list[str]) -> None:
-    shutil.copy(library.MEDIA / "quarterly-planning.mp4", tmp_path / "talk.mp4")
+    shutil.copy(demo_data.MEDIA / "quarterly-planning.mp4", tmp_path / "talk.mp4")
     done = run(live, *arguments, cwd=tmp_path)
 
     assert done.returncode == 2

@@ -9,9 +9,11 @@ import pytest
 from conftest import FakeWire, calling, envelope, run
 
 from memories_mcp.errors import ApiError, MemoriesError
-from memories_mcp.models import ChatAnswer, Evidence, Kind, Reference, parse_ref
-from memories_mcp.render import BUDGET, clock, render, render_error, span
-from memories_mcp.wire import clean, one_line
+from memories_mcp.models.chat import ChatAnswer
+from memories_mcp.models.coercions import clean, one_line
+from memories_mcp.models.evidence import Evidence, Kind, Reference, parse_ref
+from memories_mcp.rendering.budget import BUDGET
+from memories_mcp.rendering.text import clock, render, render_error, span
 
 
 @pytest.mark.parametrize(
@@ -47,8 +49,8 @@ async def test_a_ref_made_by_the_rule_of_a_text_is_the_ref_of_the_structured_con
         for i in range(9)
     ]
     for rows in (hits, hits[:3]):  # videos that come up often get a short name, others do not
-        async with calling(FakeWire(envelope(rows))) as caller:
-            answer = await caller.run(caller.operations["search_videos"], {"query": "x"})
+        async with calling(FakeWire(envelope(rows))) as runner:
+            answer = await runner.run(runner.operations["search_videos"], {"query": "x"})
         lines = answer.text.splitlines()[1:-1]
         assert lines[0] == f"moments ({len(rows)}); ref = VIDEO#t=START,END&kind=clip:"
         videos = dict(line.split(" = ") for line in lines[1:] if " = VI" in line)
@@ -124,13 +126,13 @@ async def test_a_long_transcript_comes_in_pages_that_lose_nothing_and_stay_in_bu
         for i in range(2000)
     ]  # fmt: skip
     start, seen, pages = 0.0, set[str](), 0
-    async with calling(FakeWire(envelope({"videoNo": "VI1", "transcriptions": rows}))) as caller:
+    async with calling(FakeWire(envelope({"videoNo": "VI1", "transcriptions": rows}))) as runner:
         while start is not None:
             arguments = {"video_no": "VI1", "start_seconds": start}
-            answer = await caller.run(caller.operations["get_audio_transcription"], arguments)
+            answer = await runner.run(runner.operations["get_audio_transcription"], arguments)
             assert len(answer.text) <= BUDGET
             assert len(answer.output.model_dump_json(exclude_defaults=True)) <= BUDGET
-            page = await run(caller, "get_audio_transcription", **arguments)
+            page = await run(runner, "get_audio_transcription", **arguments)
             seen |= {each.text for each in page.segments}
             start, pages = page.next_start_seconds, pages + 1
             assert start is None or f"start_seconds={start:g}" in page.note
@@ -161,9 +163,9 @@ async def test_awkward_transcripts_are_paged_without_loss_repetition_or_end(case
     told = [each.get("content", each.get("text")) for each in rows]
     arguments: dict[str, Any] = {"video_no": "VI1"}
     seen = list[str]()
-    async with calling(FakeWire(envelope({"transcriptions": rows}))) as caller:
+    async with calling(FakeWire(envelope({"transcriptions": rows}))) as runner:
         for _ in range(20):
-            page = await run(caller, "get_audio_transcription", **arguments)
+            page = await run(runner, "get_audio_transcription", **arguments)
             seen += [each.text for each in page.segments]
             if page.note is None:
                 break
@@ -181,8 +183,8 @@ async def test_a_page_of_videos_that_does_not_fit_says_how_to_go_on() -> None:
         {"video_no": f"VI{i}", "status": "PARSE", "video_name": "n" * 200, "create_time": "1755245460412"}
         for i in range(200)
     ]
-    async with calling(FakeWire(envelope({"videos": rows, "total_count": "200"}))) as caller:
-        answer = await caller.run(caller.operations["list_videos"], {"size": 200})
+    async with calling(FakeWire(envelope({"videos": rows, "total_count": "200"}))) as runner:
+        answer = await runner.run(runner.operations["list_videos"], {"size": 200})
         shown = len(answer.output.videos)
 
     assert len(answer.text) <= BUDGET
@@ -194,10 +196,10 @@ async def test_a_page_of_videos_that_does_not_fit_says_how_to_go_on() -> None:
 async def test_a_search_of_a_thousand_hits_is_cut_and_can_be_continued() -> None:
     rows = [{"videoNo": f"VI{i}", "videoName": "n", "startTime": "1", "endTime": "2"} for i in range(1000)]
     offset, seen = 0, list[str]()
-    async with calling(FakeWire(envelope(rows))) as caller:
+    async with calling(FakeWire(envelope(rows))) as runner:
         while True:
-            answer = await caller.run(
-                caller.operations["search_videos"], {"query": "x", "top_k": 1000, "offset": offset}
+            answer = await runner.run(
+                runner.operations["search_videos"], {"query": "x", "top_k": 1000, "offset": offset}
             )
             assert len(answer.text) <= BUDGET
             seen += [each.video_no for each in answer.output.moments]
@@ -214,9 +216,9 @@ async def test_a_long_conversation_is_read_in_parts_that_lose_nothing() -> None:
     messages = [{"role": "user", "content": f"{i} " + "x" * 9000} for i in range(5)]
     messages.append({"role": "assistant", "content": "".join(f"{i:05}" for i in range(8000))})
     arguments, contents = dict[str, int](), list[str]()
-    async with calling(FakeWire(envelope({"title": "t", "messages": messages}))) as caller:
+    async with calling(FakeWire(envelope({"title": "t", "messages": messages}))) as runner:
         for _ in range(12):
-            answer = await caller.run(caller.operations["get_session_detail"], {"session_id": "1", **arguments})
+            answer = await runner.run(runner.operations["get_session_detail"], {"session_id": "1", **arguments})
             assert len(answer.text) <= BUDGET
             contents += [each.content for each in answer.output.messages]
             if not answer.output.note:
@@ -236,9 +238,9 @@ async def test_a_message_too_heavy_for_one_result_neither_loops_nor_hides_the_ne
     messages = [{"content": "first"}, {"content": "short", **extra}, {"content": "last"}]
     arguments: dict[str, Any] = {"session_id": "1", "include_thinkings": True}
     contents, notes = list[str](), list[str]()
-    async with calling(FakeWire(envelope({"title": "t", "messages": messages}))) as caller:
+    async with calling(FakeWire(envelope({"title": "t", "messages": messages}))) as runner:
         for _ in range(6):
-            answer = await caller.run(caller.operations["get_session_detail"], arguments)
+            answer = await runner.run(runner.operations["get_session_detail"], arguments)
             assert len(answer.output.model_dump_json(exclude_defaults=True)) <= BUDGET
             contents += [each.content for each in answer.output.messages]
             notes.append(answer.output.note or "")
@@ -261,9 +263,9 @@ async def test_a_message_too_heavy_for_one_result_neither_loops_nor_hides_the_ne
     ],
 )
 async def test_nothing_of_a_bad_answer_stands_outside_the_fence(body: dict[str, Any]) -> None:
-    async with calling(FakeWire(httpx2.Response(200, json=body))) as caller:
+    async with calling(FakeWire(httpx2.Response(200, json=body))) as runner:
         with pytest.raises(MemoriesError) as caught:
-            await run(caller, "list_videos")
+            await run(runner, "list_videos")
     text = render_error("list_videos", caught.value, "x")
     before, _, rest = text.partition("<untrusted-x>\n")
     _, _, after = rest.partition("\n</untrusted-x>")

@@ -83,8 +83,8 @@ def answered(request: httpx2.Request) -> httpx2.Response:
 async def test_it_sends_exactly(case: tuple[str, dict[str, Any], str, str, str, str]) -> None:
     name, arguments, method, target, content_type, body = case
     wire = FakeWire(answered)
-    async with calling(wire) as caller:
-        await run(caller, name, **arguments)
+    async with calling(wire) as runner:
+        await run(runner, name, **arguments)
     request = wire.requests[0]
 
     assert request.method == method
@@ -95,8 +95,8 @@ async def test_it_sends_exactly(case: tuple[str, dict[str, Any], str, str, str, 
 
 async def test_the_key_goes_bare_into_authorization() -> None:
     wire = FakeWire(envelope({"videos": []}))
-    async with calling(wire) as caller:
-        await run(caller, "list_videos")
+    async with calling(wire) as runner:
+        await run(runner, "list_videos")
 
     assert wire.requests[0].headers["authorization"] == "sk-secret-key"
 
@@ -104,8 +104,8 @@ async def test_the_key_goes_bare_into_authorization() -> None:
 async def test_delete_sends_a_bare_array_and_the_namespace_in_the_query() -> None:
     listed = envelope({"videos": [{"video_no": "VI1", "status": "PARSE"}]})
     wire = FakeWire(listed, envelope(None), envelope({"videos": []}))
-    async with calling(wire, confirm=False) as caller:
-        deleted = await run(caller, "delete_videos", video_nos=["VI1"], unique_id="ws")
+    async with calling(wire, confirm=False) as runner:
+        deleted = await run(runner, "delete_videos", video_nos=["VI1"], unique_id="ws")
     request = wire.requests[1]
 
     assert request.url.raw_path.decode() == P + "delete_videos?unique_id=ws"
@@ -115,8 +115,8 @@ async def test_delete_sends_a_bare_array_and_the_namespace_in_the_query() -> Non
 
 async def test_download_asks_with_json_and_takes_bytes(tmp_path: Path) -> None:
     wire = FakeWire(httpx2.Response(200, content=b"\0\0video", headers={"content-type": "application/octet-stream"}))
-    async with calling(wire, files_root=tmp_path) as caller:
-        await run(caller, "download_video", video_no="VI1", path="a.mp4")
+    async with calling(wire, files_root=tmp_path) as runner:
+        await run(runner, "download_video", video_no="VI1", path="a.mp4")
 
     assert str(wire.requests[0].url).endswith(P + "download")
     assert json.loads(wire.requests[0].content) == {"video_no": "VI1"}
@@ -125,16 +125,16 @@ async def test_download_asks_with_json_and_takes_bytes(tmp_path: Path) -> None:
 
 async def test_a_pinned_namespace_is_sent_with_every_private_call() -> None:
     wire = FakeWire(envelope({"videos": []}))
-    async with calling(wire, unique_id="pinned") as caller:
-        await run(caller, "list_videos")
+    async with calling(wire, unique_id="pinned") as runner:
+        await run(runner, "list_videos")
 
     assert json.loads(wire.requests[0].content)["unique_id"] == "pinned"
 
 
 async def test_failures_are_looked_for_under_both_spellings() -> None:
     wire = FakeWire(envelope({"videos": []}))
-    async with calling(wire) as caller:
-        await run(caller, "list_videos", status="failed")
+    async with calling(wire) as runner:
+        await run(runner, "list_videos", status="failed")
 
     assert [json.loads(each.content)["status"] for each in wire.requests] == ["FAIL", "FAILED"]
 
@@ -162,8 +162,8 @@ async def test_a_video_file_is_sent_as_multipart_with_its_name_type_and_fields(f
         "datetime_taken": "2026-01-02 03:04:05", "latitude": 1.5, "longitude": -2, "camera_model": "c",
         "video_transcription_prompt": "look",
     }  # fmt: skip
-    async with calling(wire, files_root=files_root, callback_url="https://c.example") as caller:
-        await run(caller, "upload_video_file", **arguments)
+    async with calling(wire, files_root=files_root, callback_url="https://c.example") as runner:
+        await run(runner, "upload_video_file", **arguments)
     fields = parts(wire.requests[0])
 
     assert fields[-1] == ("file", "talk.mp4", "video/mp4", (files_root / "talk.mp4").read_bytes())
@@ -177,8 +177,8 @@ async def test_a_video_file_is_sent_as_multipart_with_its_name_type_and_fields(f
 async def test_images_are_sent_under_one_repeated_field(files_root: Path) -> None:
     (files_root / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n....")
     wire = FakeWire(envelope([{"id": 568102998803353601}, {"imageNo": "2"}]))
-    async with calling(wire, files_root=files_root) as caller:
-        uploaded = await run(caller, "upload_images", paths=["bicycle.jpg", "b.png"])
+    async with calling(wire, files_root=files_root) as runner:
+        uploaded = await run(runner, "upload_images", paths=["bicycle.jpg", "b.png"])
 
     assert [part[:3] for part in parts(wire.requests[0])] == [
         ("files", "bicycle.jpg", "image/jpeg"),
@@ -189,8 +189,8 @@ async def test_images_are_sent_under_one_repeated_field(files_root: Path) -> Non
 
 async def test_an_image_search_sends_the_file_and_always_a_prompt(files_root: Path) -> None:
     wire = FakeWire(envelope([{"start_time": 12.5, "end_time": 18.2, "score": 0.86}]))
-    async with calling(wire, files_root=files_root) as caller:
-        found = await run(caller, "search_clips_by_image", path="bicycle.jpg", video_no="VI1")
+    async with calling(wire, files_root=files_root) as runner:
+        found = await run(runner, "search_clips_by_image", path="bicycle.jpg", video_no="VI1")
 
     assert [part[0] for part in parts(wire.requests[0])] == ["video_no", "prompt", "file"]
     assert found.moments[0].ref == "VI1#t=12.5,18.2&kind=clip"
@@ -200,9 +200,9 @@ async def test_a_caption_of_a_file_sends_its_arguments_as_a_json_part_to_its_own
     files_root: Path,
 ) -> None:
     wire = FakeWire(answered)
-    async with calling(wire, files_root=files_root, callback_url="https://c.example") as caller:
+    async with calling(wire, files_root=files_root, callback_url="https://c.example") as runner:
         person = {"name": "Ann", "path": "bicycle.jpg"}
-        await run(caller, "caption_video_file", path="talk.mp4", user_prompt="what?", persons=[person])
+        await run(runner, "caption_video_file", path="talk.mp4", user_prompt="what?", persons=[person])
     request = wire.requests[0]
     sent = parts(request)
 
@@ -234,8 +234,8 @@ async def test_the_operators_callback_goes_where_the_endpoint_wants_it(name: str
 
     for callback in ("https://c.example", ""):
         wire = FakeWire(answer)
-        async with calling(wire, confirm=False, callback_url=callback) as caller:
-            await run(caller, name, **caller.operations[name].example)
+        async with calling(wire, confirm=False, callback_url=callback) as runner:
+            await run(runner, name, **runner.operations[name].example)
         body = json.loads(wire.requests[-1].content)
 
         assert body.get(field) == (callback or None)
@@ -245,8 +245,8 @@ async def test_the_operators_callback_goes_where_the_endpoint_wants_it(name: str
 
 async def test_a_videos_caption_without_a_callback_refuses_and_names_the_setting() -> None:
     wire = FakeWire(answered)
-    async with calling(wire) as caller:
+    async with calling(wire) as runner:
         with pytest.raises(ConfigurationError, match="MEMORIES_CALLBACK_URL"):
-            await run(caller, "caption_video_url", url="https://x.example/a.mp4", user_prompt="x")
+            await run(runner, "caption_video_url", url="https://x.example/a.mp4", user_prompt="x")
 
     assert wire.requests == []

@@ -24,7 +24,7 @@ from reading import SAID, faked, read, refused
 from memories_mcp.api import Api
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.server.app import make_server
-from memories_mcp.server.kinds import KINDS
+from memories_mcp.server.resource_types import KINDS
 from memories_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio

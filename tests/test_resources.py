@@ -112,7 +112,7 @@ async def test_when_the_service_fails_the_list_has_the_fixed_entries_and_no_erro
 
 
 async def test_a_service_that_hangs_does_not_hold_up_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories_mcp.server.catalogue._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("memories_mcp.server.recent._LOOK_SECONDS", 0.05)
 
     async def hang(request: httpx2.Request) -> httpx2.Response:
         await asyncio.sleep(30)

@@ -16,11 +16,11 @@ import pytest
 from conftest import BIKE, MEETING, SAMPLES, order, run
 
 from memories_mcp import sandbox
-from memories_mcp.call import Caller
 from memories_mcp.errors import ApiError, MemoriesError, NotReady, UnexpectedResponse, Unreachable
 from memories_mcp.operation import Operation
 from memories_mcp.operations import OPERATIONS
-from memories_mcp.sandbox import library
+from memories_mcp.runner import Runner
+from memories_mcp.sandbox import demo_data
 from memories_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -40,16 +40,16 @@ async def post(http: httpx2.AsyncClient, path: str, body: Any = None) -> Any:
 
 
 async def test_the_demo_library_has_what_it_promises() -> None:
-    private, public = list(library.videos("private")), list(library.videos("public"))
+    private, public = list(demo_data.videos("private")), list(demo_data.videos("public"))
 
     assert len(private) >= 6
     assert len(public) >= 10
-    assert len(library.sessions()) == 3
+    assert len(demo_data.sessions()) == 3
     for video in private:
-        tracks = [each.track for each in library.segments(video)]
+        tracks = [each.track for each in demo_data.segments(video)]
         assert tracks.count("visual") >= 20
         assert tracks.count("audio") >= 20
-        assert (library.MEDIA / video["media"]).read_bytes()[4:8] == b"ftyp"
+        assert (demo_data.MEDIA / video["media"]).read_bytes()[4:8] == b"ftyp"
 
 
 async def test_a_call_is_not_held_up_by_nagles_algorithm(http: httpx2.AsyncClient) -> None:
@@ -96,61 +96,61 @@ async def test_a_stream_arrives_piece_by_piece_not_at_once(settings: Settings) -
 
 
 async def test_each_key_is_an_account_of_its_own(settings: Settings) -> None:
-    mine, yours = Caller(settings), Caller(settings.change(api_key=settings.api_key + "-other", confirm=False))
+    mine, yours = Runner(settings), Runner(settings.change(api_key=settings.api_key + "-other", confirm=False))
     await run(yours, "delete_videos", video_nos=[BIKE])
 
     assert (await run(mine, "list_videos")).total == (await run(yours, "list_videos")).total + 1
-    for caller in (mine, yours):
-        await caller.aclose()
+    for runner in (mine, yours):
+        await runner.aclose()
 
 
-async def test_a_namespace_is_empty_and_successful_to_others(caller: Caller) -> None:
-    assert (await run(caller, "list_videos", unique_id="elsewhere")).videos == []
+async def test_a_namespace_is_empty_and_successful_to_others(runner: Runner) -> None:
+    assert (await run(runner, "list_videos", unique_id="elsewhere")).videos == []
 
 
-async def test_an_upload_becomes_ready_by_polls_and_is_then_like_any_other(caller: Caller, settings: Settings) -> None:
+async def test_an_upload_becomes_ready_by_polls_and_is_then_like_any_other(runner: Runner, settings: Settings) -> None:
     url = f"{settings.base_url}/media/espresso-machine.mp4"
-    uploaded = await run(caller, "upload_video_url", url=url)
+    uploaded = await run(runner, "upload_video_url", url=url)
     with pytest.raises(NotReady):
-        await run(caller, "chat_with_videos", prompt="How much coffee?", video_nos=[uploaded.video_no])
-    ready = await run(caller, "wait_until_ready", video_nos=[uploaded.video_no])
-    found = await run(caller, "search_videos", query="How much coffee do I grind?")
-    answer = await run(caller, "chat_with_videos", prompt="How much coffee?", video_nos=[uploaded.video_no])
+        await run(runner, "chat_with_videos", prompt="How much coffee?", video_nos=[uploaded.video_no])
+    ready = await run(runner, "wait_until_ready", video_nos=[uploaded.video_no])
+    found = await run(runner, "search_videos", query="How much coffee do I grind?")
+    answer = await run(runner, "chat_with_videos", prompt="How much coffee?", video_nos=[uploaded.video_no])
 
     assert ready.ready
     assert found.moments[0].video_no == uploaded.video_no
     assert "eighteen grams" in answer.answer
     assert answer.evidence[0].video_no == uploaded.video_no
 
-    caller.settings = settings.change(confirm=False)
-    await run(caller, "delete_videos", video_nos=[uploaded.video_no])
-    assert uploaded.video_no not in str(await run(caller, "search_videos", query="How much coffee do I grind?"))
+    runner.settings = settings.change(confirm=False)
+    await run(runner, "delete_videos", video_nos=[uploaded.video_no])
+    assert uploaded.video_no not in str(await run(runner, "search_videos", query="How much coffee do I grind?"))
 
 
 async def test_a_video_from_elsewhere_is_never_fetched_and_its_transcript_says_so(
-    caller: Caller,
+    runner: Runner,
 ) -> None:
-    uploaded = await run(caller, "upload_video_url", url="http://127.0.0.1:1/red-kite_festival.mp4")
-    await run(caller, "wait_until_ready", video_nos=[uploaded.video_no])
-    transcript = await run(caller, "get_video_transcription", video_no=uploaded.video_no)
+    uploaded = await run(runner, "upload_video_url", url="http://127.0.0.1:1/red-kite_festival.mp4")
+    await run(runner, "wait_until_ready", video_nos=[uploaded.video_no])
+    transcript = await run(runner, "get_video_transcription", video_no=uploaded.video_no)
 
     assert "Simulated by the sandbox: a video named red kite festival" in transcript.segments[0].text
 
 
-async def test_an_upload_that_cannot_be_indexed_fails_with_its_cause(caller: Caller) -> None:
-    uploaded = await run(caller, "upload_video_url", url="https://example.com/broken.mp4")
-    state = await run(caller, "wait_until_ready", video_nos=[uploaded.video_no])
+async def test_an_upload_that_cannot_be_indexed_fails_with_its_cause(runner: Runner) -> None:
+    uploaded = await run(runner, "upload_video_url", url="https://example.com/broken.mp4")
+    state = await run(runner, "wait_until_ready", video_nos=[uploaded.video_no])
 
     assert not state.ready
     assert (state.videos[0].status, state.videos[0].cause) == ("failed", "Indexing failed.")
 
 
-async def test_conversations_go_on_and_are_kept(caller: Caller) -> None:
-    first = await run(caller, "chat_with_videos", prompt="What is the price?", video_nos=[MEETING])
+async def test_conversations_go_on_and_are_kept(runner: Runner) -> None:
+    first = await run(runner, "chat_with_videos", prompt="What is the price?", video_nos=[MEETING])
     second = await run(
-        caller, "chat_with_videos", prompt="And the launch?", video_nos=[MEETING], session_id=first.session_id
+        runner, "chat_with_videos", prompt="And the launch?", video_nos=[MEETING], session_id=first.session_id
     )
-    session = await run(caller, "get_session_detail", session_id=first.session_id)
+    session = await run(runner, "get_session_detail", session_id=first.session_id)
 
     assert second.session_id == first.session_id
     assert [each.role for each in session.messages] == ["user", "assistant"] * 2
@@ -176,8 +176,8 @@ async def test_deleting_ignores_a_namespace_in_the_body_and_unknown_ids(http: ht
     assert gone.json() == {"code": "0000", "msg": "success", "data": None, "success": True, "failed": False}
 
 
-async def test_a_silent_video_answers_null(http: httpx2.AsyncClient, caller: Caller) -> None:
-    uploaded = await run(caller, "upload_video_url", url="https://example.com/a.mp4")
+async def test_a_silent_video_answers_null(http: httpx2.AsyncClient, runner: Runner) -> None:
+    uploaded = await run(runner, "upload_video_url", url="https://example.com/a.mp4")
     answer = (await http.get(P + "get_audio_transcription", params={"video_no": uploaded.video_no})).json()
 
     assert (answer["code"], answer["data"]) == ("0000", None)
@@ -186,10 +186,10 @@ async def test_a_silent_video_answers_null(http: httpx2.AsyncClient, caller: Cal
 async def test_accounts_outlive_a_restart_where_a_folder_is_given(tmp_path: Path) -> None:
     for expected in (7, 6):
         async with sandbox.running(data=tmp_path) as url:
-            caller = Caller(Settings(api_key="sk-kept", base_url=url, sandbox=True, confirm=False))
-            assert (await run(caller, "list_videos")).total == expected
-            await run(caller, "delete_videos", video_nos=[BIKE])
-            await caller.aclose()
+            runner = Runner(Settings(api_key="sk-kept", base_url=url, sandbox=True, confirm=False))
+            assert (await run(runner, "list_videos")).total == expected
+            await run(runner, "delete_videos", video_nos=[BIKE])
+            await runner.aclose()
 
 
 FAULTS: list[sandbox.Fault] = [
@@ -205,15 +205,15 @@ async def test_no_fault_hangs_or_is_taken_for_an_answer(
 ) -> None:  # fmt: skip
     monkeypatch.setattr("memories_mcp.api.retry.ATTEMPTS", 1)
     await order(settings, fault, times=50)
-    caller = Caller(settings.change(files_root=files_root, confirm=False))
+    runner = Runner(settings.change(files_root=files_root, confirm=False))
     failed, answer = None, None
     try:
         patience = {"max_seconds": 1} if operation.name == "wait_until_ready" else {}
-        answer = await caller.run(operation, operation.example | patience)
+        answer = await runner.run(operation, operation.example | patience)
     except MemoriesError as error:
         failed = error
     finally:
-        await caller.aclose()
+        await runner.aclose()
 
     if answer is None:
         assert isinstance(failed, ApiError | Unreachable | UnexpectedResponse)
@@ -238,11 +238,11 @@ async def test_an_answer_that_takes_too_long_is_given_up_with_the_next_step(
     monkeypatch.setattr("memories_mcp.api.client._READ_SECONDS", {"quick": 0.1, "slow": 0.1, "transfer": 0.1})
     monkeypatch.setattr("memories_mcp.api.retry.ATTEMPTS", 1)
     await order(settings, "slow", seconds=1)
-    caller = Caller(settings)
+    runner = Runner(settings)
     began = time.perf_counter()
     with pytest.raises(Unreachable) as caught:
-        await run(caller, name, **arguments)
-    await caller.aclose()
+        await run(runner, name, **arguments)
+    await runner.aclose()
 
     assert says in str(caught.value)
     assert time.perf_counter() - began < 0.8
@@ -267,5 +267,5 @@ def test_a_port_in_use_is_a_clear_error(sandbox_url: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
 
     assert done.returncode == 2
-    assert f"Port {port}" in done.stderr
+    assert f"Cannot listen on port {port} of 127.0.0.1: Address already in use." in done.stderr
     assert "Traceback" not in done.stderr

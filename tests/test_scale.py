@@ -15,10 +15,10 @@ import httpx2
 import pytest
 from conftest import FakeWire, calling, envelope
 
+from memories_mcp.models.transcripts import Segments
 from memories_mcp.operation import Operation
 from memories_mcp.operations import OPERATIONS
-from memories_mcp.operations.shared import Segments
-from memories_mcp.render import BUDGET
+from memories_mcp.rendering.budget import BUDGET
 
 MIB = 1024**2
 FILE = 256 * MIB
@@ -82,8 +82,8 @@ async def test_fifty_refs_into_a_ten_hour_video_fit_one_result() -> None:
         return envelope({"video_name": "n", "video_no": "VI1", "transcriptions": rows(20_000)})
 
     refs = [f"VI1#t={start},{start + 5}&kind=audio" for start in range(0, 36_000, 720)]
-    async with calling(FakeWire(answer)) as caller:
-        answer_ = await caller.run(caller.operations["get_evidence"], {"refs": refs, "context_seconds": 1})
+    async with calling(FakeWire(answer)) as runner:
+        answer_ = await runner.run(runner.operations["get_evidence"], {"refs": refs, "context_seconds": 1})
 
     assert len(answer_.text) <= BUDGET
     assert len(json.dumps(answer_.structured)) <= BUDGET + 2000
@@ -121,11 +121,11 @@ async def test_no_result_is_over_the_budget_whatever_the_service_sends(
         return httpx2.Response(200, json={"code": code, "data": data})
 
     settings: dict[str, Any] = {"files_root": files_root, "callback_url": "https://c.example"}
-    async with calling(FakeWire(answer), **settings) as caller:
+    async with calling(FakeWire(answer), **settings) as runner:
         arguments = {**operation.example}
         if "include_thinkings" in operation.input.model_fields:
             arguments["include_thinkings"] = True
-        result = await caller.run(operation, arguments)
+        result = await runner.run(operation, arguments)
 
     named = set(re.findall(r"\b([a-z_]+)=", result.output.note or ""))
     assert named <= operation.input.model_fields.keys()

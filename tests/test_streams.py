@@ -11,9 +11,9 @@ import httpx2
 import pytest
 from conftest import FakeWire, calling
 
-from memories_mcp.call import Caller
+from memories_mcp.context import Progress
 from memories_mcp.errors import ApiError, NotFound, NotReady, RateLimited, Unauthorized, UnexpectedResponse, Unreachable
-from memories_mcp.operation import Progress
+from memories_mcp.runner import Runner
 
 pytestmark = pytest.mark.anyio
 
@@ -26,18 +26,18 @@ def stream(*lines: str, kind: str = "text/event-stream", end: str = "\n\n") -> h
     return httpx2.Response(200, content=end.join(lines).encode() + end.encode(), headers={"content-type": kind})
 
 
-async def ask(caller: Caller, heard: list[str] | None = None) -> Any:
+async def ask(runner: Runner, heard: list[str] | None = None) -> Any:
     async def follow(progress: Progress) -> None:
         if heard is not None:
             heard.append(progress.message)
 
     arguments = {"prompt": "x", "video_nos": ["VI1"], "include_thinkings": True}
-    return (await caller.run(caller.operations["chat_with_videos"], arguments, follow=follow)).output
+    return (await runner.run(runner.operations["chat_with_videos"], arguments, follow=follow)).output
 
 
 async def asked(response: httpx2.Response | Exception, heard: list[str] | None = None) -> Any:
-    async with calling(FakeWire(response)) as caller:
-        return await ask(caller, heard)
+    async with calling(FakeWire(response)) as runner:
+        return await ask(runner, heard)
 
 
 async def test_dialect_a_gives_answer_reasoning_references_and_session() -> None:
@@ -126,7 +126,7 @@ async def test_the_growing_answer_is_shown_a_few_times_a_second_and_by_its_end()
 
 
 async def test_a_service_that_thinks_for_long_is_heard_to_be_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories_mcp.operations.asking._HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr("memories_mcp.operations.common.chat._HEARTBEAT_SECONDS", 0.02)
 
     class Slow(httpx2.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -177,8 +177,8 @@ async def test_a_refusal_inside_the_stream_is_the_error_it_means(
 
 async def test_a_refusal_after_a_part_of_the_answer_keeps_the_part_and_asks_nothing_again() -> None:
     wire = FakeWire(lambda request: stream('data:{"token":"Hello wor"}', '{"code":"0429","msg":"slow down"}'))
-    async with calling(wire) as caller:
-        answer = await ask(caller)
+    async with calling(wire) as runner:
+        answer = await ask(runner)
 
     assert (answer.answer, answer.complete) == ("Hello wor", False)
     assert sum(request.url.path.endswith("chat_stream") for request in wire.requests) == 1
@@ -242,9 +242,9 @@ async def test_a_stream_that_stops_half_way_keeps_what_came() -> None:
 
 async def test_a_stream_that_stops_before_anything_came_is_an_error_and_is_not_asked_again() -> None:
     wire = FakeWire(httpx2.Response(200, stream=Breaking(), headers={"content-type": "text/event-stream"}))
-    async with calling(wire) as caller:
+    async with calling(wire) as runner:
         with pytest.raises(Unreachable, match="get_session_detail"):
-            await ask(caller)
+            await ask(runner)
 
     assert len(wire.requests) == 1
 
@@ -252,17 +252,17 @@ async def test_a_stream_that_stops_before_anything_came_is_an_error_and_is_not_a
 async def test_an_answer_that_trickles_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("memories_mcp.api.client._READ_SECONDS", {"quick": 0.1, "slow": 0.1, "transfer": 0.1})
     body = Breaking(CONTENT.encode() + b"\n", forever=True)
-    async with calling(FakeWire(httpx2.Response(200, stream=body))) as caller:
+    async with calling(FakeWire(httpx2.Response(200, stream=body))) as runner:
         with pytest.raises(Unreachable, match=r"within 0\.1 s"):
-            await ask(caller)
+            await ask(runner)
 
     assert body.closed
 
 
 async def test_cancelling_reaches_the_request() -> None:
     body = Breaking(CONTENT.encode() + b"\n", forever=True)
-    async with calling(FakeWire(httpx2.Response(200, stream=body))) as caller:
-        task = asyncio.create_task(ask(caller))
+    async with calling(FakeWire(httpx2.Response(200, stream=body))) as runner:
+        task = asyncio.create_task(ask(runner))
         await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -271,13 +271,13 @@ async def test_cancelling_reaches_the_request() -> None:
     assert body.closed
 
 
-async def test_nobody_following_means_the_plain_endpoint_and_the_same_answer(caller: Caller) -> None:
+async def test_nobody_following_means_the_plain_endpoint_and_the_same_answer(runner: Runner) -> None:
     arguments = {"prompt": "What is the price of the Team plan?", "video_nos": ["VI612515093881740229"]}
-    operation = caller.operations["chat_with_videos"]
+    operation = runner.operations["chat_with_videos"]
 
     async def follow(progress: Progress) -> None: ...
 
-    plain = (await caller.run(operation, arguments)).output
-    streamed = (await caller.run(operation, arguments, follow=follow)).output
+    plain = (await runner.run(operation, arguments)).output
+    streamed = (await runner.run(operation, arguments, follow=follow)).output
 
     assert plain.model_copy(update={"session_id": None}) == streamed.model_copy(update={"session_id": None})

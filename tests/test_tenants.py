@@ -20,7 +20,7 @@ from mcp_types import (
 from visits import TOKEN, Way, each_way, mine, mine_by_header, numbers, text, visiting
 
 from memories_mcp.operations import OPERATIONS
-from memories_mcp.server.http import running
+from memories_mcp.server.http.app import running
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.settings import Settings
 

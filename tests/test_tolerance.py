@@ -40,9 +40,9 @@ async def test_quirk_9_17_similar_images_in_both_shapes(files_root: Path) -> Non
     documented = httpx2.Response(
         200, json={"results": [{"id": "7", "image_url": "https://i", "similarity_score": 0.9}]}
     )
-    async with calling(FakeWire(real, documented), files_root=files_root) as caller:
-        first = (await run(caller, "search_similar_images", path="bicycle.jpg")).moments[0]
-        second = (await run(caller, "search_similar_images", path="bicycle.jpg")).moments[0]
+    async with calling(FakeWire(real, documented), files_root=files_root) as runner:
+        first = (await run(runner, "search_similar_images", path="bicycle.jpg")).moments[0]
+        second = (await run(runner, "search_similar_images", path="bicycle.jpg")).moments[0]
 
     assert (first.ref, first.score) == ("VI1#t=45&kind=keyframe", 0.874)
     assert second.score == 0.9
@@ -63,9 +63,9 @@ async def test_quirk_9_30_a_task_names_its_videos_in_every_shape(data: Any) -> N
         listed = {"videos": [{"video_no": "VI1", "status": "PARSE"}]}
         return envelope(listed if request.url.path.endswith("list_videos") else data)
 
-    async with calling(FakeWire(answer)) as caller:
-        status = await run(caller, "get_task_status", task_id="t")
-        ready = await run(caller, "wait_until_ready", task_id="t")
+    async with calling(FakeWire(answer)) as runner:
+        status = await run(runner, "get_task_status", task_id="t")
+        ready = await run(runner, "wait_until_ready", task_id="t")
 
     assert [(each.video_no, each.status) for each in status.videos] == [("VI1", "ready")]
     assert ready.ready
@@ -137,8 +137,8 @@ async def test_quirk_9_8_deleting_what_is_gone_already_is_done() -> None:
             return envelope(None, "0409", "duplicate")
         return envelope({"videos": [] if gone else [{"video_no": "VI1", "status": "PARSE"}]})
 
-    async with calling(FakeWire(answer), confirm=False) as caller:
-        deleted = await run(caller, "delete_videos", video_nos=["VI1", "VI2"])
+    async with calling(FakeWire(answer), confirm=False) as runner:
+        deleted = await run(runner, "delete_videos", video_nos=["VI1", "VI2"])
 
     assert (deleted.deleted, deleted.not_found) == (["VI1"], ["VI2"])
 
@@ -148,8 +148,8 @@ async def test_an_older_service_that_ignores_the_filter_is_searched_page_by_page
         envelope({"videos": [{"video_no": f"VI{page}{row:03}", "status": "PARSE"} for row in range(200)]})
         for page in (1, 2)
     ]
-    async with calling(FakeWire(*pages, envelope({"videos": []}))) as caller:
-        ready = await run(caller, "wait_until_ready", video_nos=["VI1005", "VI2007"])
+    async with calling(FakeWire(*pages, envelope({"videos": []}))) as runner:
+        ready = await run(runner, "wait_until_ready", video_nos=["VI1005", "VI2007"])
 
     assert [each.video_no for each in ready.videos] == ["VI1005", "VI2007"]
 
@@ -197,7 +197,7 @@ async def test_identifiers_are_cleaned_like_any_text() -> None:
     ],
 )
 async def test_odd_moments_of_a_conversation_can_be_read_and_passed_back(item: dict[str, Any]) -> None:
-    from memories_mcp.models import parse_ref
+    from memories_mcp.models.evidence import parse_ref
 
     session = {"title": "t", "messages": [{"role": "assistant", "content": "c", "refs": [{"refItems": [item]}]}]}
     report = await answered(session, "get_evidence", session_id="1")
@@ -215,31 +215,31 @@ async def test_a_service_that_caps_its_pages_and_ignores_filters_still_finds_eve
             rows = [row for row in rows if row["video_no"] == body["video_no"]]
         return envelope({"videos": rows[(body["page"] - 1) * 100 : body["page"] * 100]})
 
-    async with calling(FakeWire(answer)) as caller:
-        ready = await run(caller, "wait_until_ready", video_nos=["VI5", "VI150", "VI249"])
+    async with calling(FakeWire(answer)) as runner:
+        ready = await run(runner, "wait_until_ready", video_nos=["VI5", "VI150", "VI249"])
 
     assert {each.video_no for each in ready.videos} == {"VI5", "VI150", "VI249"}
 
 
 async def test_a_video_that_is_unknown_at_the_first_poll_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories_mcp.operations.waiting._POLLS", (0.01,))
+    monkeypatch.setattr("memories_mcp.operations.common.polling._POLLS", (0.01,))
     ready = envelope({"videos": [{"video_no": "VI1", "status": "PARSE"}]})
-    async with calling(FakeWire(envelope({"videos": []}), ready)) as caller:
-        assert (await run(caller, "wait_until_ready", video_nos=["VI1"])).ready
+    async with calling(FakeWire(envelope({"videos": []}), ready)) as runner:
+        assert (await run(runner, "wait_until_ready", video_nos=["VI1"])).ready
 
 
 async def test_looking_once_at_many_public_videos_does_not_outlast_its_time() -> None:
     import time
 
     from memories_mcp.api import Api
-    from memories_mcp.call import Caller
+    from memories_mcp.runner import Runner
     from memories_mcp.settings import Settings
 
     wire = FakeWire(lambda request: envelope({"video_no": request.url.params["video_no"], "status": "PARSE"}))
     api = Api("k", "https://api.example", transport=httpx2.MockTransport(wire))  # with the API's own limits
     began = time.perf_counter()
     state = await run(
-        Caller(Settings(), api=api), "wait_until_ready", video_nos=[f"PI-{n}" for n in range(12)], max_seconds=0
+        Runner(Settings(), api=api), "wait_until_ready", video_nos=[f"PI-{n}" for n in range(12)], max_seconds=0
     )
 
     assert time.perf_counter() - began < 1
@@ -281,8 +281,8 @@ async def test_a_role_of_any_length_ends() -> None:
 async def test_dates_with_another_zone_are_told_in_utc() -> None:
     async with calling(
         FakeWire(envelope({"videos": [{"video_no": "VI1", "create_time": "2026-01-01T08:00:00+08:00"}]}))
-    ) as caller:
-        answer = await caller.run(caller.operations["list_videos"], {})
+    ) as runner:
+        answer = await runner.run(runner.operations["list_videos"], {})
 
     assert "2026-01-01 00:00" in answer.text
     assert answer.structured["videos"][0]["created_at"] == "2026-01-01T00:00:00Z"
@@ -297,13 +297,13 @@ async def test_a_service_that_hangs_does_not_outlast_the_wait(monkeypatch: pytes
         return envelope(None)
 
     from memories_mcp.api import Api
-    from memories_mcp.call import Caller
+    from memories_mcp.runner import Runner
     from memories_mcp.settings import Settings
 
-    monkeypatch.setattr("memories_mcp.operations.waiting._LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("memories_mcp.operations.common.polling._LOOK_SECONDS", 0.1)
     api = Api("k", "https://api.example", rates={}, transport=httpx2.MockTransport(hang))
     began = time.perf_counter()
-    state = await run(Caller(Settings(), api=api), "wait_until_ready", video_nos=["VI1"], max_seconds=0)
+    state = await run(Runner(Settings(), api=api), "wait_until_ready", video_nos=["VI1"], max_seconds=0)
 
     assert time.perf_counter() - began < 2
     assert not state.ready

@@ -12,11 +12,11 @@ import pytest
 from conftest import MEETING, FakeWire, calling, envelope
 from mcp import Client
 
-from memories_mcp.call import Caller
+from memories_mcp.context import Progress
 from memories_mcp.errors import NotFound, RateLimited
-from memories_mcp.operation import Progress
 from memories_mcp.operations import OPERATIONS
-from memories_mcp.operations.waiting import LONGEST_SECONDS, Waits
+from memories_mcp.operations.common.polling import LONGEST_SECONDS, Waits
+from memories_mcp.runner import Runner
 from memories_mcp.server.app import make_server
 from memories_mcp.settings import Settings
 
@@ -28,7 +28,7 @@ UPLOAD: dict[str, Any] = {"url": "https://videos.example/holiday.mp4"}
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories_mcp.operations.waiting._POLLS", (0.01,))
+    monkeypatch.setattr("memories_mcp.operations.common.polling._POLLS", (0.01,))
 
 
 def row(status: str, number: int = 1) -> dict[str, Any]:
@@ -55,14 +55,14 @@ class Followed:
         self.totals.add(progress.total)
 
 
-async def run(caller: Caller, name: str, follow: Any = None, /, **arguments: Any) -> Any:
-    return (await caller.run(caller.operations[name], arguments, follow=follow)).output
+async def run(runner: Runner, name: str, follow: Any = None, /, **arguments: Any) -> Any:
+    return (await runner.run(runner.operations[name], arguments, follow=follow)).output
 
 
 async def test_it_tells_at_once_and_at_each_look_how_far_it_is_in_words() -> None:
     followed = Followed()
-    async with calling(FakeWire(*listing("", "UNPARSE", "UNPARSE", "PARSE"))) as caller:
-        waited = await run(caller, "wait_until_ready", followed, video_nos=["VI1"], max_seconds=20)
+    async with calling(FakeWire(*listing("", "UNPARSE", "UNPARSE", "PARSE"))) as runner:
+        waited = await run(runner, "wait_until_ready", followed, video_nos=["VI1"], max_seconds=20)
 
     assert waited.ready
     assert waited.note is None
@@ -80,8 +80,8 @@ async def test_it_tells_at_once_and_at_each_look_how_far_it_is_in_words() -> Non
 
 async def test_a_failed_video_ends_the_wait_with_its_cause() -> None:
     failed = {**row("FAIL"), "cause": "Indexing failed. "}
-    async with calling(FakeWire(envelope({"videos": [failed]}))) as caller:
-        waited = await run(caller, "wait_until_ready", video_nos=["VI1"])
+    async with calling(FakeWire(envelope({"videos": [failed]}))) as runner:
+        waited = await run(runner, "wait_until_ready", video_nos=["VI1"])
 
     assert not waited.ready
     assert waited.videos[0].cause == "Indexing failed."
@@ -90,8 +90,8 @@ async def test_a_failed_video_ends_the_wait_with_its_cause() -> None:
 
 async def test_downloads_that_never_appear_are_told_after_the_time_with_how_to_look_again() -> None:
     followed = Followed()
-    async with calling(FakeWire(envelope({"videos": []}))) as caller:
-        waited = await run(caller, "wait_until_ready", followed, task_id=TASK, max_seconds=1)
+    async with calling(FakeWire(envelope({"videos": []}))) as runner:
+        waited = await run(runner, "wait_until_ready", followed, task_id=TASK, max_seconds=1)
 
     assert not waited.ready
     assert "brought no video within 1 s" in waited.note
@@ -105,8 +105,8 @@ async def test_a_service_that_is_asked_too_often_is_given_time_and_the_wait_goes
     monkeypatch.setattr("memories_mcp.api.retry.ATTEMPTS", 1)
     limited = httpx2.Response(429, headers={"retry-after": "0.1"})
     followed = Followed()
-    async with calling(FakeWire(envelope({"videos": [row("UNPARSE")]}), limited, *listing("PARSE"))) as caller:
-        waited = await run(caller, "wait_until_ready", followed, video_nos=["VI1"])
+    async with calling(FakeWire(envelope({"videos": [row("UNPARSE")]}), limited, *listing("PARSE"))) as runner:
+        waited = await run(runner, "wait_until_ready", followed, video_nos=["VI1"])
 
     assert waited.ready
     assert any(each.startswith("The service asks to slow down") for each in followed.messages)
@@ -114,16 +114,16 @@ async def test_a_service_that_is_asked_too_often_is_given_time_and_the_wait_goes
 
 async def test_a_service_that_only_says_wait_is_an_error_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("memories_mcp.api.retry.ATTEMPTS", 1)
-    async with calling(FakeWire(httpx2.Response(429, headers={"retry-after": "1"}))) as caller:
+    async with calling(FakeWire(httpx2.Response(429, headers={"retry-after": "1"}))) as runner:
         with pytest.raises(RateLimited):
-            await run(caller, "wait_until_ready", video_nos=["VI1"], max_seconds=1)
+            await run(runner, "wait_until_ready", video_nos=["VI1"], max_seconds=1)
 
 
 async def test_a_video_that_is_not_there_is_told_after_a_few_looks() -> None:
     wire = FakeWire(envelope({"videos": []}))
-    async with calling(wire) as caller:
+    async with calling(wire) as runner:
         with pytest.raises(NotFound, match="VI1"):
-            await run(caller, "wait_until_ready", video_nos=["VI1"])
+            await run(runner, "wait_until_ready", video_nos=["VI1"])
 
     assert len(wire.requests) == 3
 
@@ -166,9 +166,9 @@ def test_every_upload_of_videos_can_wait(operation: Any) -> None:
     assert operation.input_schema["properties"]["wait_seconds"]["maximum"] == LONGEST_SECONDS
 
 
-async def test_an_upload_waits_until_its_video_is_ready(caller: Caller) -> None:
+async def test_an_upload_waits_until_its_video_is_ready(runner: Runner) -> None:
     followed = Followed()
-    uploaded = await run(caller, "upload_video_url", followed, **UPLOAD, wait_seconds=20)
+    uploaded = await run(runner, "upload_video_url", followed, **UPLOAD, wait_seconds=20)
 
     assert uploaded.status == "ready"
     assert uploaded.raw_status == "PARSE"
@@ -180,9 +180,9 @@ async def test_a_file_is_sent_first_and_waited_for_then_in_one_line_of_progress(
     settings: Settings, files_root: Path
 ) -> None:
     followed = Followed()
-    caller = Caller(settings.change(files_root=files_root))
-    uploaded = await run(caller, "upload_video_file", followed, path="talk.mp4", wait_seconds=20)
-    await caller.aclose()
+    runner = Runner(settings.change(files_root=files_root))
+    uploaded = await run(runner, "upload_video_file", followed, path="talk.mp4", wait_seconds=20)
+    await runner.aclose()
 
     assert uploaded.status == "ready"
     assert followed.done == sorted(followed.done)
@@ -190,15 +190,15 @@ async def test_a_file_is_sent_first_and_waited_for_then_in_one_line_of_progress(
     assert followed.messages[-1] == "1 of 1 ready"
 
 
-async def test_a_failed_upload_says_so_when_it_was_waited_for(caller: Caller) -> None:
-    uploaded = await run(caller, "upload_video_url", url="https://videos.example/broken.mp4", wait_seconds=20)
+async def test_a_failed_upload_says_so_when_it_was_waited_for(runner: Runner) -> None:
+    uploaded = await run(runner, "upload_video_url", url="https://videos.example/broken.mp4", wait_seconds=20)
 
     assert uploaded.status == "failed"
     assert uploaded.cause == "Indexing failed."
 
 
-async def test_an_import_waits_for_its_videos(caller: Caller) -> None:
-    imported = await run(caller, "upload_platform_urls", video_urls=["https://youtu.be/a"], wait_seconds=20)
+async def test_an_import_waits_for_its_videos(runner: Runner) -> None:
+    imported = await run(runner, "upload_platform_urls", video_urls=["https://youtu.be/a"], wait_seconds=20)
 
     assert [each.status for each in imported.videos] == ["ready"]
     assert imported.task_id
@@ -207,8 +207,8 @@ async def test_an_import_waits_for_its_videos(caller: Caller) -> None:
 
 async def test_time_that_runs_out_gives_the_state_and_what_to_call_next() -> None:
     wire = FakeWire(envelope({"videoNo": "VI1"}), *listing("UNPARSE"))
-    async with calling(wire) as caller:
-        uploaded = await run(caller, "upload_video_url", **UPLOAD, wait_seconds=1)
+    async with calling(wire) as runner:
+        uploaded = await run(runner, "upload_video_url", **UPLOAD, wait_seconds=1)
 
     assert uploaded.status == "processing"
     assert uploaded.note == "Still processing; call wait_until_ready with video_nos=VI1 again."
@@ -216,8 +216,8 @@ async def test_time_that_runs_out_gives_the_state_and_what_to_call_next() -> Non
 
 async def test_an_upload_is_not_lost_when_waiting_for_it_fails() -> None:
     wire = FakeWire(envelope({"videoNo": "VI1"}), envelope(None, "0401", "no"))
-    async with calling(wire) as caller:
-        uploaded = await run(caller, "upload_video_url", **UPLOAD, wait_seconds=5)
+    async with calling(wire) as runner:
+        uploaded = await run(runner, "upload_video_url", **UPLOAD, wait_seconds=5)
 
     assert uploaded.video_no == "VI1"
     assert "looking at it failed" in uploaded.note
@@ -229,8 +229,8 @@ async def test_an_upload_is_not_lost_when_its_file_is_gone_afterwards(files_root
         (files_root / "talk.mp4").unlink(missing_ok=True)
         return envelope({"videoNo": "VI1"})
 
-    async with calling(FakeWire(answer, *listing("PARSE")), files_root=files_root) as caller:
-        uploaded = await run(caller, "upload_video_file", path="talk.mp4", wait_seconds=1)
+    async with calling(FakeWire(answer, *listing("PARSE")), files_root=files_root) as runner:
+        uploaded = await run(runner, "upload_video_file", path="talk.mp4", wait_seconds=1)
 
     assert (uploaded.video_no, uploaded.status) == ("VI1", "ready")
 
@@ -252,8 +252,8 @@ async def test_no_word_of_progress_is_lost_and_it_grows_all_the_same(live: Setti
 
 async def test_without_wait_seconds_nothing_is_looked_up() -> None:
     wire = FakeWire(envelope({"videoNo": "VI1"}))
-    async with calling(wire) as caller:
-        uploaded = await run(caller, "upload_video_url", **UPLOAD)
+    async with calling(wire) as runner:
+        uploaded = await run(runner, "upload_video_url", **UPLOAD)
 
     assert len(wire.requests) == 1
     assert "wait_until_ready" in uploaded.note

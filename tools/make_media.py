@@ -20,7 +20,7 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-LIBRARY = Path(__file__).resolve().parent.parent / "memories_mcp" / "sandbox" / "library"
+LIBRARY = Path(__file__).resolve().parent.parent / "memories_mcp" / "sandbox" / "demo"
 MEDIA = LIBRARY / "media"
 
 WIDTH, HEIGHT, FPS = 320, 180, 12

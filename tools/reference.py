@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from memories_mcp.call import Caller, connected
 from memories_mcp.operation import Effect, Operation
 from memories_mcp.operations import OPERATIONS, TOOLSETS
-from memories_mcp.sandbox import library
+from memories_mcp.runner import Runner, connected
+from memories_mcp.sandbox import demo_data
 from memories_mcp.settings import Settings
 
 AnyOperation = Operation[Any, Any]
@@ -79,7 +79,7 @@ async def _answers() -> dict[str, str]:
     """The text of each tool's example, every tool on an account of its own."""
     with tempfile.TemporaryDirectory() as folder:
         for name, source in SAMPLES.items():
-            shutil.copy(library.MEDIA / source, Path(folder) / name)
+            shutil.copy(demo_data.MEDIA / source, Path(folder) / name)
         settings = Settings(
             sandbox=True,
             toolsets=("all",),
@@ -87,13 +87,13 @@ async def _answers() -> dict[str, str]:
             callback_url="https://example.com/callback",
             api_key="sk-docs",
         )
-        async with connected(settings) as caller:
-            return {each.name: await _answer(caller, each) for each in OPERATIONS}
+        async with connected(settings) as runner:
+            return {each.name: await _answer(runner, each) for each in OPERATIONS}
 
 
-async def _answer(caller: Caller, operation: AnyOperation) -> str:
-    here = caller.settings.change(api_key=f"sk-docs-{operation.name}", caption_api_key="sk-docs")
-    own = Caller(here)
+async def _answer(runner: Runner, operation: AnyOperation) -> str:
+    here = runner.settings.change(api_key=f"sk-docs-{operation.name}", caption_api_key="sk-docs")
+    own = Runner(here)
     try:
         answer = await own.run(operation, operation.example, nonce="0f3a9c41")
     finally:
@@ -103,7 +103,7 @@ async def _answer(caller: Caller, operation: AnyOperation) -> str:
 
 _KNOWN = {
     number
-    for path in library.FOLDER.rglob("*.toml")
+    for path in demo_data.FOLDER.rglob("*.toml")
     for number in re.findall(r"(?:VI|PI-|\b)6\d{17}\b", path.read_text(encoding="utf-8"))
 }
 

@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import TypeAdapter, ValidationError
 
-from memories_mcp.api.endpoint import Endpoint, Pace
-from memories_mcp.api.failures import data_of
-from memories_mcp.api.files import CHUNK, OnBytes, Part, beside, opened, pieces
-from memories_mcp.api.limits import Limits
+from memories_mcp.api.endpoints import Endpoint, Pace
+from memories_mcp.api.rate_limits import Limits
+from memories_mcp.api.responses import data_of
 from memories_mcp.api.retry import NeverSent, repeat
-from memories_mcp.api.stream import ChatAssembler, ChatEvent
+from memories_mcp.api.streaming import ChatAssembler, ChatEvent
 from memories_mcp.api.tracing import traced
+from memories_mcp.api.transfers import CHUNK, OnBytes, Part, beside, opened, pieces
 from memories_mcp.errors import ConfigurationError, MemoriesError, UnexpectedResponse, Unreachable
-from memories_mcp.wire import one_line
+from memories_mcp.models.coercions import one_line
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from memories_mcp.api.failures import transient
+from memories_mcp.api.responses import transient
 from memories_mcp.errors import ApiError, NotReady, RateLimited, Unreachable
 
 if TYPE_CHECKING:

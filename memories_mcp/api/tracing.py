@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from memories_mcp.api.endpoint import Endpoint
+from memories_mcp.api.endpoints import Endpoint
 
 logger = logging.getLogger(__name__)
 

@@ -8,25 +8,18 @@ from typing import Any
 
 from pydantic import Field
 
-from memories_mcp.api import Endpoint, Part
+from memories_mcp.api import Part
+from memories_mcp.api.endpoints import CAPTION_IMAGE, CAPTION_VIDEO_FILE, CAPTION_VIDEO_URL
+from memories_mcp.context import Context
 from memories_mcp.errors import ConfigurationError
-from memories_mcp.files import LocalPath
-from memories_mcp.operation import Context, Effect, Input, Output
-from memories_mcp.operations.asking import heartbeat
-from memories_mcp.operations.finding import IMAGE_BYTES
-from memories_mcp.operations.importing import DirectLink
+from memories_mcp.file_access import LocalPath
+from memories_mcp.models.base import Input, Output, Wire
+from memories_mcp.models.coercions import Count, Id, Text, names
+from memories_mcp.operation import Effect
+from memories_mcp.operations.common.chat import heartbeat
+from memories_mcp.operations.common.imports import DirectLink
+from memories_mcp.operations.common.search import IMAGE_BYTES
 from memories_mcp.operations.toolsets import captions
-from memories_mcp.wire import Count, Id, Text, Wire, names
-
-
-def _caption(path: str) -> Endpoint:
-    return Endpoint(method="POST", path=path, rate="caption", repeatable=False, pace="slow", host="caption")
-
-
-VIDEO_URL = _caption("upload")
-VIDEO_FILE = _caption("uploadFile")
-# One path for links and files in v1.2; later documents have uploadImgFile for files (API 3.6, 41).
-IMAGE = _caption("uploadImg")
 
 VIDEO_BYTES = 20 * 1024**2
 """The largest video the caption service takes (API 2.11)."""
@@ -131,19 +124,19 @@ def _callback(context: Context) -> str:
 _DELIVERED = "The caption will be sent to the operator's callback address; it cannot be read from here."
 
 
-@captions.operation(title="Caption a video by URL", effect=Effect.WRITE, endpoints=[VIDEO_URL])
+@captions.operation(title="Caption a video by URL", effect=Effect.WRITE, endpoints=[CAPTION_VIDEO_URL])
 async def caption_video_url(context: Context, args: CaptionVideoUrl) -> CaptionJob:
     """Order a description of a short video behind a link, without adding it to a library.
 
     The text goes to the operator's callback address only; this returns a task_id.
     """
     body = args.wire() | {"callback": _callback(context)}
-    job = await context.api.call(VIDEO_URL, json=body, into=CaptionJob)
+    job = await context.api.call(CAPTION_VIDEO_URL, json=body, into=CaptionJob)
     job.note = _DELIVERED
     return job
 
 
-@captions.operation(title="Caption a video file", effect=Effect.WRITE, endpoints=[VIDEO_FILE])
+@captions.operation(title="Caption a video file", effect=Effect.WRITE, endpoints=[CAPTION_VIDEO_FILE])
 async def caption_video_file(context: Context, args: CaptionVideoFile) -> CaptionJob:
     """Order a description of a short video file of the files root, without adding it to a library.
 
@@ -154,18 +147,18 @@ async def caption_video_file(context: Context, args: CaptionVideoFile) -> Captio
     faces = [context.files.media(each.path, "image", largest=IMAGE_BYTES) for each in args.persons or []]
     parts = [_request(request), Part("files", path.name, media_type, path)]
     parts += [Part("file", face.name, kind, face) for face, kind in faces]
-    job = await context.api.call(VIDEO_FILE, files=parts, into=CaptionJob)
+    job = await context.api.call(CAPTION_VIDEO_FILE, files=parts, into=CaptionJob)
     job.note = _DELIVERED
     return job
 
 
-@captions.operation(title="Caption an image by URL", effect=Effect.READ, endpoints=[IMAGE])
+@captions.operation(title="Caption an image by URL", effect=Effect.READ, endpoints=[CAPTION_IMAGE])
 async def caption_image_url(context: Context, args: CaptionImageUrl) -> Caption:
     """Describe an image behind a link. Returns the text at once; runs a model and is billed."""
     return await _captioned(context, json=args.wire())
 
 
-@captions.operation(title="Caption an image file", effect=Effect.READ, endpoints=[IMAGE])
+@captions.operation(title="Caption an image file", effect=Effect.READ, endpoints=[CAPTION_IMAGE])
 async def caption_image_file(context: Context, args: CaptionImageFile) -> Caption:
     """Describe an image file of the files root. Returns the text at once; runs a model and is billed."""
     path, media_type = context.files.media(args.path, "image", largest=IMAGE_BYTES)
@@ -179,5 +172,5 @@ def _request(body: dict[str, Any]) -> Part:
 
 async def _captioned(context: Context, *, json: Any = None, files: Sequence[Part] = ()) -> Caption:
     async with heartbeat(context, "Looking at the image"):
-        made = await context.api.call(IMAGE, json=json, files=files, into=_WireCaption)
+        made = await context.api.call(CAPTION_IMAGE, json=json, files=files, into=_WireCaption)
     return Caption(text=made.text, input_tokens=made.token.input, output_tokens=made.token.output)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from memories_mcp.api.endpoint import write
-from memories_mcp.ids import VideoNo
-from memories_mcp.models import ChatAnswer
-from memories_mcp.operation import Context, Effect
-from memories_mcp.operations.asking import REMEMBERED, Question, ask
+from memories_mcp.api.endpoints import CHAT, CHAT_STREAM, LIBRARY_CHAT, LIBRARY_CHAT_STREAM
+from memories_mcp.context import Context
+from memories_mcp.models.chat import ChatAnswer
+from memories_mcp.models.ids import VideoNo
+from memories_mcp.operation import Effect
+from memories_mcp.operations.common.chat import REMEMBERED, Question, ask
 from memories_mcp.operations.toolsets import chat
-
-CHAT = write("chat", "chat", pace="slow")
-CHAT_STREAM = write("chat_stream", "chat", pace="slow")
-LIBRARY_CHAT = write("chat_personal", "chat", pace="slow")
-LIBRARY_CHAT_STREAM = write("chat_personal_stream", "chat", pace="slow")
 
 
 class ChatWithVideos(Question):

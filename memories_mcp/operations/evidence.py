@@ -7,17 +7,7 @@ from typing import Annotated, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
-from memories_mcp.errors import (
-    UNMENDABLE,
-    MemoriesError,
-    NotReady,
-    RateLimited,
-    UnexpectedResponse,
-)
-from memories_mcp.ids import SessionId, TaskId, VideoNo
-from memories_mcp.models import Evidence, Reference, Track, Video, parse_ref
-from memories_mcp.operation import Context, Effect, Output, Private, Row
-from memories_mcp.operations.shared import (
+from memories_mcp.api.endpoints import (
     LIST_VIDEOS,
     PRIVATE_DETAILS,
     PUBLIC_DETAIL,
@@ -25,15 +15,29 @@ from memories_mcp.operations.shared import (
     SESSION_DETAIL,
     TASK_STATUS,
     TRANSCRIPTS,
-    Segments,
-    WireSession,
-    fetch_transcript,
-    name_and_link,
 )
+from memories_mcp.context import Context
+from memories_mcp.errors import (
+    UNMENDABLE,
+    MemoriesError,
+    NotReady,
+    RateLimited,
+    UnexpectedResponse,
+)
+from memories_mcp.models.base import Output, PrivateInput, Row
+from memories_mcp.models.coercions import OptionalLine, Seconds
+from memories_mcp.models.evidence import Evidence, Reference, Track, parse_ref
+from memories_mcp.models.ids import SessionId, TaskId, VideoNo
+from memories_mcp.models.media import Video
+from memories_mcp.models.sessions import WireSession
+from memories_mcp.models.transcripts import Segments
+from memories_mcp.operation import Effect
+from memories_mcp.operations.common.lookups import name_and_link
+from memories_mcp.operations.common.polling import LONGEST_SECONDS, Awaited, wait
+from memories_mcp.operations.common.transcripts import fetch_transcript
 from memories_mcp.operations.toolsets import evidence
-from memories_mcp.operations.waiting import LONGEST_SECONDS, Awaited, wait
-from memories_mcp.render import BUDGET, clock, fitting, line, span, weight
-from memories_mcp.wire import OptionalLine, Seconds
+from memories_mcp.rendering.budget import BUDGET, fitting, weight
+from memories_mcp.rendering.text import clock, line, span
 
 
 def _is_ref(ref: str) -> str:
@@ -46,7 +50,7 @@ Ref = Annotated[str, Field(max_length=200), AfterValidator(_is_ref)]
 _MOST_REFS = 50
 
 
-class GetEvidence(Private):
+class GetEvidence(PrivateInput):
     """Arguments of `get_evidence`."""
 
     refs: list[Ref] | None = Field(
@@ -223,7 +227,7 @@ def _trim(moment: Moment, report: EvidenceReport) -> None:
         )
 
 
-class WaitUntilReady(Private):
+class WaitUntilReady(PrivateInput):
     """Arguments of `wait_until_ready`."""
 
     video_nos: list[VideoNo] | None = Field(default=None, max_length=20, examples=[["VI612515093881740229"]])

@@ -6,36 +6,32 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from memories_mcp.api.endpoint import read, write
-from memories_mcp.errors import ApiError, MemoriesError
-from memories_mcp.files import LocalPath
-from memories_mcp.ids import TaskId, private_only
-from memories_mcp.models import Page, Video
-from memories_mcp.operation import Confirmable, Context, Effect, Output, Pending, Preview, Private, Row
-from memories_mcp.operations.shared import (
+from memories_mcp.api.endpoints import (
+    DELETE_VIDEOS,
+    DOWNLOAD,
+    LIST_IMAGES,
     LIST_VIDEOS,
-    NOT_YET,
     PRIVATE_DETAILS,
     PUBLIC_DETAIL,
     TASK_STATUS,
-    find_videos,
-    page_of,
-    shown_video,
-    task_videos,
-    why_empty,
 )
+from memories_mcp.context import NOT_YET, Context, Pending, Preview
+from memories_mcp.errors import ApiError, MemoriesError
+from memories_mcp.file_access import LocalPath
+from memories_mcp.models.base import ConfirmableInput, Output, Page, PrivateInput, Row
+from memories_mcp.models.coercions import Count, Degrees, FromMillis, Id, Line, OptionalLine, Score, names, rows
+from memories_mcp.models.ids import TaskId, private_only
+from memories_mcp.models.media import Video
+from memories_mcp.models.uris import VIDEOS, video_uri
+from memories_mcp.operation import Effect
+from memories_mcp.operations.common.lookups import find_videos, shown_video, task_videos
+from memories_mcp.operations.common.paging import page_of, why_empty
 from memories_mcp.operations.toolsets import library
-from memories_mcp.uris import VIDEOS, video_uri
-from memories_mcp.wire import Count, Degrees, FromMillis, Id, Line, OptionalLine, Score, names, rows
-
-LIST_IMAGES = read("img_list_page", "list", method="POST")
-DOWNLOAD = write("download", "download", pace="transfer")
-DELETE_VIDEOS = write("delete_videos", "delete")
 
 OwnVideoNo = Annotated[str, Field(min_length=1, max_length=64), private_only("get_public_video_detail")]
 
 
-class ListVideos(Private):
+class ListVideos(PrivateInput):
     """Arguments of `list_videos`."""
 
     page: int = Field(default=1, ge=1)
@@ -77,7 +73,7 @@ async def list_videos(context: Context, args: ListVideos) -> VideoPage:
     return VideoPage(videos=videos, page=args.page, total=found.total, note=note)
 
 
-class GetPrivateVideoDetails(Private):
+class GetPrivateVideoDetails(PrivateInput):
     """Arguments of `get_private_video_details`."""
 
     video_no: OwnVideoNo = Field(examples=["VI612515093881740229"])
@@ -99,7 +95,7 @@ async def get_private_video_details(context: Context, args: GetPrivateVideoDetai
     return await context.api.call(PRIVATE_DETAILS, query=args.wire(), into=PrivateVideo)
 
 
-class ListImages(Private):
+class ListImages(PrivateInput):
     """Arguments of `list_images`."""
 
     page: int = Field(default=1, ge=1)
@@ -144,7 +140,7 @@ async def list_images(context: Context, args: ListImages) -> ImagePage:
     return ImagePage(images=images, page=args.page, total=found.total, note=note)
 
 
-class GetTaskStatus(Private):
+class GetTaskStatus(PrivateInput):
     """Arguments of `get_task_status`."""
 
     task_id: TaskId = Field(examples=["31b0fccb-d6f9-4135-922d-1e8828499812_84f9d9b4b6e5940b67e67e2d17ef1f97"])
@@ -169,7 +165,7 @@ async def get_task_status(context: Context, args: GetTaskStatus) -> TaskStatus:
     return TaskStatus(task_id=args.task_id, videos=videos, note=note)
 
 
-class DownloadVideo(Private):
+class DownloadVideo(PrivateInput):
     """Arguments of `download_video`."""
 
     video_no: OwnVideoNo = Field(examples=["VI612515093881740229"])
@@ -206,7 +202,7 @@ async def download_video(context: Context, args: DownloadVideo) -> Downloaded:
     return Downloaded(video_no=args.video_no, path=context.files.shown(target), size_bytes=size)
 
 
-class DeleteVideos(Private, Confirmable):
+class DeleteVideos(PrivateInput, ConfirmableInput):
     """Arguments of `delete_videos`."""
 
     video_nos: list[OwnVideoNo] = Field(min_length=1, max_length=100, examples=[["VI611702946038315594"]])

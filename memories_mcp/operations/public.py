@@ -6,12 +6,26 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from memories_mcp.api.endpoint import read, write
-from memories_mcp.ids import public_only
-from memories_mcp.models import ChatAnswer, Evidence, Transcript, Video
-from memories_mcp.operation import Context, Effect, Input, Output
-from memories_mcp.operations.asking import REMEMBERED, Question, ask
-from memories_mcp.operations.finding import (
+from memories_mcp.api.endpoints import (
+    MARKETER_CHAT,
+    MARKETER_CHAT_STREAM,
+    PUBLIC_DETAIL,
+    PUBLIC_TRANSCRIPTS,
+    SEARCH_PUBLIC,
+    SEARCH_PUBLIC_IMAGES,
+    SEARCH_PUBLIC_TRANSCRIPTS,
+)
+from memories_mcp.context import Context
+from memories_mcp.models.base import Input, Output
+from memories_mcp.models.chat import ChatAnswer
+from memories_mcp.models.coercions import Count, FromSeconds, OptionalLine, names
+from memories_mcp.models.evidence import Evidence
+from memories_mcp.models.ids import public_only
+from memories_mcp.models.media import Video
+from memories_mcp.models.transcripts import Transcript
+from memories_mcp.operation import Effect
+from memories_mcp.operations.common.chat import REMEMBERED, Question, ask
+from memories_mcp.operations.common.search import (
     Hits,
     ImageQuery,
     MomentPage,
@@ -21,18 +35,15 @@ from memories_mcp.operations.finding import (
     search_by_image,
     search_words,
 )
-from memories_mcp.operations.shared import PUBLIC_DETAIL, PUBLIC_TRANSCRIPTS, Window, read_transcript
+from memories_mcp.operations.common.transcripts import Window, read_transcript
 from memories_mcp.operations.toolsets import public
-from memories_mcp.wire import Count, FromSeconds, OptionalLine, names
-
-SEARCH_PUBLIC = read("search_public", "search", method="POST")
-SEARCH_PUBLIC_TRANSCRIPTS = read("search_public_audio_transcripts", "search")
-SEARCH_PUBLIC_IMAGES = read("search_public_similar_images", "search", method="POST")
-MARKETER_CHAT = write("marketer_chat", "chat", pace="slow")
-MARKETER_CHAT_STREAM = write("marketer_chat_stream", "chat", pace="slow")
 
 Platform = Literal["TIKTOK", "YOUTUBE", "INSTAGRAM"]
+
+
 PublicVideoNo = Annotated[str, Field(min_length=1, max_length=64), public_only("get_private_video_details")]
+
+
 PublicTranscribedNo = Annotated[str, Field(min_length=1, max_length=64), public_only("get_video_transcription")]
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memories_mcp.api import Endpoint
-from memories_mcp.api.endpoint import write
-from memories_mcp.operation import Confirmable, Context, Effect, Preview
-from memories_mcp.operations.importing import TASK, CreatorImport, HashtagImport, Imported, UrlImport, started
-from memories_mcp.operations.shared import NOT_YET
+from memories_mcp.api.endpoints import SCRAPE_CREATOR_PUBLIC, SCRAPE_HASHTAG_PUBLIC, SCRAPE_URLS_PUBLIC
+from memories_mcp.context import NOT_YET, Context, Preview
+from memories_mcp.models.base import ConfirmableInput
+from memories_mcp.operation import Effect
+from memories_mcp.operations.common.imports import TASK, CreatorImport, HashtagImport, Imported, UrlImport, started
 from memories_mcp.operations.toolsets import public_upload
-
-SCRAPE_URLS_PUBLIC = write("scraper_url_public", "scrape")
-SCRAPE_CREATOR_PUBLIC = write("scraper_public", "scrape")
-SCRAPE_HASHTAG_PUBLIC = write("scraper_tag_public", "scrape")
 
 
 async def _published(
@@ -29,7 +26,7 @@ async def _published(
     return await started(context, endpoint, args, callback)
 
 
-class UploadPlatformUrlsPublic(UrlImport, Confirmable):
+class UploadPlatformUrlsPublic(UrlImport, ConfirmableInput):
     """Arguments of `upload_platform_urls_public`."""
 
 
@@ -42,7 +39,7 @@ async def upload_platform_urls_public(context: Context, args: UploadPlatformUrls
     return await _published(context, args, SCRAPE_URLS_PUBLIC, args.video_urls, "callback_url")
 
 
-class UploadCreatorPublic(CreatorImport, Confirmable):
+class UploadCreatorPublic(CreatorImport, ConfirmableInput):
     """Arguments of `upload_creator_public`."""
 
 
@@ -56,7 +53,7 @@ async def upload_creator_public(context: Context, args: UploadCreatorPublic) -> 
     return await _published(context, args, SCRAPE_CREATOR_PUBLIC, items, "callback_url")
 
 
-class UploadHashtagPublic(HashtagImport, Confirmable):
+class UploadHashtagPublic(HashtagImport, ConfirmableInput):
     """Arguments of `upload_hashtag_public`."""
 
 

@@ -7,11 +7,14 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from memories_mcp.api import Part
-from memories_mcp.api.endpoint import read
-from memories_mcp.ids import private_only
-from memories_mcp.models import Evidence, Kind
-from memories_mcp.operation import Context, Effect, Private
-from memories_mcp.operations.finding import (
+from memories_mcp.api.endpoints import SEARCH, SEARCH_CLIPS, SEARCH_IMAGES, SEARCH_TRANSCRIPTS
+from memories_mcp.context import Context
+from memories_mcp.models.base import PrivateInput
+from memories_mcp.models.evidence import Evidence, Kind
+from memories_mcp.models.ids import private_only
+from memories_mcp.operation import Effect
+from memories_mcp.operations.common.paging import why_empty
+from memories_mcp.operations.common.search import (
     IMAGE_BYTES,
     Hits,
     ImageQuery,
@@ -22,18 +25,12 @@ from memories_mcp.operations.finding import (
     search_by_image,
     search_words,
 )
-from memories_mcp.operations.shared import why_empty
 from memories_mcp.operations.toolsets import search
-
-SEARCH = read("search", "search", method="POST")
-SEARCH_TRANSCRIPTS = read("search_audio_transcripts", "search")
-SEARCH_IMAGES = read("search_similar_images", "search", method="POST")
-SEARCH_CLIPS = read("search_clips_by_image", "search", method="POST")
 
 PrivateVideoNo = Annotated[str, Field(min_length=1, max_length=64), private_only("get_public_video_detail")]
 
 
-class SearchVideos(Private):
+class SearchVideos(PrivateInput):
     """Arguments of `search_videos`."""
 
     query: str = Field(
@@ -62,6 +59,8 @@ class SearchVideos(Private):
 
 
 MOST_CAPTIONS = 200
+
+
 _KINDS: dict[str, Kind] = {"BY_AUDIO": "audio", "BY_CAPTION": "visual", "BY_IMAGE": "image"}
 
 
@@ -81,7 +80,7 @@ async def hits(context: Context, args: SearchVideos) -> list[Evidence]:
     return found.evidence(_KINDS.get(args.search_type, "clip"))
 
 
-class SearchAudioTranscripts(WordQuery, Private):
+class SearchAudioTranscripts(WordQuery, PrivateInput):
     """Arguments of `search_audio_transcripts`."""
 
 
@@ -94,7 +93,7 @@ async def search_audio_transcripts(context: Context, args: SearchAudioTranscript
     return await search_words(context, SEARCH_TRANSCRIPTS, args, why_empty(args.unique_id))
 
 
-class SearchSimilarImages(ImageQuery, Private):
+class SearchSimilarImages(ImageQuery, PrivateInput):
     """Arguments of `search_similar_images`."""
 
     similarity: float | None = Field(default=None, ge=0, le=1)
@@ -107,7 +106,7 @@ async def search_similar_images(context: Context, args: SearchSimilarImages) -> 
     return await search_by_image(context, SEARCH_IMAGES, args.wire(), args, why_empty(args.unique_id))
 
 
-class SearchClipsByImage(ImageQuery, Private):
+class SearchClipsByImage(ImageQuery, PrivateInput):
     """Arguments of `search_clips_by_image`."""
 
     video_no: PrivateVideoNo = Field(examples=["VI611702946038315594"])

@@ -2,46 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
-from memories_mcp.ids import SessionId
-from memories_mcp.models import Evidence, Page, Thinking, WireMessage
-from memories_mcp.operation import Context, Effect, Output, Private, Row
-from memories_mcp.operations.shared import LIST_SESSIONS, SESSION_DETAIL, WireSession, page_of
+from memories_mcp.api.endpoints import LIST_SESSIONS, SESSION_DETAIL
+from memories_mcp.context import Context
+from memories_mcp.models.base import PrivateInput
+from memories_mcp.models.chat import WireMessage
+from memories_mcp.models.evidence import Evidence
+from memories_mcp.models.ids import SessionId
+from memories_mcp.models.sessions import Message, Session, SessionPage, SessionRow, WireSession
+from memories_mcp.operation import Effect
+from memories_mcp.operations.common.paging import page_of
 from memories_mcp.operations.toolsets import library
-from memories_mcp.render import BUDGET, line, weight
-from memories_mcp.wire import Id, Line, Text, rows
+from memories_mcp.rendering.budget import BUDGET, weight
+from memories_mcp.rendering.text import line
 
 _PAGE_SIZE = 20
 """The service's own; it cannot be chosen (API 2.8)."""
 
 
-class ListSessions(Private):
+class ListSessions(PrivateInput):
     """Arguments of `list_sessions`."""
 
     page: int = Field(default=1, ge=1)
     """Which page; there are 20 sessions on one."""
 
 
-class SessionRow(Row):
-    """A conversation."""
-
-    session_id: Id
-    title: Line = ""
-
-
 @line.register
 def _(row: SessionRow) -> str:
     return f"{row.session_id} {row.title}"
-
-
-class SessionPage(Page):
-    """A page of conversations."""
-
-    sessions: Annotated[list[SessionRow], rows()] = []
-    """Newest first."""
 
 
 @library.operation(title="List conversations", effect=Effect.READ, endpoints=[LIST_SESSIONS])
@@ -56,7 +45,7 @@ async def list_sessions(context: Context, args: ListSessions) -> SessionPage:
     return found
 
 
-class GetSessionDetail(Private):
+class GetSessionDetail(PrivateInput):
     """Arguments of `get_session_detail`."""
 
     # The wire wants camelCase here, against the page's prose (API 9, 9).
@@ -70,30 +59,9 @@ class GetSessionDetail(Private):
     """Return the reasoning steps too."""
 
 
-class Message(Row):
-    """One turn of a conversation."""
-
-    role: str
-    content: Text
-    evidence: list[Evidence] = []
-    """The moments it refers to."""
-    thinkings: list[Thinking] = []
-
-
 @line.register
 def _(message: Message) -> str:
     return f"{message.role}: {message.content}"
-
-
-class Session(Output):
-    """A conversation."""
-
-    session_id: str
-    title: Line = ""
-    messages: list[Message]
-    """In order."""
-    message_count: int
-    """How many messages the conversation has in all."""
 
 
 @library.operation(title="Read a conversation", effect=Effect.READ, endpoints=[SESSION_DETAIL])

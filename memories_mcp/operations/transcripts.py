@@ -6,34 +6,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from memories_mcp.api.endpoint import Endpoint, write
-from memories_mcp.ids import private_only
-from memories_mcp.models import Transcript
-from memories_mcp.operation import Confirmable, Context, Effect, Output, Pending, Preview, Private, Row
-from memories_mcp.operations.asking import heartbeat
-from memories_mcp.operations.shared import (
-    LIST_VIDEOS,
-    NOT_YET,
-    TRANSCRIPTS,
-    Window,
-    find_videos,
-    not_in_namespace,
-    read_transcript,
-    shown_video,
-)
+from memories_mcp.api.endpoints import LIST_VIDEOS, SUMMARY, TRANSCRIPTS, UPDATE_TRANSCRIPTION
+from memories_mcp.context import NOT_YET, Context, Pending, Preview
+from memories_mcp.models.base import ConfirmableInput, Output, PrivateInput, Row
+from memories_mcp.models.coercions import Count, Id, Line, Seconds, Text, names, rows
+from memories_mcp.models.ids import private_only
+from memories_mcp.models.transcripts import Transcript
+from memories_mcp.models.uris import SESSIONS, video_uri
+from memories_mcp.operation import Effect
+from memories_mcp.operations.common.chat import heartbeat
+from memories_mcp.operations.common.lookups import find_videos, not_in_namespace, shown_video
+from memories_mcp.operations.common.transcripts import Window, read_transcript
 from memories_mcp.operations.toolsets import transcripts
-from memories_mcp.render import clock, line
-from memories_mcp.uris import SESSIONS, video_uri
-from memories_mcp.wire import Count, Id, Line, Seconds, Text, names, rows
-
-UPDATE_TRANSCRIPTION = write("update_video_transcription", "read")
-# A GET, but it runs a model on each call: slow and billed (API 3.4, 27).
-SUMMARY = Endpoint(method="GET", path="generate_summary", rate="read", repeatable=False, pace="slow")
+from memories_mcp.rendering.text import clock, line
 
 TranscribedVideoNo = Annotated[str, Field(min_length=1, max_length=64), private_only("get_public_video_transcription")]
 
 
-class GetTranscription(Window, Private):
+class GetTranscription(Window, PrivateInput):
     """Arguments of the transcription operations."""
 
     video_no: TranscribedVideoNo = Field(examples=["VI612515093881740229"])
@@ -58,7 +48,7 @@ async def get_audio_transcription(context: Context, args: GetTranscription) -> T
     return await read_transcript(context, args.video_no, "audio", args, args.unique_id)
 
 
-class GenerateSummary(Private):
+class GenerateSummary(PrivateInput):
     """Arguments of `generate_summary`."""
 
     video_no: TranscribedVideoNo = Field(examples=["VI612515093881740229"])
@@ -104,7 +94,7 @@ async def generate_summary(context: Context, args: GenerateSummary) -> Summary:
     return summary
 
 
-class UpdateVideoTranscription(Private, Confirmable):
+class UpdateVideoTranscription(PrivateInput, ConfirmableInput):
     """Arguments of `update_video_transcription`."""
 
     video_no: TranscribedVideoNo = Field(examples=["VI612515093881740229"])

@@ -7,13 +7,24 @@ from typing import Annotated
 from pydantic import Field, RootModel, model_validator
 
 from memories_mcp.api import Part
-from memories_mcp.api.endpoint import write
+from memories_mcp.api.endpoints import (
+    LIST_VIDEOS,
+    SCRAPE_CREATOR,
+    SCRAPE_HASHTAG,
+    SCRAPE_URLS,
+    UPLOAD,
+    UPLOAD_IMAGES,
+    UPLOAD_URL,
+)
+from memories_mcp.context import Context
 from memories_mcp.errors import MemoriesError
-from memories_mcp.files import LocalPath
-from memories_mcp.models import StatusFields
-from memories_mcp.operation import Context, Effect, Output, Private
-from memories_mcp.operations.finding import IMAGE_BYTES
-from memories_mcp.operations.importing import (
+from memories_mcp.file_access import LocalPath
+from memories_mcp.models.base import Output, PrivateInput, Wire
+from memories_mcp.models.coercions import FromMillis, Id, OptionalLine, names, rows
+from memories_mcp.models.media import StatusFields
+from memories_mcp.models.uris import VIDEOS
+from memories_mcp.operation import Effect
+from memories_mcp.operations.common.imports import (
     TASK,
     CreatorImport,
     DirectLink,
@@ -22,19 +33,10 @@ from memories_mcp.operations.importing import (
     UrlImport,
     started,
 )
-from memories_mcp.operations.shared import LIST_VIDEOS
+from memories_mcp.operations.common.polling import Awaited, Waits, wait
+from memories_mcp.operations.common.search import IMAGE_BYTES
 from memories_mcp.operations.toolsets import upload
-from memories_mcp.operations.waiting import Awaited, Waits, wait
-from memories_mcp.render import megabytes
-from memories_mcp.uris import VIDEOS
-from memories_mcp.wire import FromMillis, Id, OptionalLine, Wire, names, rows
-
-UPLOAD = write("upload", "upload", pace="transfer")
-UPLOAD_URL = write("upload_url", "upload")
-UPLOAD_IMAGES = write("upload_img", "upload", pace="transfer")
-SCRAPE_URLS = write("scraper_url", "scrape")
-SCRAPE_CREATOR = write("scraper", "scrape")
-SCRAPE_HASHTAG = write("scraper_tag", "scrape")
+from memories_mcp.rendering.text import megabytes
 
 VIDEO_BYTES = 3 * 1024**3
 """The largest video file the service takes (API 2.11)."""
@@ -42,7 +44,7 @@ VIDEO_BYTES = 3 * 1024**3
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class Circumstances(Private):
+class Circumstances(PrivateInput):
     """Where, when and with what something was filmed."""
 
     tags: list[Tag] | None = Field(default=None, max_length=20)
@@ -147,7 +149,7 @@ async def _processed(context: Context, uploaded: Uploaded, args: VideoUpload, *,
     return uploaded
 
 
-class UploadPlatformUrls(UrlImport, Private):
+class UploadPlatformUrls(UrlImport, PrivateInput):
     """Arguments of `upload_platform_urls`."""
 
 
@@ -160,7 +162,7 @@ async def upload_platform_urls(context: Context, args: UploadPlatformUrls) -> Im
     return await started(context, SCRAPE_URLS, args, "callback_url")
 
 
-class UploadCreator(CreatorImport, Private):
+class UploadCreator(CreatorImport, PrivateInput):
     """Arguments of `upload_creator`."""
 
 
@@ -170,7 +172,7 @@ async def upload_creator(context: Context, args: UploadCreator) -> Imported:
     return await started(context, SCRAPE_CREATOR, args, "callback_url")
 
 
-class UploadHashtag(HashtagImport, Private):
+class UploadHashtag(HashtagImport, PrivateInput):
     """Arguments of `upload_hashtag`."""
 
 

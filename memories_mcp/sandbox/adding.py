@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import UploadFile
 
-from memories_mcp.sandbox import library
+from memories_mcp.sandbox import demo_data
 from memories_mcp.sandbox.reading import detailed
 from memories_mcp.sandbox.routing import Call, Refusal, route
 
@@ -37,7 +37,7 @@ async def upload_url(call: Call) -> Any:
     url = urlsplit(call.required("url"))
     path = PurePosixPath(unquote(url.path))
     own = url.netloc == call.request.url.netloc and path.parent.name == "media"
-    media = path.name if own and (library.MEDIA / path.name).is_file() else None
+    media = path.name if own and (demo_data.MEDIA / path.name).is_file() else None
     cause = "Indexing failed. " if (own and media is None) or path.stem.startswith("broken") else None
     return _added(call, name=path.stem or "video", media=media, url=url.geturl(), cause=cause, size=0)
 
@@ -91,11 +91,11 @@ def _tags(call: Call) -> list[str]:
 
 def _added(call: Call, *, name: str, media: str | None, url: str | None, cause: str | None, size: int) -> Any:
     tags = _tags(call)
-    vtt = library.MEDIA / f"{name}.vtt" if media else None
+    vtt = demo_data.MEDIA / f"{name}.vtt" if media else None
     segments = (
-        list(library.cues(vtt))
+        list(demo_data.cues(vtt))
         if vtt and vtt.is_file()
-        else library.imagined(name, tags, call.text("video_transcription_prompt"))
+        else demo_data.imagined(name, tags, call.text("video_transcription_prompt"))
     )
     video_no = f"VI{call.account.new_number()}"
     keep = call.text("retain_original_video", "true").lower() != "false"
@@ -106,7 +106,7 @@ def _added(call: Call, *, name: str, media: str | None, url: str | None, cause: 
         status="UNPARSE",
         cause=cause,
         duration=max(each.end for each in segments),
-        size=size or ((library.MEDIA / media).stat().st_size if media else 0),
+        size=size or ((demo_data.MEDIA / media).stat().st_size if media else 0),
         tags=json.dumps([*tags, "api"]),
         media=media if keep else None,
         url=url,
@@ -206,7 +206,7 @@ async def get_video_ids_by_task_id(call: Call) -> Any:
     for each in json.loads(task["videos"]):
         public = each["video_no"].startswith("PI-")
         if not call.account.rows("select 1 from videos where video_no = ?", each["video_no"]) and task["polls"] == 1:
-            segments = library.imagined(each["name"], [], "")
+            segments = demo_data.imagined(each["name"], [], "")
             call.account.add_video(
                 video_no=each["video_no"],
                 namespace=call.namespace,

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from memories_mcp.sandbox import adding, asking, images, library, reading
+from memories_mcp.sandbox import adding, asking, demo_data, images, reading
 from memories_mcp.sandbox.routing import PREFIX, ROUTES, Call, Refusal
 from memories_mcp.sandbox.store import Account
 
@@ -199,7 +199,7 @@ def _cut(body: bytes, response: Response) -> Response:
 
 
 def _media(request: Request) -> Response:
-    path = library.MEDIA / Path(request.path_params["name"]).name
+    path = demo_data.MEDIA / Path(request.path_params["name"]).name
     return FileResponse(path) if path.is_file() else Response("no such file", 404)
 
 

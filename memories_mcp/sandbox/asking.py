@@ -8,13 +8,13 @@ from typing import Any
 
 from starlette.responses import StreamingResponse
 
-from memories_mcp.sandbox import chatting
+from memories_mcp.sandbox import replies
 from memories_mcp.sandbox.routing import Call, Refusal, route
 
 _CHUNK = 24
 
 
-def _reply(call: Call, *, videos: bool = False, platform: str = "") -> chatting.Reply:
+def _reply(call: Call, *, videos: bool = False, platform: str = "") -> replies.Reply:
     prompt = call.text("prompt").strip()
     if not prompt:
         raise Refusal("0001", "The prompt parameter cannot be empty!")
@@ -33,7 +33,7 @@ def _reply(call: Call, *, videos: bool = False, platform: str = "") -> chatting.
         if unready := [each["video_no"] for each in known if each["status"] != "PARSE"]:
             raise Refusal("0001", f"Video is not parsed: {', '.join(unready)}")
         video_nos = [each["video_no"] for each in known]
-    return chatting.reply(
+    return replies.reply(
         call.account,
         prompt,
         namespace=call.namespace,
@@ -43,7 +43,7 @@ def _reply(call: Call, *, videos: bool = False, platform: str = "") -> chatting.
     )
 
 
-def _whole(call: Call, reply: chatting.Reply) -> dict[str, Any]:
+def _whole(call: Call, reply: replies.Reply) -> dict[str, Any]:
     """The plain answer: references hang on the last thought, not on the message (API 9, 11)."""
     thinkings: list[dict[str, Any]] = [dict(each) for each in reply.thinkings]
     if reply.items:
@@ -56,7 +56,7 @@ def _whole(call: Call, reply: chatting.Reply) -> dict[str, Any]:
     }
 
 
-def _dialect_a(call: Call, reply: chatting.Reply) -> Iterator[str]:
+def _dialect_a(call: Call, reply: replies.Reply) -> Iterator[str]:
     session = {"sessionId": reply.session_id}
     for thinking in reply.thinkings:
         for piece in _pieces(thinking["content"]):
@@ -68,7 +68,7 @@ def _dialect_a(call: Call, reply: chatting.Reply) -> Iterator[str]:
     yield _data({"code": "SUCCESS", "data": "Done"})
 
 
-def _dialect_b(reply: chatting.Reply) -> Iterator[str]:
+def _dialect_b(reply: replies.Reply) -> Iterator[str]:
     for piece in _pieces(reply.content):
         yield f"data: {json.dumps({'token': piece}, ensure_ascii=False)}\n\n"
     yield "data: [DONE]\n\n"
@@ -151,4 +151,4 @@ async def generate_summary(call: Call) -> Any:
         raise Refusal("0001", "video not found")
     if row["status"] != "PARSE":
         raise Refusal("0001", f"Video is not parsed: {row['video_no']}")
-    return chatting.summary(call.account, row, kind)
+    return replies.summary(call.account, row, kind)

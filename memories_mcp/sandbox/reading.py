@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import FileResponse
 
-from memories_mcp.sandbox import library
+from memories_mcp.sandbox import demo_data
 from memories_mcp.sandbox.routing import Call, Refusal, route
 
 _FLOORS = {"low": 0.15, "medium": 0.225, "high": 0.4}
@@ -295,7 +295,7 @@ async def download(call: Call) -> Any:
     """The raw file, or a refusal in JSON under the same HTTP 200 (API 3.5, 37)."""
     row = call.account.video(call.required("video_no"), call.namespace)
     media = row["media"] if row else None
-    found = [folder / media for folder in (library.MEDIA, call.folder) if media and (folder / media).is_file()]
+    found = [folder / media for folder in (demo_data.MEDIA, call.folder) if media and (folder / media).is_file()]
     if not found:
         raise Refusal("0001", "video not found")
     return FileResponse(found[0], media_type="application/octet-stream")

@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from memories_mcp.sandbox import library
-from memories_mcp.sandbox.library import Segment
+from memories_mcp.sandbox import demo_data
+from memories_mcp.sandbox.demo_data import Segment
 
 _SCHEMA = """
 create table videos (
@@ -58,13 +58,13 @@ def _template() -> bytes:
     account = Account(sqlite3.connect(":memory:"))
     account.db.executescript(_SCHEMA)
     for kind in ("private", "public"):
-        for video in library.videos(kind):
+        for video in demo_data.videos(kind):
             account.add_video(
                 video_no=video["video_no"],
                 public=int(kind == "public"),
                 name=video["video_name"],
                 status="PARSE",
-                created=library.millis(video["created"]),
+                created=demo_data.millis(video["created"]),
                 duration=video["duration"],
                 size=video["size"],
                 fps=video["fps"],
@@ -74,22 +74,22 @@ def _template() -> bytes:
                 tags=json.dumps(video["tags"]),
                 media=video.get("media"),
                 url=video.get("video_url"),
-                detail=json.dumps(video if kind == "public" else {}, default=library.millis),
+                detail=json.dumps(video if kind == "public" else {}, default=demo_data.millis),
             )
-            account.add_segments(video["video_no"], library.segments(video))
-    for image in library.images():
+            account.add_segments(video["video_no"], demo_data.segments(video))
+    for image in demo_data.images():
         account.add_image(
             id=image["id"],
             name=image["name"],
             description=image["description"],
             tags=json.dumps(image["tags"]),
             media=image["media"],
-            taken=library.millis(image["datetime_taken"]),
+            taken=demo_data.millis(image["datetime_taken"]),
             camera=image["camera_model"],
             latitude=image["latitude"],
             longitude=image["longitude"],
         )
-    for session in reversed(library.sessions()):
+    for session in reversed(demo_data.sessions()):
         account.add_session(session["session_id"], "default", session["title"])
         for message in session["messages"]:
             refs = [account.ref_item(each) for each in message.get("refs", [])]

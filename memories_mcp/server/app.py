@@ -20,15 +20,15 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 
 from memories_mcp.api import Api
-from memories_mcp.call import AnyOperation, Caller
 from memories_mcp.confirmation import VALID_SECONDS
 from memories_mcp.logs import begin_request
 from memories_mcp.operations import TOOLSETS
-from memories_mcp.render import FENCE_MEANING, make_nonce
+from memories_mcp.rendering.fence import FENCE_MEANING, make_nonce
+from memories_mcp.runner import AnyOperation, Runner
 from memories_mcp.server.completions import completed
 from memories_mcp.server.icon import ICON
-from memories_mcp.server.kinds import KINDS, ResourceKind
 from memories_mcp.server.prompts import PROMPTS, Prompt, Prompts
+from memories_mcp.server.resource_types import KINDS, ResourceKind
 from memories_mcp.server.resources import Resources
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.server.tools import Tools
@@ -85,52 +85,52 @@ def make_server(
             yield shared
 
     async def list_tools(ctx: Ctx, _: t.PaginatedRequestParams | None) -> t.ListToolsResult:
-        async with shared.visit(ctx) as visit:
-            return _scoped(t.ListToolsResult(tools=tools.listed(visit.caller)), visit.private)
+        async with shared.request_scope(ctx) as scope:
+            return _scoped(t.ListToolsResult(tools=tools.listed(scope.runner)), scope.private)
 
     async def call_tool(ctx: Ctx, params: t.CallToolRequestParams) -> t.CallToolResult | t.InputRequiredResult:
-        async with shared.visit(ctx) as visit:
-            return await tools.call(ctx, params, visit)
+        async with shared.request_scope(ctx) as scope:
+            return await tools.call(ctx, params, scope)
 
     async def list_resources(ctx: Ctx, params: t.PaginatedRequestParams | None) -> t.ListResourcesResult:
-        async with shared.visit(ctx) as visit:
-            return await resources.page(visit, params.cursor if params else None)
+        async with shared.request_scope(ctx) as scope:
+            return await resources.page(scope, params.cursor if params else None)
 
     async def list_templates(ctx: Ctx, _: t.PaginatedRequestParams | None) -> t.ListResourceTemplatesResult:
-        async with shared.visit(ctx) as visit:
-            templates = resources.templates(visit.caller)
-            return _scoped(t.ListResourceTemplatesResult(resource_templates=templates), visit.private)
+        async with shared.request_scope(ctx) as scope:
+            templates = resources.templates(scope.runner)
+            return _scoped(t.ListResourceTemplatesResult(resource_templates=templates), scope.private)
 
     async def read_resource(ctx: Ctx, params: t.ReadResourceRequestParams) -> t.ReadResourceResult:
-        async with shared.visit(ctx) as visit:
-            return await resources.read(visit, str(params.uri))
+        async with shared.request_scope(ctx) as scope:
+            return await resources.read(scope, str(params.uri))
 
     async def subscribe(ctx: Ctx, params: t.SubscribeRequestParams) -> t.EmptyResult:
-        async with shared.visit(ctx) as visit:
-            resources.kind_of(visit.caller, str(params.uri))
-            visit.tenant.updates.subscribe(ctx.session, str(params.uri))
+        async with shared.request_scope(ctx) as scope:
+            resources.kind_of(scope.runner, str(params.uri))
+            scope.tenant.updates.subscribe(ctx.session, str(params.uri))
             return t.EmptyResult()
 
     async def unsubscribe(ctx: Ctx, params: t.UnsubscribeRequestParams) -> t.EmptyResult:
-        async with shared.visit(ctx) as visit:
-            visit.tenant.updates.unsubscribe(ctx.session, str(params.uri))
+        async with shared.request_scope(ctx) as scope:
+            scope.tenant.updates.unsubscribe(ctx.session, str(params.uri))
             return t.EmptyResult()
 
     async def listen(ctx: Ctx, params: t.SubscriptionsListenRequestParams) -> t.SubscriptionsListenResult:
-        async with shared.visit(ctx) as visit:
-            return await visit.tenant.updates.listen(ctx, params)
+        async with shared.request_scope(ctx) as scope:
+            return await scope.tenant.updates.listen(ctx, params)
 
     async def list_prompts(ctx: Ctx, _: t.PaginatedRequestParams | None) -> t.ListPromptsResult:
-        async with shared.visit(ctx) as visit:
-            return _scoped(t.ListPromptsResult(prompts=prompts.listed(visit.caller)), visit.private)
+        async with shared.request_scope(ctx) as scope:
+            return _scoped(t.ListPromptsResult(prompts=prompts.listed(scope.runner)), scope.private)
 
     async def get_prompt(ctx: Ctx, params: t.GetPromptRequestParams) -> t.GetPromptResult:
-        async with shared.visit(ctx) as visit:
-            return prompts.written(visit.caller, params.name, params.arguments)
+        async with shared.request_scope(ctx) as scope:
+            return prompts.written(scope.runner, params.name, params.arguments)
 
     async def complete(ctx: Ctx, params: t.CompleteRequestParams) -> t.CompleteResult:
-        async with shared.visit(ctx) as visit:
-            return await completed(visit, params, prompts, resources)
+        async with shared.request_scope(ctx) as scope:
+            return await completed(scope, params, prompts, resources)
 
     listed = CacheHint(ttl_ms=_LIST_VALID_MS, scope="public")
     server = Server(
@@ -213,14 +213,14 @@ def _sealing(settings: Settings, tenants: Tenants, audience: str) -> RequestStat
     return RequestStateBoundary(security, default_audience=audience)
 
 
-def _instructions(caller: Caller) -> str:
-    offered = {operation.toolset for operation in caller.operations.values()}
+def _instructions(runner: Runner) -> str:
+    offered = {operation.toolset for operation in runner.operations.values()}
     parts = [
         "Tools over a library of videos. Search for moments, ask videos questions, read what is seen and said, "
         "and support what you say with evidence: quote moments with their video and time.",
         *(f"- {each.name}: {each.about}" for each in TOOLSETS if each.name in offered),
         FENCE_MEANING,
     ]
-    if caller.settings.sandbox:
+    if runner.settings.sandbox:
         parts.insert(0, "This is a SANDBOX: an offline twin with a small demo library, not the real service.")
     return "\n".join(parts)

@@ -8,10 +8,10 @@ from typing import get_args
 import mcp_types as t
 from mcp import MCPError
 
-from memories_mcp.models import Track
+from memories_mcp.models.evidence import Track
 from memories_mcp.server.prompts import Prompts
 from memories_mcp.server.resources import Resources
-from memories_mcp.server.tenants import Visit
+from memories_mcp.server.tenants import RequestScope
 
 _MOST = 100
 """The protocol's limit of values."""
@@ -22,7 +22,7 @@ _WORDS: dict[str, Sequence[str]] = {"track": get_args(Track), "format": ("markdo
 
 
 async def completed(
-    visit: Visit, params: t.CompleteRequestParams, prompts: Prompts, resources: Resources
+    scope: RequestScope, params: t.CompleteRequestParams, prompts: Prompts, resources: Resources
 ) -> t.CompleteResult:
     """The values that fit what was typed so far, best first.
 
@@ -30,11 +30,11 @@ async def completed(
         MCPError: There is no such prompt, template or argument.
     """
     name, typed = params.argument.name, params.argument.value.strip()
-    match _source(visit, params, prompts, resources):
+    match _source(scope, params, prompts, resources):
         case "video":
-            values = await _videos(visit, typed)
+            values = await _videos(scope, typed)
         case "session":
-            newest = await visit.tenant.catalogue.newest()
+            newest = await scope.tenant.recent.newest()
             values = _matching(typed, ((each.session_id, each.title) for each in newest.sessions))
         case "words":
             values = _matching(typed, ((each, each) for each in _WORDS[name]))
@@ -44,28 +44,28 @@ async def completed(
     return t.CompleteResult(completion=t.Completion(values=shown, total=len(values), has_more=len(values) > len(shown)))
 
 
-def _source(visit: Visit, params: t.CompleteRequestParams, prompts: Prompts, resources: Resources) -> str:
+def _source(scope: RequestScope, params: t.CompleteRequestParams, prompts: Prompts, resources: Resources) -> str:
     """Where the values of this argument come from."""
     name = params.argument.name
     if isinstance(params.ref, t.PromptReference):
-        prompt = prompts.named(visit.caller, params.ref.name)
+        prompt = prompts.named(scope.runner, params.ref.name)
         argument = next((each for each in prompt.arguments if each.name == name), None)
         if argument is None:
             raise MCPError(code=t.INVALID_PARAMS, message=f"{prompt.name} takes no argument {name[:40]}.")
         return argument.completes
     for template, kind in resources.kinds:
-        if kind.path == params.ref.uri.partition("{?")[0] and kind.offered(visit.caller):
+        if kind.path == params.ref.uri.partition("{?")[0] and kind.offered(scope.runner):
             if name not in template.variable_names:
                 raise MCPError(code=t.INVALID_PARAMS, message=f"{kind.template} has no variable {name[:40]}.")
             return {"video_no": "video", "session_id": "session", "track": "words", "format": "words"}.get(name, "")
     raise MCPError(code=t.INVALID_PARAMS, message="Unknown resource template", data={"uri": params.ref.uri[:2000]})
 
 
-async def _videos(visit: Visit, typed: str) -> list[str]:
-    newest = await visit.tenant.catalogue.newest()
+async def _videos(scope: RequestScope, typed: str) -> list[str]:
+    newest = await scope.tenant.recent.newest()
     found = _matching(typed, ((each.video_no, each.video_name or "") for each in newest.videos))
     if not found and newest.more_videos and len(typed) >= _SHORTEST_SEARCH:
-        found = [each.video_no for each in await visit.tenant.catalogue.named(typed)]
+        found = [each.video_no for each in await scope.tenant.recent.named(typed)]
     return found
 
 

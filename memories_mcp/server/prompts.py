@@ -9,7 +9,7 @@ from typing import Literal
 import mcp_types as t
 from mcp import MCPError
 
-from memories_mcp.call import Caller
+from memories_mcp.runner import Runner
 
 Completes = Literal["video", "session", ""]
 
@@ -196,7 +196,7 @@ class Prompts:
     def __init__(self, prompts: Sequence[Prompt] = PROMPTS) -> None:
         self._prompts = {prompt.name: prompt for prompt in prompts}
 
-    def listed(self, caller: Caller) -> list[t.Prompt]:
+    def listed(self, runner: Runner) -> list[t.Prompt]:
         """The prompts whose tools this caller has."""
         return [
             t.Prompt(
@@ -209,29 +209,29 @@ class Prompts:
                 ],
             )
             for prompt in self._prompts.values()
-            if _offered(prompt, caller)
+            if _offered(prompt, runner)
         ]
 
-    def named(self, caller: Caller, name: str) -> Prompt:
+    def named(self, runner: Runner, name: str) -> Prompt:
         """A prompt by its name.
 
         Raises:
             MCPError: This caller has no such prompt.
         """
         prompt = self._prompts.get(name)
-        if prompt is None or not _offered(prompt, caller):
-            known = ", ".join(each.name for each in self._prompts.values() if _offered(each, caller))
+        if prompt is None or not _offered(prompt, runner):
+            known = ", ".join(each.name for each in self._prompts.values() if _offered(each, runner))
             message = f"Unknown prompt: {name[:80]}; there are: {known or 'none'}."
             raise MCPError(code=t.INVALID_PARAMS, message=message)
         return prompt
 
-    def written(self, caller: Caller, name: str, arguments: Mapping[str, str] | None) -> t.GetPromptResult:
+    def written(self, runner: Runner, name: str, arguments: Mapping[str, str] | None) -> t.GetPromptResult:
         """A prompt's messages.
 
         Raises:
             MCPError: Unknown prompt, or arguments that are missing, unknown or too long.
         """
-        prompt = self.named(caller, name)
+        prompt = self.named(runner, name)
         given = {name: value.strip() for name, value in (arguments or {}).items() if value.strip()}
         known = [each.name for each in prompt.arguments]
         required = [each.name for each in prompt.arguments if each.required]
@@ -247,5 +247,5 @@ class Prompts:
 _LONGEST = 4000
 
 
-def _offered(prompt: Prompt, caller: Caller) -> bool:
-    return all(tool in caller.operations for tool in prompt.tools)
+def _offered(prompt: Prompt, runner: Runner) -> bool:
+    return all(tool in runner.operations for tool in prompt.tools)

@@ -13,19 +13,19 @@ from typing import Any, NamedTuple
 from mcp.server import ServerRequestContext
 
 from memories_mcp.api import Api
-from memories_mcp.api.limits import Limits
-from memories_mcp.call import AnyOperation, Caller, backed, limits_of
+from memories_mcp.api.rate_limits import Limits
 from memories_mcp.operations import select
 from memories_mcp.pool import Pool
-from memories_mcp.server.catalogue import Catalogue
-from memories_mcp.server.credentials import Credentials, Visitor
-from memories_mcp.server.updates import Updates
+from memories_mcp.runner import AnyOperation, Runner, backed, limits_of
+from memories_mcp.server.http.credentials import Credentials, RequestUser
+from memories_mcp.server.recent import RecentItems
+from memories_mcp.server.subscriptions import Subscriptions
 from memories_mcp.settings import Settings
 
 _MOST_TENANTS = 1000
 
 
-class Identity(NamedTuple):
+class TenantKey(NamedTuple):
     """What one tenant is told from another by; secret."""
 
     api_key: str
@@ -41,7 +41,7 @@ class Tenant:
     """One key and namespace: its client, what was looked up for it, and who listens to its changes."""
 
     def __init__(
-        self, settings: Settings, limits: Limits, updates: Updates, api: Api | None, also: Sequence[AnyOperation]
+        self, settings: Settings, limits: Limits, updates: Subscriptions, api: Api | None, also: Sequence[AnyOperation]
     ) -> None:
         self.updates = updates
         own = api or Api(
@@ -52,18 +52,18 @@ class Tenant:
             rates=limits,
             on_answer=updates.saw,
         )
-        self.caller = Caller(settings, api=own, also=also)
-        self.caller.changed = updates.changed
-        self.catalogue = Catalogue(self.caller)
-        updates.on_change(self.catalogue.forget)
+        self.runner = Runner(settings, api=own, also=also)
+        self.runner.changed = updates.changed
+        self.recent = RecentItems(self.runner)
+        updates.on_change(self.recent.forget)
 
     async def aclose(self) -> None:
         """Close its connections."""
-        await self.caller.aclose()
+        await self.runner.aclose()
 
 
 @dataclass(frozen=True)
-class Visit:
+class RequestScope:
     """One request of a tenant, with what this request may use.
 
     Attributes:
@@ -73,7 +73,7 @@ class Visit:
     """
 
     tenant: Tenant
-    caller: Caller
+    runner: Runner
     private: bool
 
 
@@ -96,7 +96,7 @@ class Tenants:
         over_http: bool = False,
     ) -> None:
         self.settings = settings
-        self.offered = Caller(settings, api=api, also=also)
+        self.offered = Runner(settings, api=api, also=also)
         """What the operator offers; it serves lists and makes no request."""
         self.active = 0
         """Requests under way."""
@@ -108,10 +108,10 @@ class Tenants:
         self._api = api
         self._also = also
         self._over_http = over_http
-        self._tenants: Pool[Identity, Tenant] = Pool(_MOST_TENANTS, Tenant.aclose)
+        self._tenants: Pool[TenantKey, Tenant] = Pool(_MOST_TENANTS, Tenant.aclose)
         # Kept for as long as some tenant has them: a key's limits, and the changes of a key's namespace.
         self._limits: weakref.WeakValueDictionary[str, Limits] = weakref.WeakValueDictionary()
-        self._updates: weakref.WeakValueDictionary[tuple[str, str], Updates] = weakref.WeakValueDictionary()
+        self._updates: weakref.WeakValueDictionary[tuple[str, str], Subscriptions] = weakref.WeakValueDictionary()
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Tenants, None]:
@@ -131,12 +131,12 @@ class Tenants:
         return "\n".join(map(str, self._identity(self._credentials(ctx))))
 
     @asynccontextmanager
-    async def visit(self, ctx: ServerRequestContext[Any, Any]) -> AsyncGenerator[Visit, None]:
+    async def request_scope(self, ctx: ServerRequestContext[Any, Any]) -> AsyncGenerator[RequestScope, None]:
         """The tenant of a request, kept while the body runs."""
         credentials = self._credentials(ctx)
         identity = self._identity(credentials)
         async with self._tenants.use(identity, partial(self._new, identity)) as tenant:
-            yield Visit(tenant, *self._narrowed(tenant.caller, credentials))
+            yield RequestScope(tenant, *self._narrowed(tenant.runner, credentials))
 
     @contextmanager
     def work(self) -> Generator[None, None, None]:
@@ -162,12 +162,12 @@ class Tenants:
         if ctx.request is None:
             return Credentials() if self._over_http else None
         user = ctx.request.scope.get("user")
-        return user.credentials if isinstance(user, Visitor) else Credentials()
+        return user.credentials if isinstance(user, RequestUser) else Credentials()
 
-    def _identity(self, credentials: Credentials | None) -> Identity:
+    def _identity(self, credentials: Credentials | None) -> TenantKey:
         own = self._backed
         if credentials is None:
-            return Identity(own.api_key, own.caption_api_key, own.unique_id, files=True)
+            return TenantKey(own.api_key, own.caption_api_key, own.unique_id, files=True)
         key, caption_key = credentials.api_key, credentials.caption_key
         if credentials.holds_token and not key:
             key, caption_key = own.api_key, caption_key or own.caption_api_key
@@ -178,9 +178,9 @@ class Tenants:
             caption_key = caption_key or key
         # The files are the operator's: where there is a token, only who holds it is theirs too.
         files = own.http_files and (credentials.holds_token or not own.http_token)
-        return Identity(key, caption_key, own.unique_id or credentials.unique_id, files)
+        return TenantKey(key, caption_key, own.unique_id or credentials.unique_id, files)
 
-    def _new(self, identity: Identity) -> Tenant:
+    def _new(self, identity: TenantKey) -> Tenant:
         settings = replace(
             self._backed,
             api_key=identity.api_key,
@@ -189,12 +189,12 @@ class Tenants:
             files_root=self._backed.files_root if identity.files else None,
         )
         limits = self._limits.setdefault(identity.api_key, limits_of(settings))
-        updates = self._updates.setdefault((identity.api_key, identity.unique_id), Updates())
+        updates = self._updates.setdefault((identity.api_key, identity.unique_id), Subscriptions())
         return Tenant(settings, limits, updates, self._api, self._also)
 
-    def _narrowed(self, caller: Caller, credentials: Credentials | None) -> tuple[Caller, bool]:
+    def _narrowed(self, runner: Runner, credentials: Credentials | None) -> tuple[Runner, bool]:
         if credentials is None:
-            return caller, False
+            return runner, False
         kept = select(credentials.toolsets or ("all",), credentials.read_only)
         narrows = bool(credentials.toolsets or credentials.read_only)
         names = {each.name for each in kept}
@@ -204,4 +204,4 @@ class Tenants:
             return (files or not each.uses_files) and (not narrows or each.name in names)
 
         varies = narrows or bool(credentials.unique_id) or (self.settings.http_files and bool(self.settings.http_token))
-        return caller.narrowed(offered), varies
+        return runner.narrowed(offered), varies

@@ -13,16 +13,18 @@ from mcp import MCPError
 from mcp.server import ServerRequestContext
 from mcp_types.version import is_version_at_least
 
-from memories_mcp.call import AnyOperation, Caller, Follow
+from memories_mcp.context import Progress
 from memories_mcp.errors import MemoriesError
 from memories_mcp.logs import request_id
-from memories_mcp.operation import Progress
 from memories_mcp.operations import OPERATIONS
-from memories_mcp.render import BUDGET, make_nonce, render_error
-from memories_mcp.server.asking import Asking, NeedsInput
-from memories_mcp.server.links import links
+from memories_mcp.rendering.budget import BUDGET
+from memories_mcp.rendering.fence import make_nonce
+from memories_mcp.rendering.text import render_error
+from memories_mcp.runner import AnyOperation, Follow, Runner
+from memories_mcp.server.elicitation import Elicitation, NeedsInput
+from memories_mcp.server.resource_links import links
 from memories_mcp.server.resources import Resources
-from memories_mcp.server.tenants import Visit
+from memories_mcp.server.tenants import RequestScope
 
 logger = logging.getLogger(__name__)
 
@@ -42,38 +44,31 @@ class Tools:
         self._nonce = nonce
         self._made: dict[tuple[str, bool], t.Tool] = {}
 
-    def listed(self, caller: Caller) -> list[t.Tool]:
+    def listed(self, runner: Runner) -> list[t.Tool]:
         """The tools of a caller, the same bytes each time."""
-        return [self._tool(operation, caller.pinned) for operation in caller.operations.values()]
+        return [self._tool(operation, runner.pinned) for operation in runner.operations.values()]
 
     def _tool(self, operation: AnyOperation, pinned: dict[str, Any]) -> t.Tool:
         key = operation.name, bool(pinned)
         if key not in self._made:
-            self._made[key] = t.Tool(
-                name=operation.name,
-                title=operation.title,
-                description=operation.description,
-                input_schema=operation.schema_without(pinned),
-                output_schema=operation.output_schema,
-                annotations=t.ToolAnnotations.model_validate(operation.effect.hints),
-            )
+            self._made[key] = t.Tool.model_validate(operation.definition_without(pinned))
         return self._made[key]
 
     async def call(
-        self, ctx: ServerRequestContext[Any, Any], params: t.CallToolRequestParams, visit: Visit
+        self, ctx: ServerRequestContext[Any, Any], params: t.CallToolRequestParams, scope: RequestScope
     ) -> t.CallToolResult | t.InputRequiredResult:
         """Call one tool; what a model can act on is a result, also where it failed.
 
         Raises:
             MCPError: This caller has no such tool.
         """
-        operation = visit.caller.operations.get(params.name)
+        operation = scope.runner.operations.get(params.name)
         if operation is None:
-            raise MCPError(code=t.INVALID_PARAMS, message=_unknown(params.name, visit.caller))
+            raise MCPError(code=t.INVALID_PARAMS, message=_unknown(params.name, scope.runner))
         fence = self._nonce()
         try:
-            ask = Asking(ctx, params).confirm
-            answer = await visit.caller.run(operation, params.arguments, follow=_follow(ctx), ask=ask, nonce=fence)
+            ask = Elicitation(ctx, params).confirm
+            answer = await scope.runner.run(operation, params.arguments, follow=_follow(ctx), ask=ask, nonce=fence)
         except NeedsInput as needed:
             return needed.result
         except MemoriesError as error:
@@ -86,14 +81,14 @@ class Tools:
         content: list[t.ContentBlock] = [t.TextContent(text=answer.text)]
         if is_version_at_least(ctx.protocol_version, _LINKS_SINCE):
             unique_id = str((params.arguments or {}).get("unique_id") or "")
-            content += links(answer.output, visit, self._resources, unique_id, BUDGET - len(answer.text))
+            content += links(answer.output, scope, self._resources, unique_id, BUDGET - len(answer.text))
         return t.CallToolResult(content=content, structured_content=answer.structured)
 
 
-def _unknown(name: str, caller: Caller) -> str:
+def _unknown(name: str, runner: Runner) -> str:
     if any(each.name == name for each in OPERATIONS):
         return f"Unknown tool: {name} is not offered with the settings and headers of this server."
-    near = difflib.get_close_matches(name, caller.operations, 1)
+    near = difflib.get_close_matches(name, runner.operations, 1)
     return f"Unknown tool: {name[:80]}" + (f"; did you mean {near[0]}?" if near else "")
 
 

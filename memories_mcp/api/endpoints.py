@@ -1,0 +1,116 @@
+"""Every endpoint of the API that this package calls, with what the client must know before a call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from memories_mcp.models.evidence import Track
+
+Rate = Literal["upload", "scrape", "search", "chat", "read", "list", "delete", "download", "task", "detail", "caption"]
+"""A class of requests that the API counts together (API 2.10)."""
+
+Pace = Literal["quick", "slow", "transfer"]
+"""How long an answer may take: `slow` runs a model, `transfer` moves a file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """One method and path of the API.
+
+    Attributes:
+        method: `GET` or `POST`.
+        path: Below the prefix, such as `list_videos`.
+        rate: The class whose rate limit it shares.
+        repeatable: Whether a second try can neither cost nor change anything twice.
+        pace: How long an answer may take.
+        host: `caption` is a separate host with a separate key (API 2.1).
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    rate: Rate
+    repeatable: bool
+    pace: Pace = "quick"
+    host: Literal["api", "caption"] = "api"
+
+    @property
+    def full_path(self) -> str:
+        """The path on the host."""
+        return f"{'/serve/api/v1' if self.host == 'api' else '/v1/understand'}/{self.path}"
+
+    @property
+    def success(self) -> frozenset[str]:
+        """The codes that mean success on this host; the oldest search page has `SUCCESS` (API 2.3)."""
+        return frozenset({"0000", "SUCCESS"} if self.host == "api" else {"0", "0000"})
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.full_path}"
+
+
+def _read(path: str, rate: Rate, *, method: Literal["GET", "POST"] = "GET") -> Endpoint:
+    """An endpoint that only reads: a second try is safe."""
+    return Endpoint(method=method, path=path, rate=rate, repeatable=True)
+
+
+def _write(path: str, rate: Rate, *, pace: Pace = "quick") -> Endpoint:
+    """An endpoint that changes or costs something: never sent twice."""
+    return Endpoint(method="POST", path=path, rate=rate, repeatable=False, pace=pace)
+
+
+def _caption(path: str) -> Endpoint:
+    return Endpoint(method="POST", path=path, rate="caption", repeatable=False, pace="slow", host="caption")
+
+
+SEARCH = _read("search", "search", method="POST")
+SEARCH_TRANSCRIPTS = _read("search_audio_transcripts", "search")
+SEARCH_IMAGES = _read("search_similar_images", "search", method="POST")
+SEARCH_CLIPS = _read("search_clips_by_image", "search", method="POST")
+
+SEARCH_PUBLIC = _read("search_public", "search", method="POST")
+SEARCH_PUBLIC_TRANSCRIPTS = _read("search_public_audio_transcripts", "search")
+SEARCH_PUBLIC_IMAGES = _read("search_public_similar_images", "search", method="POST")
+
+CHAT = _write("chat", "chat", pace="slow")
+CHAT_STREAM = _write("chat_stream", "chat", pace="slow")
+LIBRARY_CHAT = _write("chat_personal", "chat", pace="slow")
+LIBRARY_CHAT_STREAM = _write("chat_personal_stream", "chat", pace="slow")
+MARKETER_CHAT = _write("marketer_chat", "chat", pace="slow")
+MARKETER_CHAT_STREAM = _write("marketer_chat_stream", "chat", pace="slow")
+
+TRANSCRIPTS: dict[Track, Endpoint] = {
+    "visual": _read("get_video_transcription", "read"),
+    "audio": _read("get_audio_transcription", "read"),
+}
+PUBLIC_TRANSCRIPTS: dict[Track, Endpoint] = {
+    "visual": _read("get_public_video_transcription", "read"),
+    "audio": _read("get_public_audio_transcription", "read"),
+}
+UPDATE_TRANSCRIPTION = _write("update_video_transcription", "read")
+# A GET, but it runs a model on each call: slow and billed (API 3.4, 27).
+SUMMARY = Endpoint(method="GET", path="generate_summary", rate="read", repeatable=False, pace="slow")
+
+LIST_VIDEOS = _read("list_videos", "list", method="POST")
+LIST_IMAGES = _read("img_list_page", "list", method="POST")
+LIST_SESSIONS = _read("list_sessions", "list")
+SESSION_DETAIL = _read("get_session_detail", "list")
+PRIVATE_DETAILS = _read("get_private_video_details", "list")
+PUBLIC_DETAIL = _read("get_public_video_detail", "detail")
+TASK_STATUS = _read("get_video_ids_by_task_id", "task")
+DOWNLOAD = _write("download", "download", pace="transfer")
+DELETE_VIDEOS = _write("delete_videos", "delete")
+
+UPLOAD = _write("upload", "upload", pace="transfer")
+UPLOAD_URL = _write("upload_url", "upload")
+UPLOAD_IMAGES = _write("upload_img", "upload", pace="transfer")
+SCRAPE_URLS = _write("scraper_url", "scrape")
+SCRAPE_CREATOR = _write("scraper", "scrape")
+SCRAPE_HASHTAG = _write("scraper_tag", "scrape")
+SCRAPE_URLS_PUBLIC = _write("scraper_url_public", "scrape")
+SCRAPE_CREATOR_PUBLIC = _write("scraper_public", "scrape")
+SCRAPE_HASHTAG_PUBLIC = _write("scraper_tag_public", "scrape")
+
+CAPTION_VIDEO_URL = _caption("upload")
+CAPTION_VIDEO_FILE = _caption("uploadFile")
+# One path for links and files in v1.2; later documents have uploadImgFile for files (API 3.6, 41).
+CAPTION_IMAGE = _caption("uploadImg")

@@ -1,0 +1,1 @@
+"""Models: what goes into an operation, what comes out, and what the wire sends."""

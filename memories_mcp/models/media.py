@@ -1,0 +1,60 @@
+"""Videos and their processing states, as results show them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from memories_mcp.models.base import Row
+from memories_mcp.models.coercions import (
+    Count,
+    FromMillis,
+    Id,
+    Line,
+    OptionalLine,
+    Seconds,
+    Status,
+    missing,
+    names,
+    status,
+)
+
+
+class StatusFields(Row):
+    """A processing state, in our word and in the API's."""
+
+    status: Annotated[Status, BeforeValidator(lambda word: status(str(word)))]
+    """ready, processing or failed."""
+    raw_status: Line = Field(default="", validation_alias=names("status", "video_status"))
+    """The API's own word; PARSE means ready."""
+    cause: OptionalLine = None
+    """Why it failed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _status_spellings(cls, row: Any) -> Any:
+        if isinstance(row, dict):
+            found = cast(dict[str, Any], row)
+            words = (found.get(name) for name in ("status", "videoStatus", "video_status"))
+            return {**found, "status": next((word for word in words if not missing(word)), "UNPARSE")}
+        return row
+
+
+Duration = Annotated[Seconds, BeforeValidator(lambda value: None if str(value) in {"0", "0.0"} else value)]
+"""Seconds; the API writes 0 for "not known yet"."""
+
+
+Size = Annotated[Count, BeforeValidator(lambda value: None if str(value) == "0" else value)]
+"""Bytes; the API writes 0 for "not known"."""
+
+
+class Video(StatusFields):
+    """A video and its state."""
+
+    video_no: Id
+    video_name: OptionalLine = None
+    duration_seconds: Duration = Field(default=None, validation_alias=names("duration"))
+    size_bytes: Size = Field(default=None, validation_alias=names("size"))
+    created_at: FromMillis = Field(default=None, validation_alias=names("create_time", "upload_time"))
+    video_url: OptionalLine = None

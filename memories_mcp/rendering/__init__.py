@@ -1,0 +1,1 @@
+"""Results as text: compact, fenced, within the size limit."""
