@@ -222,7 +222,7 @@ def _as_text(name: str, value: Any) -> set[str]:
     if name == "created_at":
         return {value, value[:16].replace("T", " ")}
     if name in {"status", "raw_status"}:  # the head of a list says what stands for what
-        return {value, "ready unless said (ready is PARSE, processing UNPARSE, failed FAIL)"}
+        return {value, "ready unless noted (ready is PARSE, processing UNPARSE, failed FAIL)"}
     if name == "score":
         return {f"{value:.2f}"}
     return {" ".join(str(value).split()), str(value)}

@@ -10,7 +10,7 @@ from conftest import FakeWire, calling, envelope, run
 
 from memories_mcp.errors import ApiError, MemoriesError
 from memories_mcp.models.chat import ChatAnswer
-from memories_mcp.models.coercions import clean, one_line
+from memories_mcp.models.coercions import clean_text, one_line
 from memories_mcp.models.evidence import Evidence, Kind, Reference, parse_ref
 from memories_mcp.rendering.budget import BUDGET
 from memories_mcp.rendering.text import clock, render, render_error, span
@@ -114,7 +114,7 @@ def test_an_apis_words_are_fenced_in_errors_too() -> None:
 def test_cleaning_keeps_what_people_write() -> None:
     kept = "Ünïcödé 足球 🥲 ❤️ 𝒳 “quotes”\n- item"
 
-    assert clean(kept) == kept
+    assert clean_text(kept) == kept
     assert one_line("a \n\t b") == "a b"
 
 

@@ -1,4 +1,4 @@
-"""Videos and their processing states, as results show them."""
+"""Videos and their processing states."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from memories_mcp.models.coercions import (
     OptionalLine,
     Seconds,
     Status,
-    missing,
+    is_missing,
     names,
-    status,
+    parse_status,
 )
+
+_STATUS_NAMES = ("status", "videoStatus", "video_status")
 
 
 class StatusFields(Row):
     """A processing state, in our word and in the API's."""
 
-    status: Annotated[Status, BeforeValidator(lambda word: status(str(word)))]
+    status: Annotated[Status, BeforeValidator(lambda word: parse_status(str(word)))]
     """ready, processing or failed."""
     raw_status: Line = Field(default="", validation_alias=names("status", "video_status"))
     """The API's own word; PARSE means ready."""
@@ -33,17 +35,17 @@ class StatusFields(Row):
 
     @model_validator(mode="before")
     @classmethod
-    def _status_spellings(cls, row: Any) -> Any:
-        if isinstance(row, dict):
-            found = cast(dict[str, Any], row)
-            words = (found.get(name) for name in ("status", "videoStatus", "video_status"))
-            return {**found, "status": next((word for word in words if not missing(word)), "UNPARSE")}
-        return row
+    def _unify_status(cls, row: Any) -> Any:
+        """Move the state to `status`, under whichever name it was sent; without one the video is unprocessed."""
+        if not isinstance(row, dict):
+            return row
+        fields = cast(dict[str, Any], row)
+        words = (fields.get(name) for name in _STATUS_NAMES)
+        return {**fields, "status": next((word for word in words if not is_missing(word)), "UNPARSE")}
 
 
 Duration = Annotated[Seconds, BeforeValidator(lambda value: None if str(value) in {"0", "0.0"} else value)]
 """Seconds; the API writes 0 for "not known yet"."""
-
 
 Size = Annotated[Count, BeforeValidator(lambda value: None if str(value) == "0" else value)]
 """Bytes; the API writes 0 for "not known"."""

@@ -15,7 +15,7 @@ from memories_mcp.context import Context, ProgressKind
 from memories_mcp.errors import MemoriesError
 from memories_mcp.models.base import PrivateInput, Wire
 from memories_mcp.models.chat import ChatAnswer, WireMessage
-from memories_mcp.models.coercions import Id, rows, without_controls
+from memories_mcp.models.coercions import Id, rows, remove_invisible
 from memories_mcp.models.ids import SessionId
 from memories_mcp.models.sessions import WireSession
 from memories_mcp.models.uris import SESSIONS, session_uri
@@ -97,9 +97,9 @@ class _Growing:
         """Take a piece of the stream."""
         self._silent = False
         if event.kind == "thinking":
-            await self._tell(without_controls(event.text), "thinking")
+            await self._tell(remove_invisible(event.text), "thinking")
             return
-        self._text += without_controls(event.text)
+        self._text += remove_invisible(event.text)
         if asyncio.get_running_loop().time() - self._last >= _SHOW_SECONDS:
             await self._show()
 

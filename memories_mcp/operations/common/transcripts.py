@@ -11,7 +11,7 @@ from memories_mcp.context import Context
 from memories_mcp.models.base import Input
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.ids import is_public
-from memories_mcp.models.transcripts import RawTranscript, Segments, Transcript
+from memories_mcp.models.transcripts import WireTranscript, Segments, Transcript
 from memories_mcp.rendering.budget import BUDGET, ENVELOPE, weight
 from memories_mcp.rendering.text import clock
 
@@ -38,7 +38,7 @@ async def fetch_transcript(context: Context, video_no: str, track: Track, unique
     public = is_public(video_no)
     endpoint = (PUBLIC_TRANSCRIPTS if public else TRANSCRIPTS)[track]
     query = {"video_no": video_no, "unique_id": None if public else unique_id}
-    raw = await context.api.call(endpoint, query=query, into=RawTranscript)
+    raw = await context.api.call(endpoint, query=query, into=WireTranscript)
     return Segments(video_no, track, raw.segments)
 
 
