@@ -28,7 +28,7 @@ UPLOAD: dict[str, Any] = {"url": "https://videos.example/holiday.mp4"}
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories_mcp.operations.common.polling._POLLS", (0.01,))
+    monkeypatch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.01,))
 
 
 def row(status: str, number: int = 1) -> dict[str, Any]:
@@ -68,7 +68,7 @@ async def test_it_tells_at_once_and_at_each_look_how_far_it_is_in_words() -> Non
     assert waited.note is None
     assert followed.messages == [
         "Waiting until 1 video is processed",
-        "The service does not list it yet",
+        "The service does not list the video yet",
         "0 of 1 ready, 1 processing (Video 1)",
         "0 of 1 ready, 1 processing (Video 1)",
         "1 of 1 ready",
@@ -109,7 +109,7 @@ async def test_a_service_that_is_asked_too_often_is_given_time_and_the_wait_goes
         waited = await run(runner, "wait_until_ready", followed, video_nos=["VI1"])
 
     assert waited.ready
-    assert any(each.startswith("The service asks to slow down") for each in followed.messages)
+    assert any(each.startswith("Rate limit reached") for each in followed.messages)
 
 
 async def test_a_service_that_only_says_wait_is_an_error_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What searches of the own and of the public library share: hits of every shape, as evidence."""
+"""Searches of the caller's own and of the public library: shared arguments, and hits of every shape as evidence."""
 
 from __future__ import annotations
 
@@ -29,25 +29,11 @@ from memories_mcp.operations.common.paging import page_of
 from memories_mcp.rendering.budget import fitting
 
 IMAGE_BYTES = 20 * 1024**2
-"""The largest image the service takes (API 2.11)."""
-
-
-class Moments(Output):
-    """What a search found."""
-
-    moments: list[Evidence]
-    """Best first."""
-
-
-class MomentPage(Page):
-    """A page of what a search found."""
-
-    moments: list[Evidence]
-    """In the order the service gives."""
+"""The largest image that the service takes (API 2.11)."""
 
 
 class ImageQuery(Input):
-    """An image file to search with."""
+    """Arguments of a search by an image file."""
 
     path: LocalPath = Field(exclude=True, examples=["bicycle.jpg"])
     """The image, below the files root; at most 20 MB."""
@@ -55,8 +41,33 @@ class ImageQuery(Input):
     """Skip this many hits, where an earlier call left some out."""
 
 
+class WordQuery(Input):
+    """Arguments of a search for words that are said."""
+
+    query: str = Field(min_length=1, max_length=500, examples=["minutes"])
+    """Words as they were spoken; matched literally, not by meaning."""
+    page: int = Field(default=1, ge=1)
+    """Which page."""
+    page_size: int = Field(default=50, ge=1, le=100)
+    """Hits a page."""
+
+
+class Moments(Output):
+    """The hits of a search."""
+
+    moments: list[Evidence]
+    """Best first."""
+
+
+class MomentPage(Page):
+    """A page of the hits of a search."""
+
+    moments: list[Evidence]
+    """In the order the service gives."""
+
+
 class Hit(Wire):
-    """A row of any search's answer; fields differ by search and by month."""
+    """A row of any search's response; its fields differ by endpoint and by version of the service."""
 
     video_no: Id = ""
     video_name: OptionalLine = None
@@ -72,32 +83,32 @@ class Hit(Wire):
     latitude: Degrees = None
     longitude: Degrees = None
 
-    def told(self) -> str | None:
-        """What is said or seen; of an image, where and when it was taken, with what, and its link."""
+    def description(self) -> str | None:
+        """Return the words said or the scene; for an image its date, place, camera and link."""
         if self.text:
             return self.text
-        taken = f"taken {self.datetime_taken:%Y-%m-%d %H:%M} UTC" if self.datetime_taken else None
+        date = f"taken {self.datetime_taken:%Y-%m-%d %H:%M} UTC" if self.datetime_taken else None
         place = None if self.latitude is None else f"at {self.latitude:g}, {self.longitude or 0:g}"
-        return ", ".join(part for part in (taken, place, self.camera_model, self.url) if part) or None
+        return ", ".join(part for part in (date, place, self.camera_model, self.url) if part) or None
 
     def evidence(self, kind: Kind) -> Evidence:
-        """The hit as a moment; a hit of an image search is the image."""
+        """Return the hit as a moment or, from an image search, as an image."""
         return Evidence.at(
             self.video_no or self.id or "",
             kind,
             self.start_time,
             self.end_time,
             video_name=self.video_name or self.name,
-            text=self.told(),
+            text=self.description(),
             score=self.score,
         )
 
 
 class Hits(RootModel[Annotated[list[Hit], rows("videos", "items", "item", "results")]]):
-    """A search's answer, whichever of its shapes it has (API 3.2, 10)."""
+    """A search's response in any of its shapes (API 3.2, 10)."""
 
     def evidence(self, kind: Kind) -> list[Evidence]:
-        """All of them as moments, best first."""
+        """Return all hits as moments, best first."""
         return [hit.evidence(kind) for hit in self.root]
 
 
@@ -106,44 +117,56 @@ class _HitPage(Wire):
     total: Count = Field(default=None, validation_alias=names("total_count", "total"))
 
 
-def moments(found: list[Evidence], offset: int, empty: str) -> Moments:
-    """A part of the hits; what does not fit is left out with the argument that continues."""
-    shown = found[offset:]
-    count = fitting(shown)
+def moments(hits: list[Evidence], offset: int, empty: str) -> Moments:
+    """Return the hits from `offset` on that fit one result; the note names the argument that continues.
+
+    Args:
+        hits: All hits of the search.
+        offset: How many hits to skip.
+        empty: The note of a search without hits.
+    """
+    remaining = hits[offset:]
+    count = fitting(remaining)
     note = None
-    if not shown:
-        note = f"There are {len(found)} hits in all." if found else empty
-    elif count < len(shown):
-        note = f"{len(shown) - count} more were left out; go on with offset={offset + count}."
-    return Moments(moments=shown[:count], note=note)
-
-
-class WordQuery(Input):
-    """Words to find where they are said."""
-
-    query: str = Field(min_length=1, max_length=500, examples=["minutes"])
-    """Words as they were spoken; matched literally, not by meaning."""
-    page: int = Field(default=1, ge=1)
-    """Which page."""
-    page_size: int = Field(default=50, ge=1, le=100)
-    """Hits a page."""
+    if not hits:
+        note = empty
+    elif not remaining:
+        note = f"There are {len(hits)} hits in all."
+    elif count < len(remaining):
+        note = f"{len(remaining) - count} more were left out; go on with offset={offset + count}."
+    return Moments(moments=remaining[:count], note=note)
 
 
 async def search_words(context: Context, endpoint: Endpoint, args: WordQuery, empty: str) -> MomentPage:
-    """A page of a literal search over what is said. `total` is not trusted: a full page may have a next one."""
-    found = await context.api.call(endpoint, query=args.wire(), into=_HitPage)
-    hits = [hit.evidence("audio") for hit in found.hits]
-    shown, note = page_of(hits, args.page, args.page_size, empty=empty, size_argument="page_size")
-    if note is None and len(hits) >= args.page_size:
+    """Return a page of a literal search in audio transcripts.
+
+    Args:
+        context: The context of the call.
+        endpoint: The endpoint of the search.
+        args: The arguments of the operation.
+        empty: The note of a search without hits.
+    """
+    response = await context.api.call(endpoint, query=args.wire(), into=_HitPage)
+    hits = [hit.evidence("audio") for hit in response.hits]
+    page_hits, note = page_of(hits, args.page, args.page_size, empty=empty, size_argument="page_size")
+    if note is None and len(hits) >= args.page_size:  # the API's total is often wrong: a full page may have a next one
         note = f"There may be more; go on with page={args.page + 1}."
-    return MomentPage(moments=shown, page=args.page, total=found.total, note=note)
+    return MomentPage(moments=page_hits, page=args.page, total=response.total, note=note)
 
 
 async def search_by_image(
     context: Context, endpoint: Endpoint, form: Mapping[str, Any], args: ImageQuery, empty: str
 ) -> Moments:
-    """Frames that look like an image file."""
-    found, media_type = context.files.media(args.path, "image", largest=IMAGE_BYTES)
-    part = Part("file", found.name, media_type, found)
-    hits = await context.api.call(endpoint, form=form, files=[part], into=Hits)
-    return moments(hits.evidence("keyframe"), args.offset, empty)
+    """Return the frames that look like an image file.
+
+    Args:
+        context: The context of the call.
+        endpoint: The endpoint of the search.
+        form: The fields to send with the image.
+        args: The arguments of the operation.
+        empty: The note of a search without hits.
+    """
+    path, media_type = context.files.media(args.path, "image", largest=IMAGE_BYTES)
+    part = Part("file", path.name, media_type, path)
+    response = await context.api.call(endpoint, form=form, files=[part], into=Hits)
+    return moments(response.evidence("keyframe"), args.offset, empty)
