@@ -55,7 +55,9 @@ def clock(seconds: float) -> str:
     minutes, second = divmod(int(whole), 60)
     hours, minute = divmod(minutes, 60)
     fraction = f"{rest:.3f}"[1:].rstrip("0").rstrip(".")
-    return (f"{hours}:{minute:02}" if hours else f"{minute}") + f":{second:02}{fraction}"
+    if hours:
+        return f"{hours}:{minute:02}:{second:02}{fraction}"
+    return f"{minute}:{second:02}{fraction}"
 
 
 def span(start: float | None, end: float | None) -> str:
@@ -193,7 +195,7 @@ def _moment(moment: Evidence, video: str, known_kind: str) -> str:
         parts.append(video.strip())
     head = " ".join(part for part in parts if part)
     text = _one_line(moment.text or "")
-    return f"{head}: {text}" if head and text else head or text
+    return ": ".join(part for part in (head, text) if part)
 
 
 def _labelled_values(row: BaseModel) -> list[tuple[str, str]]:
@@ -218,7 +220,9 @@ def _shown_fields(row: BaseModel) -> list[tuple[str, Any]]:
 
 def _label(name: str) -> str:
     """Return a field's label; a field of seconds loses its unit, as its value is shown as a clock."""
-    return name.removesuffix(_SECONDS_SUFFIX).replace("_", " ") if name.endswith(_SECONDS_SUFFIX) else name
+    if name.endswith(_SECONDS_SUFFIX):
+        return name.removesuffix(_SECONDS_SUFFIX).replace("_", " ")
+    return name
 
 
 def _format_value(name: str, value: Any) -> str:

@@ -37,16 +37,16 @@ async def find_videos(context: Context, video_nos: Sequence[str], unique_id: str
         video_nos: The videos.
         unique_id: The namespace.
     """
-    wanted = set(video_nos)
+    requested = set(video_nos)
     videos: dict[str, Video] = {}
-    filters = {"video_no": video_nos[0]} if len(wanted) == 1 else {"video_nos": list(video_nos)}
+    filters = {"video_no": video_nos[0]} if len(requested) == 1 else {"video_nos": list(video_nos)}
     for page in range(1, _PAGES_SEARCHED + 1):
         listed = await _list_videos(context, page, filters, unique_id)
-        videos |= {video.video_no: video for video in listed if video.video_no in wanted}
-        if len(videos) == len(wanted) or len(listed) < _LARGEST_PAGE:
+        videos |= {video.video_no: video for video in listed if video.video_no in requested}
+        if len(videos) == len(requested) or len(listed) < _LARGEST_PAGE:
             break
-    if len(wanted) > 1:
-        for video_no in wanted - videos.keys():
+    if len(requested) > 1:
+        for video_no in requested - videos.keys():
             listed = await _list_videos(context, 1, {"video_no": video_no}, unique_id)
             videos |= {video.video_no: video for video in listed if video.video_no == video_no}
     return [videos[video_no] for video_no in video_nos if video_no in videos]
