@@ -59,6 +59,7 @@ LAYERS = """
     memories_mcp.operations.toolsets
     memories_mcp.operations.common
     memories_mcp.operations.common.paging
+    memories_mcp.operations.common.transfers
     memories_mcp.operations.common.lookups
     memories_mcp.operations.common.transcripts
     memories_mcp.operations.common.polling

@@ -220,7 +220,7 @@ async def test_an_upload_is_not_lost_when_waiting_for_it_fails() -> None:
         uploaded = await run(runner, "upload_video_url", **UPLOAD, wait_seconds=5)
 
     assert uploaded.video_no == "VI1"
-    assert "looking at it failed" in uploaded.note
+    assert "its state could not be read" in uploaded.note
     assert "call wait_until_ready with video_nos=VI1" in uploaded.note
 
 

@@ -85,3 +85,15 @@ SessionId = Annotated[str, Field(min_length=1, max_length=32), AfterValidator(_c
 def is_public(video_no: str) -> bool:
     """Return whether a video number belongs to the public library."""
     return video_no.upper().startswith("PI-")
+
+
+PrivateVideoNo = Annotated[VideoNo, private_only("get_public_video_detail")]
+"""A video's number in the caller's own library."""
+PublicVideoNo = Annotated[VideoNo, public_only("get_private_video_details")]
+"""A video's number in the public library."""
+PrivateTranscriptVideoNo = Annotated[
+    VideoNo, private_only("get_public_video_transcription or get_public_audio_transcription")
+]
+"""A `PrivateVideoNo` for transcripts: the refusal names the tools that read public transcripts."""
+PublicTranscriptVideoNo = Annotated[VideoNo, public_only("get_video_transcription or get_audio_transcription")]
+"""A `PublicVideoNo` for transcripts: the refusal names the tools that read private transcripts."""

@@ -158,7 +158,6 @@ async def started(
         callback: The name of the endpoint's field for the callback, which differs between endpoints (API 9, 26).
     """
     body = args.wire() | {callback: context.callback_url}
-    body.pop("confirmation_token", None)
     result = await context.api.call(endpoint, json=body, into=Imported)
     result.note = "The downloads run; call wait_until_ready with the task_id."
     if args.wait_seconds and result.task_id:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, RootModel
 
@@ -155,18 +154,29 @@ async def search_words(context: Context, endpoint: Endpoint, args: WordQuery, em
 
 
 async def search_by_image(
-    context: Context, endpoint: Endpoint, form: Mapping[str, Any], args: ImageQuery, empty: str
+    context: Context,
+    endpoint: Endpoint,
+    args: ImageQuery,
+    empty: str,
+    *,
+    kind: Kind = "keyframe",
+    video_no: str | None = None,
 ) -> Moments:
-    """Return the frames that look like an image file.
+    """Return the moments that resemble an image file, best first.
 
     Args:
         context: The context of the call.
-        endpoint: The endpoint of the search.
-        form: The fields to send with the image.
-        args: The arguments of the operation.
-        empty: The note of a search without hits.
+        endpoint: The image search to call.
+        args: The image and the arguments that the endpoint takes.
+        empty: The note of a result without moments.
+        kind: The kind of the moments.
+        video_no: The searched video, for hits that name none.
     """
     path, media_type = context.files.media(args.path, "image", largest=IMAGE_BYTES)
     part = Part("file", path.name, media_type, path)
-    response = await context.api.call(endpoint, form=form, files=[part], into=Hits)
-    return moments(response.evidence("keyframe"), args.offset, empty)
+    response = await context.api.call(endpoint, form=args.wire(), files=[part], into=Hits)
+    if video_no:
+        response.root = [
+            hit if hit.video_no else hit.model_copy(update={"video_no": video_no}) for hit in response.root
+        ]
+    return moments(response.evidence(kind), args.offset, empty)

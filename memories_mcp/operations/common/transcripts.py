@@ -100,3 +100,10 @@ def _continuation(transcript: Transcript) -> str:
     start = transcript.next_start_seconds or 0.0
     text = f"read on from {clock(start)} with start_seconds={start:.10g}"
     return f"{text} and skip={transcript.next_skip}" if transcript.next_skip else text
+
+
+def transcript_tool(video_no: str, track: Track) -> str:
+    """Return the name of the tool that reads a track of a video."""
+    library = "public_" if is_public(video_no) else ""
+    medium = "audio" if track == "audio" else "video"
+    return f"get_{library}{medium}_transcription"
