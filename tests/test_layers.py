@@ -98,11 +98,12 @@ LAYERS = """
     memories_mcp.server.subscriptions
     memories_mcp.server.http
     memories_mcp.server.http.credentials
-    memories_mcp.server.tenants
     memories_mcp.server.resource_types
+    memories_mcp.server.prompts
+    memories_mcp.server.extension
+    memories_mcp.server.tenants
     memories_mcp.server.resources
     memories_mcp.server.resource_links
-    memories_mcp.server.prompts
     memories_mcp.server.completions
     memories_mcp.server.tools
     memories_mcp.server.app
