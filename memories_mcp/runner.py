@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import NO_LIMITS, Limits
-from memories_mcp.confirmation import Confirmations
+from memories_mcp.confirmation import TOKEN_ARGUMENT, ConfirmationTokens
 from memories_mcp.context import Context, Pending, Preview, Progress, ProgressKind
 from memories_mcp.errors import Declined
 from memories_mcp.file_access import Files
@@ -90,11 +90,17 @@ class _RunContext:
         if not settings.confirm:
             return None
         agreed = await self.ask(preview) if self.ask else None
-        if agreed is None:
-            confirmations = Confirmations(settings.secret)
-            return confirmations.check(self.operation, self.arguments, settings.api_key, preview)
-        if not agreed:
-            raise Declined("The user declined; nothing was changed.", next_step="Do not try again unasked.")
+        if agreed:
+            return None
+        if agreed is False:
+            raise Declined(
+                "The user declined; nothing was changed.", next_step="Do not try again unless the user requests it."
+            )
+        tokens = ConfirmationTokens(settings.secret)
+        token = self.arguments.get(TOKEN_ARGUMENT)
+        if not token:
+            return tokens.issue(self.operation, self.arguments, settings.api_key, preview)
+        tokens.verify(self.operation, self.arguments, settings.api_key, str(token))
         return None
 
 
