@@ -190,8 +190,8 @@ def test_a_key_that_serves_nobody_is_explained_at_start() -> None:
     [
         (["--transport", "http", "--host", "0.0.0.0"], {}, "Set MEMORIES_HTTP_TOKEN"),
         (["--transport", "sse", "--host", ""], {}, "every address is reached from other machines"),
-        (["--transport", "http", "--host", "no.such.invalid"], {"MEMORIES_HTTP_TOKEN": "0" * 16}, "cannot be used"),
-        (["--transport", "http", "--port", "99999"], {}, "cannot be used"),
+        (["--transport", "http", "--host", "no.such.invalid"], {"MEMORIES_HTTP_TOKEN": "0" * 16}, "Cannot listen on"),
+        (["--transport", "http", "--port", "99999"], {}, "Cannot listen on port 99999"),
         (["--transport", "http"], {"MEMORIES_HTTP_TOKEN": "short"}, "MEMORIES_HTTP_TOKEN: use at least 16"),
         ([], {"MEMORIES_SECRET": "short"}, "MEMORIES_SECRET: use at least 32 random characters"),
         (["--transport", "http"], {"MEMORIES_ALLOWED_HOSTS": "https://x.example"}, "is not a host name"),
@@ -221,7 +221,7 @@ def test_a_port_that_is_taken_is_refused_at_start() -> None:
         )  # fmt: skip
 
     assert done.returncode == 2
-    assert f"Port {port} of 127.0.0.1 cannot be used" in done.stderr
+    assert f"Cannot listen on port {port} of 127.0.0.1" in done.stderr
 
 
 @pytest.mark.parametrize("answer", [{"action": "bogus"}, {}, {"action": "accept", "content": {"confirm": {"x": 1}}}])
