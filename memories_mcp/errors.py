@@ -133,5 +133,5 @@ class RateLimited(ApiError):
         self.retry_after = retry_after
 
 
-UNMENDABLE = (ConfigurationError, Unauthorized, OutOfCredits)
+FATAL_ERRORS = (ConfigurationError, Unauthorized, OutOfCredits)
 """Errors that other arguments cannot avoid: the operator must change the key, the account or a setting."""

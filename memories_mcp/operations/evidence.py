@@ -18,7 +18,7 @@ from memories_mcp.api.endpoints import (
 )
 from memories_mcp.context import Context
 from memories_mcp.errors import (
-    UNMENDABLE,
+    FATAL_ERRORS,
     MemoriesError,
     NotReady,
     RateLimited,
@@ -134,7 +134,7 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
         await context.progress(done, len(by_video), f"Reading {video_no}")
         try:
             report.moments += await _moments(context, video_no, of_video, args)
-        except UNMENDABLE:
+        except FATAL_ERRORS:
             raise
         except MemoriesError as error:  # one video's trouble does not take the others' moments
             report.unread += [f"{ref}: {error.summary} {error.words}".strip() for ref in of_video]
