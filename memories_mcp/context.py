@@ -98,8 +98,8 @@ class Context(Protocol):
         """Obtain confirmation of an irreversible action.
 
         Returns:
-            `None` if the action is confirmed; otherwise a `Pending` to return to the caller, who confirms by a second
-            call.
+            `None` if the action is confirmed; otherwise a `Pending` for the result, with the token that confirms the
+            action in a second call.
 
         Raises:
             Declined: The user refused.

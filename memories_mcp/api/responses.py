@@ -1,4 +1,4 @@
-"""Responses of the API: decoding, error classification, conversion into types (API 2.3 and 2.4)."""
+"""Decoding of responses: envelopes, refusals, conversion into types (API 2.3 and 2.4)."""
 
 from __future__ import annotations
 
