@@ -16,7 +16,7 @@ from langchain_tools.bridge import Back, bridge
 from langchain_tools.lifetime import RunCredentials, SharedClients
 from langchain_tools.run_context import Run, inherited
 from memories_mcp.context import Preview, Progress
-from memories_mcp.errors import UNMENDABLE, MemoriesError
+from memories_mcp.errors import FATAL_ERRORS, MemoriesError
 from memories_mcp.operation import Operation
 from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.text import render_error
@@ -113,7 +113,7 @@ class MemoriesTool(BaseTool):
     def _for_the_model(self, nonce: str) -> Generator[None, None, None]:
         try:
             yield
-        except UNMENDABLE:  # an agent would only try again
+        except FATAL_ERRORS:  # an agent would only try again
             raise
         except MemoriesError as error:
             raise ToolException(render_error(self.name, error, nonce)) from None

@@ -100,11 +100,15 @@ def test_a_refusal_of_the_api_ends_with_code_1() -> None:
         ("MEMORIES_READ_ONLY", "maybe", "MEMORIES_READ_ONLY is 'maybe': use true or false."),
         ("MEMORIES_BASE_URL", "https://host:abc", "MEMORIES_BASE_URL is 'https://host:abc'"),
         ("MEMORIES_BASE_URL", "api.memories.ai", "MEMORIES_BASE_URL is 'api.memories.ai': use a full URL"),
-        ("MEMORIES_FILES_ROOT", "/no/such/folder", "MEMORIES_FILES_ROOT is '/no/such/folder': it is not an existing"),
-        ("MEMORIES_API_KEY", "${MY_KEY}", "MEMORIES_API_KEY still holds a placeholder"),
+        (
+            "MEMORIES_FILES_ROOT",
+            "/no/such/folder",
+            "MEMORIES_FILES_ROOT is '/no/such/folder': use the path of an",
+        ),
+        ("MEMORIES_API_KEY", "${MY_KEY}", "MEMORIES_API_KEY still contains a placeholder"),
         ("MEMORIES_RATE_LIMITS", "fast", "MEMORIES_RATE_LIMITS is 'fast': use `off` or"),
-        ("MEMORIES_RATE_LIMITS", "chat=0/1", "more than 0"),
-        ("MEMORIES_API_KEY", "sk-ü", "MEMORIES_API_KEY: it holds characters that no key has"),
+        ("MEMORIES_RATE_LIMITS", "chat=0/1", "greater than 0"),
+        ("MEMORIES_API_KEY", "sk-ü", "MEMORIES_API_KEY: use printable ASCII characters without spaces"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(variable: str, value: str, says: str) -> None:

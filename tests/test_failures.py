@@ -194,7 +194,7 @@ async def test_each_host_is_verified_and_proxied_by_its_own_scheme_and_place(mon
 @pytest.mark.parametrize(
     ("name", "arguments", "says"),
     [
-        ("upload_video_url", {"url": "https://x.example/a.mp4"}, "look (list_videos) before"),
+        ("upload_video_url", {"url": "https://x.example/a.mp4"}, "check list_videos before"),
         ("generate_summary", {"video_no": "VI1"}, "list_sessions"),
         ("list_videos", {}, "Try again later"),
     ],
@@ -227,18 +227,18 @@ async def test_parallel_calls_wait_their_turn() -> None:
     loop = asyncio.get_running_loop()
     limits = Limits({"search": (2, 0.1)})
     began = loop.time()
-    await asyncio.gather(*(limits.turn("search") for _ in range(6)))
+    await asyncio.gather(*(limits.acquire("search") for _ in range(6)))
 
     assert loop.time() - began > 0.15
 
 
 async def test_a_queue_that_is_too_long_is_refused_at_once_and_nothing_is_sent() -> None:
     limits = Limits({"chat": (1, 15)})
-    await limits.turn("chat")
-    waiting = asyncio.create_task(limits.turn("chat"))
+    await limits.acquire("chat")
+    waiting = asyncio.create_task(limits.acquire("chat"))
     await asyncio.sleep(0)
     with pytest.raises(errors.RateLimited) as caught:
-        await limits.turn("chat")
+        await limits.acquire("chat")
     waiting.cancel()
 
     assert caught.value.retry_after == pytest.approx(30, abs=0.1)

@@ -122,7 +122,7 @@ def test_the_namespace_is_the_runs_and_no_argument(shared: MemoriesToolkit) -> N
         ({"memories_api_key": None}, "brings no key"),
         ({"memories_api_key": SecretStr("")}, "brings no key"),
         ({"memories_api_key": "sk-plain"}, "no SecretStr"),
-        ({"memories_api_key": SecretStr("sk wrong")}, "characters that no key has"),
+        ({"memories_api_key": SecretStr("sk wrong")}, "printable ASCII characters"),
     ],
     ids=["none", "null", "empty", "plain", "broken"],
 )

@@ -88,7 +88,7 @@ def test_files_go_up_and_come_down_without_a_files_root(live: Settings, tmp_path
     assert (tmp_path / f"{BIKE}.mp4").read_bytes()[4:8] == b"ftyp"
     again = run(live, "download", BIKE, cwd=tmp_path)
     assert again.returncode == 1
-    assert "exists already" in again.stderr
+    assert "already exists" in again.stderr
     assert run(live, "download", BIKE, "--overwrite", cwd=tmp_path).returncode == 0
     assert run(live, "download", BIKE, "nowhere/x.mp4", cwd=tmp_path).returncode == 1
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted(["a", "door.jpg", "notes.txt", f"{BIKE}.mp4"])

@@ -229,7 +229,7 @@ async def test_no_fault_hangs_or_is_taken_for_an_answer(
     [
         ("list_sessions", {}, "Try again later"),
         ("chat_with_videos", {"prompt": "price", "video_nos": [MEETING]}, "get_session_detail"),
-        ("upload_video_url", {"url": "https://x.example/a.mp4"}, "look (list_videos) before you try again"),
+        ("upload_video_url", {"url": "https://x.example/a.mp4"}, "check list_videos before you try again"),
     ],
 )
 async def test_an_answer_that_takes_too_long_is_given_up_with_the_next_step(

@@ -212,7 +212,7 @@ async def test_a_stream_that_a_proxy_calls_plain_text_is_read() -> None:
 
 
 async def test_an_empty_stream_is_no_answer() -> None:
-    with pytest.raises(UnexpectedResponse, match="before it began"):
+    with pytest.raises(UnexpectedResponse, match="before the answer began"):
         await asked(stream(""))
 
 

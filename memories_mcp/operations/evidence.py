@@ -18,7 +18,7 @@ from memories_mcp.api.endpoints import (
 )
 from memories_mcp.context import Context
 from memories_mcp.errors import (
-    UNMENDABLE,
+    FATAL_ERRORS,
     MemoriesError,
     NotReady,
     RateLimited,
@@ -133,7 +133,7 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
         await context.progress(done, len(by_video), f"Reading {video_no}")
         try:
             report.moments += await _moments(context, video_no, video_refs, args)
-        except UNMENDABLE:
+        except FATAL_ERRORS:
             raise
         except MemoriesError as error:  # a failure for one video does not lose the moments of the others
             report.unread += [f"{ref}: {error.summary} {error.words}".strip() for ref in video_refs]
