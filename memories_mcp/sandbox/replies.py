@@ -77,7 +77,7 @@ def reply(
         items.append({"videoNo": best[0]["video_no"], "startTime": best[0]["start"], "type": "keyframe"})
     if public_platform:
         items += [_video_meta(account, video_no) for video_no in dict.fromkeys(row["video_no"] for row in best)]
-    content = _quotes(best) if best else "No scene and no words in these videos match the question."
+    content = _quotes(best) if best else "No scene or speech in these videos matches the question."
     if not session_id:
         session_id = account.new_number()
         account.add_session(session_id, namespace, prompt[:60])
