@@ -102,7 +102,7 @@ async def _answers() -> dict[str, str]:
             for operation in OPERATIONS:
                 account = settings.change(api_key=f"sk-docs-{operation.name}")
                 text = await _answer(at_sandbox(account, url), operation)
-                texts[operation.name] = text.replace(url, URL)  # the port is free, and thus another each time
+                texts[operation.name] = text.replace(url, URL)  # the port differs from run to run
             return texts
 
 
