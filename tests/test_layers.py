@@ -80,12 +80,21 @@ LAYERS = """
 
     memories_mcp.sandbox.demo_data
     memories_mcp.sandbox.store
+    memories_mcp.sandbox.accounts
+    memories_mcp.sandbox.uploads
     memories_mcp.sandbox.routing
     memories_mcp.sandbox.replies
-    memories_mcp.sandbox.reading
-    memories_mcp.sandbox.adding
-    memories_mcp.sandbox.asking
-    memories_mcp.sandbox.images
+    memories_mcp.sandbox.routes.common
+    memories_mcp.sandbox.routes.search
+    memories_mcp.sandbox.routes.chat
+    memories_mcp.sandbox.routes.transcripts
+    memories_mcp.sandbox.routes.library
+    memories_mcp.sandbox.routes.sessions
+    memories_mcp.sandbox.routes.upload
+    memories_mcp.sandbox.routes.public
+    memories_mcp.sandbox.routes.public_upload
+    memories_mcp.sandbox.routes.captions
+    memories_mcp.sandbox.routes
     memories_mcp.sandbox.app
     memories_mcp.sandbox
 

@@ -101,7 +101,6 @@ def test_sigterm_leaves_nothing_of_the_sandbox_behind(command: list[str], tmp_pa
         started.stdin.write(json.dumps(HELLO) + "\n")
         started.stdin.flush()
         started.stdout.readline()
-        assert list(tmp_path.iterdir())
         started.send_signal(signal.SIGTERM)
         assert started.wait(timeout=10) in {130, 143}
 
