@@ -138,6 +138,8 @@ LAYERS = """
     memories_mcp.cli.install
     memories_mcp.cli.doctor
     memories_mcp.cli.commands
+    memories_mcp.cli.tool_commands
+    memories_mcp.cli.serve
     memories_mcp.cli.demo
     memories_mcp.cli.main
     memories_mcp.__main__
@@ -303,5 +305,6 @@ def test_the_server_brings_no_langchain_and_nothing_that_its_start_does_not_need
     assert not {
         "langchain_core", "langchain_tools", "sqlite3", "rich", "itsdangerous", "tenacity",
         "memories_mcp.sandbox", "memories_mcp.loopback", "memories_mcp.cli.commands", "memories_mcp.cli.progress",
+        "memories_mcp.cli.tool_commands",
         "memories_mcp.cli.doctor", "memories_mcp.cli.install",
     } & loaded  # fmt: skip

@@ -1,4 +1,4 @@
-"""`make mcpb`: validates the manifest and packs the bundle for Claude Desktop with the tool of its makers."""
+"""`make mcpb`: validate the manifest and pack the bundle for Claude Desktop, with Anthropic's packer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKER = MODULES / "@anthropic-ai/mcpb/dist/cli/cli.js"
 
 
 def main() -> None:
-    """Put together what the bundle holds, check it and pack it."""
+    """Copy the content of the bundle, validate its manifest and pack it."""
     install()  # the packer comes from the npm registry
     target = distribution.ROOT / "dist" / f"memories-mcp-{distribution.PROJECT['version']}.mcpb"
     target.parent.mkdir(exist_ok=True)
