@@ -194,7 +194,8 @@ def _cut(body: bytes, response: Response) -> Response:
         await asyncio.sleep(0.01)
         raise ConnectionResetError("connection cut by an injected fault")
 
-    is_file = isinstance(response, FileResponse | StreamingResponse) and "content-length" in response.headers
+    is_upload = isinstance(response, StreamingResponse) and "content-length" in response.headers
+    is_file = is_upload or isinstance(response, FileResponse)
     headers = {"content-length": str(len(body))} if is_file else None
     return StreamingResponse(half(), media_type=response.media_type, headers=headers)
 

@@ -60,8 +60,8 @@ def reply(
         matches = [row for row in matches if f'"platform": "{public_platform}"' in row["detail"]]
     best = matches[:_QUOTED_SEGMENTS]
     thinkings = [
-        {"title": "Searching the videos", "content": f"{len(matches)} segments match the words of the question."},
-        {"title": "Choosing the segments", "content": "The answer quotes the best of them, best first."},
+        {"title": "Searching the videos", "content": f"{len(matches)} moments match the words of the question."},
+        {"title": "Choosing the moments", "content": "The answer quotes the best of them, best first."},
     ]
     items = [
         account.ref_item(
