@@ -33,7 +33,7 @@ def text_of(segments: Iterable[Evidence]) -> str:
 
 def within(tracks: Iterable[Segments], start: float, end: float | None) -> list[Evidence]:
     """What the tracks tell between two times, in seconds."""
-    return [each for track in tracks for _, each in track.told(track.between(start, end))]
+    return [each for track in tracks for _, each in track.evidence(track.between(start, end))]
 
 
 def tracks_of(kind: str) -> tuple[Track, ...]:

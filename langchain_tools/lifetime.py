@@ -20,7 +20,7 @@ from langchain_tools.run_context import Run
 from memories_mcp.api.rate_limits import Limits
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.pool import Pool
-from memories_mcp.runner import Runner, at_sandbox, backed, limits_of
+from memories_mcp.runner import Runner, rate_limits_of, use_sandbox, with_sandbox
 from memories_mcp.settings import Settings, parse_setting
 
 _MOST_ACCOUNTS = 200
@@ -59,7 +59,7 @@ class SharedClients:
     """
 
     def __init__(self, settings: Settings, *, per_run: bool = False) -> None:
-        limits_of(settings)  # a rate limit that makes no sense is told now
+        rate_limits_of(settings)  # a rate limit that makes no sense is told now
         self._settings = settings
         self._per_run = per_run
         self._begin()
@@ -133,7 +133,7 @@ class _Opened:
     async def aclose(self) -> None:
         async with self._turn:
             self._backed = None
-            await self._callers.aclose(at_once=False)
+            await self._callers.aclose(force=False)
             await self._stack.aclose()
             _all_opened.discard(self)
 
@@ -144,7 +144,7 @@ class _Opened:
                 settings, api_key=identity.api_key, caption_api_key=caption_key, unique_id=identity.unique_id
             )
         shared = (self.process, settings.base_url, settings.api_key, str(settings.rate_limits))
-        limits = _limits.setdefault(shared, limits_of(settings))
+        limits = _limits.setdefault(shared, rate_limits_of(settings))
         return Runner(settings, limits=limits, fixed_namespace=self._per_run)
 
 
@@ -165,10 +165,10 @@ class _Twin:
             self._forget()
         async with self._turn:
             if not self._users:
-                self._url = (await self._stack.enter_async_context(backed(Settings(sandbox=True)))).base_url
+                self._url = (await self._stack.enter_async_context(with_sandbox(Settings(sandbox=True)))).base_url
             self._users += 1
         try:
-            yield at_sandbox(settings, self._url)
+            yield use_sandbox(settings, self._url)
         finally:
             async with self._turn:
                 self._users -= 1

@@ -20,7 +20,7 @@ from memories_mcp.context import Context
 from memories_mcp.errors import NotFound, NotReady
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.ids import is_public
-from memories_mcp.operations.common.lookups import VideoRows, find_videos, name_and_link, not_in_namespace
+from memories_mcp.operations.common.lookups import WireVideoPage, fetch_name_and_link, find_videos, not_in_namespace
 from memories_mcp.operations.common.transcripts import fetch_transcript
 
 _PAGE = 20
@@ -100,7 +100,7 @@ class MemoriesTranscriptLoader(MemoriesComponent, BaseLoader):
                 if self.video_nos is not None:
                     raise
                 return []  # deleted while the library was read
-            for _, segment in found.told(range(len(found))):
+            for _, segment in found.evidence(range(len(found))):
                 start = segment.start_seconds
                 windows[None if start is None else round(start * 1000) // length].append(segment)
         kind = tracks[0] if len(tracks) == 1 else "clip"
@@ -115,7 +115,7 @@ class MemoriesTranscriptLoader(MemoriesComponent, BaseLoader):
 async def _listed(context: Context, number: int, unique_id: str | None) -> tuple[tuple[str, ...], list[_Named]]:
     """A page of the library: what was listed, and those of them that are ready."""
     body = {"page": number, "size": _PAGE, "status": "PARSE", "unique_id": unique_id}
-    listed = (await context.api.call(LIST_VIDEOS, json=body, into=VideoRows)).videos
+    listed = (await context.api.call(LIST_VIDEOS, json=body, into=WireVideoPage)).videos
     ready = [_Named(each.video_no, each.video_name) for each in listed if each.status == "ready"]
     return tuple(each.video_no for each in listed), ready
 
@@ -139,5 +139,5 @@ async def _named(context: Context, video_nos: Sequence[str], unique_id: str | No
     names = {each.video_no: each.video_name for each in found.values()}
     for each in video_nos:
         if each not in names:
-            names[each], _ = await name_and_link(context, each, None)
+            names[each], _ = await fetch_name_and_link(context, each, None)
     return [_Named(each, names[each]) for each in video_nos]

@@ -25,7 +25,7 @@ from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.transcripts import Segments
 from memories_mcp.operations.common.transcripts import fetch_transcript
 from memories_mcp.operations.public import Platform, SearchPublicVideos, public_hits
-from memories_mcp.operations.search import MOST_CAPTIONS, SearchVideos, hits
+from memories_mcp.operations.search import MOST_CAPTIONS, SearchVideos, search_hits
 from memories_mcp.runner import Runner
 from memories_mcp.validation import validate
 
@@ -136,7 +136,7 @@ async def _search(runner: Runner, context: Context, text: str, query: Query, top
     if query.platform is None:
         pinned = {"unique_id": runner.settings.unique_id or None}
         own = {"video_nos": list(query.video_nos) if query.video_nos else None, "tag": query.tag}
-        return await hits(context, validate(SearchVideos, {**wanted, **own, **pinned}))
+        return await search_hits(context, validate(SearchVideos, {**wanted, **own, **pinned}))
     if query.video_nos or query.tag:
         raise InvalidArguments(["platform: the public library cannot be searched by video_nos or tag."])
     return await public_hits(context, validate(SearchPublicVideos, {**wanted, "platform": query.platform}))

@@ -20,7 +20,7 @@ from memories_mcp.errors import FATAL_ERRORS, MemoriesError
 from memories_mcp.operation import Operation
 from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.text import render_error
-from memories_mcp.runner import Ask, Follow
+from memories_mcp.runner import ConfirmationHandler, ProgressHandler
 
 Result = tuple[str, dict[str, Any]]
 """Content and artifact."""
@@ -103,8 +103,8 @@ class MemoriesTool(BaseTool):
         async def asked(preview: Preview) -> bool | None:
             return await back(lambda: ask(preview))
 
-        following: Follow | None = follow if run.followed else None
-        asking: Ask | None = asked if self._interrupts else None
+        following: ProgressHandler | None = follow if run.followed else None
+        asking: ConfirmationHandler | None = asked if self._interrupts else None
         async with self._connection.runner(identity) as runner:
             answer = await runner.run(self._operation, arguments, follow=following, ask=asking, nonce=nonce)
         return answer.text, {"structured_content": answer.structured}

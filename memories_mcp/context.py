@@ -8,7 +8,7 @@ from memories_mcp.api import Api
 from memories_mcp.file_access import Files
 from memories_mcp.models.base import Row
 
-NOT_YET = (
+CONFIRMATION_NEEDED = (
     "Nothing was done yet. Show this preview to the user. If the user agrees, call again with the same arguments and "
     "confirmation_token."
 )
@@ -75,7 +75,7 @@ class Context(Protocol):
         ...
 
     @property
-    def follows(self) -> bool:
+    def reports_progress(self) -> bool:
         """Whether progress is reported to the caller; only then is streaming an answer useful."""
         ...
 

@@ -38,7 +38,7 @@ _MEDIA: dict[str, dict[str, tuple[tuple[str, ...], Signature]]] = {
     },
 }
 """File name extensions and signature of each media type, by kind of media (API 2.11)."""
-IMAGE_ENDINGS = frozenset(extension for extensions, _ in _MEDIA["image"].values() for extension in extensions)
+IMAGE_EXTENSIONS = frozenset(extension for extensions, _ in _MEDIA["image"].values() for extension in extensions)
 
 
 @dataclass(frozen=True)

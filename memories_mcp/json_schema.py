@@ -20,7 +20,7 @@ DEFINITIONS = Path(__file__).with_name("definitions")
 """Folder with one JSON file per tool, written by `make definitions`; a test compares the files with the code."""
 
 
-def written_definition(name: str) -> dict[str, Any]:
+def load_definition(name: str) -> dict[str, Any]:
     """Return a tool's definition (name, title, description, annotations, schemas) from its file in `DEFINITIONS`.
 
     Raises:

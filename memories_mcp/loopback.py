@@ -64,7 +64,7 @@ def url_of(listener: socket.socket) -> str:
 
 
 @asynccontextmanager
-async def serving(
+async def run_server(
     server: EmbeddedServer, listener: socket.socket, stop: Callable[[], None]
 ) -> AsyncGenerator[str, None]:
     """Run a server in the current event loop while the body runs.

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from memories_mcp.api import Endpoint
 from memories_mcp.context import Context
 from memories_mcp.file_access import LOCAL
-from memories_mcp.json_schema import written_definition
+from memories_mcp.json_schema import load_definition
 from memories_mcp.models.base import Input, Output
 from memories_mcp.validation import validate
 
@@ -44,11 +44,11 @@ In = TypeVar("In", bound=Input)
 Out = TypeVar("Out", bound=Output)
 
 Handler = Callable[[Context, In], Awaitable[Out]]
-Definer = Callable[["Operation[Any, Any]"], dict[str, Any]]
+DefinitionSource = Callable[["Operation[Any, Any]"], dict[str, Any]]
 
 
 def _load_definition(operation: Operation[Any, Any]) -> dict[str, Any]:
-    return written_definition(operation.name)
+    return load_definition(operation.name)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Operation(Generic[In, Out]):
     input: type[In]
     output: type[Out]
     function: Handler[In, Out] = field(repr=False)
-    define: Definer = field(repr=False)
+    define: DefinitionSource = field(repr=False)
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class Toolset:
     name: str
     about: str
     default: bool = True
-    define: Definer = field(default=_load_definition, repr=False)
+    define: DefinitionSource = field(default=_load_definition, repr=False)
     operations: list[Operation[Any, Any]] = field(default_factory=list[Operation[Any, Any]], repr=False)
 
     def operation(

@@ -59,16 +59,16 @@ class Pool(Generic[K, V]):
             if entry.close_when_unused and not entry.users:
                 await self._close(entry.value)
 
-    async def aclose(self, *, at_once: bool) -> None:
+    async def aclose(self, *, force: bool) -> None:
         """Close all values and empty the pool.
 
         Args:
-            at_once: Whether to close values in use too; otherwise each of them is closed when its last user is done.
+            force: Whether to close values in use too; otherwise each of them is closed when its last user is done.
         """
         entries = list(self._entries.values())
         self._entries.clear()
         for entry in entries:
-            entry.close_when_unused = not at_once and entry.users > 0
+            entry.close_when_unused = not force and entry.users > 0
             if not entry.close_when_unused:
                 await self._close(entry.value)
 

@@ -14,7 +14,7 @@ from memories_mcp.confirmation import TOKEN_ARGUMENT, ConfirmationTokens
 from memories_mcp.context import Context, Pending, Preview, Progress, ProgressKind
 from memories_mcp.errors import Declined
 from memories_mcp.file_access import Files
-from memories_mcp.models.base import Output, parts
+from memories_mcp.models.base import Output, iter_parts
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.uris import in_namespace
@@ -25,11 +25,11 @@ from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.text import render
 from memories_mcp.settings import Settings
 
-Follow = Callable[[Progress], Awaitable[None]]
+ProgressHandler = Callable[[Progress], Awaitable[None]]
 """Receives the progress of a running operation."""
-Ask = Callable[[Preview], Awaitable[bool | None]]
+ConfirmationHandler = Callable[[Preview], Awaitable[bool | None]]
 """Shows the user a preview and returns whether the user agrees; `None` if the user could not be asked."""
-Changed = Callable[[Iterable[str]], None]
+ChangeHandler = Callable[[Iterable[str]], None]
 """Receives the URIs of changed resources."""
 
 Out = TypeVar("Out", bound=Output)
@@ -37,7 +37,7 @@ AnyOperation = Operation[Any, Any]
 
 
 @dataclass(frozen=True)
-class Answer(Generic[Out]):
+class RunResult(Generic[Out]):
     """The result of a call.
 
     Attributes:
@@ -58,8 +58,8 @@ class _RunContext:
     runner: Runner
     operation: str
     arguments: Mapping[str, Any]
-    follow: Follow | None
-    ask: Ask | None
+    follow: ProgressHandler | None
+    ask: ConfirmationHandler | None
 
     @property
     def api(self) -> Api:
@@ -74,7 +74,7 @@ class _RunContext:
         return self.runner.settings.callback_url or None
 
     @property
-    def follows(self) -> bool:
+    def reports_progress(self) -> bool:
         return self.follow is not None
 
     async def progress(self, done: float, total: float | None, message: str, kind: ProgressKind = "status") -> None:
@@ -105,7 +105,7 @@ class _RunContext:
 
 
 @asynccontextmanager
-async def connected(settings: Settings, *, api: Api | None = None) -> AsyncGenerator[Runner, None]:
+async def open_runner(settings: Settings, *, api: Api | None = None) -> AsyncGenerator[Runner, None]:
     """Yield a runner that is closed when the body ends; with `settings.sandbox` a sandbox runs as long.
 
     Args:
@@ -113,13 +113,13 @@ async def connected(settings: Settings, *, api: Api | None = None) -> AsyncGener
         api: An API client to use instead of one for the settings; no sandbox is started then.
     """
     async with AsyncExitStack() as stack:
-        runner = Runner(await stack.enter_async_context(backed(settings, api=api)), api=api)
+        runner = Runner(await stack.enter_async_context(with_sandbox(settings, api=api)), api=api)
         stack.push_async_callback(runner.aclose)
         yield runner
 
 
 @asynccontextmanager
-async def backed(settings: Settings, *, api: Api | None = None) -> AsyncGenerator[Settings, None]:
+async def with_sandbox(settings: Settings, *, api: Api | None = None) -> AsyncGenerator[Settings, None]:
     """Yield settings that point to a running service: a sandbox started for the body if `settings.sandbox` is set.
 
     Args:
@@ -132,10 +132,10 @@ async def backed(settings: Settings, *, api: Api | None = None) -> AsyncGenerato
     from memories_mcp import sandbox
 
     async with sandbox.running() as url:
-        yield at_sandbox(settings, url)
+        yield use_sandbox(settings, url)
 
 
-def at_sandbox(settings: Settings, url: str) -> Settings:
+def use_sandbox(settings: Settings, url: str) -> Settings:
     """Return settings that use the running sandbox at `url`; without an API key they use the demo account."""
     from memories_mcp.sandbox import DEMO_KEY
 
@@ -180,17 +180,17 @@ class Runner:
         self.pinned: dict[str, Any] = {}
         if fixed_namespace or settings.unique_id:
             self.pinned["unique_id"] = settings.unique_id or None
-        self.changed: Changed | None = None
+        self.changed: ChangeHandler | None = None
         self.api = api or Api(
             settings.api_key,
             settings.base_url,
             caption_key=settings.caption_api_key,
             caption_base_url=settings.caption_base_url,
-            rates=limits or limits_of(settings),
+            rates=limits or rate_limits_of(settings),
         )
         self.files = Files(settings.files_root)
 
-    def narrowed(self, offered: Callable[[AnyOperation], bool]) -> Runner:
+    def restrict(self, offered: Callable[[AnyOperation], bool]) -> Runner:
         """Return a runner that shares everything with this one but offers only some of its operations."""
         runner = copy.copy(self)
         runner.operations = {name: operation for name, operation in self.operations.items() if offered(operation)}
@@ -201,8 +201,8 @@ class Runner:
         operation: str = "",
         arguments: Mapping[str, Any] | None = None,
         *,
-        follow: Follow | None = None,
-        ask: Ask | None = None,
+        follow: ProgressHandler | None = None,
+        ask: ConfirmationHandler | None = None,
     ) -> Context:
         """Return the context of one call.
 
@@ -219,10 +219,10 @@ class Runner:
         operation: Operation[Any, Out],
         raw: Mapping[str, Any] | None,
         *,
-        follow: Follow | None = None,
-        ask: Ask | None = None,
+        follow: ProgressHandler | None = None,
+        ask: ConfirmationHandler | None = None,
         nonce: str | None = None,
-    ) -> Answer[Out]:
+    ) -> RunResult[Out]:
         """Validate the arguments, run an operation and render its result.
 
         Args:
@@ -241,19 +241,19 @@ class Runner:
         args = operation.validate(raw, self.pinned)
         context = self.context(operation.name, dict(args), follow=follow, ask=ask)
         output = await operation.function(context, args)
-        self.locate(output, getattr(args, "unique_id", None))
+        self.add_namespaces(output, getattr(args, "unique_id", None))
         fit(output)
-        return Answer(render(output, nonce or make_nonce()), output.structured(), output)
+        return RunResult(render(output, nonce or make_nonce()), output.structured(), output)
 
-    def locate(self, output: Output, unique_id: str | None) -> None:
+    def add_namespaces(self, output: Output, unique_id: str | None) -> None:
         """Add the namespace to the URI of each evidence in a result, in place, so that a client can read the URI."""
         if not unique_id:
             return
-        for evidence in parts(output, Evidence):
+        for evidence in iter_parts(output, Evidence):
             if evidence.uri:
-                evidence.uri = self.located(evidence.uri, unique_id, evidence.video_no or "")
+                evidence.uri = self.add_namespace(evidence.uri, unique_id, evidence.video_no or "")
 
-    def located(self, uri: str, unique_id: str | None, video_no: str = "") -> str:
+    def add_namespace(self, uri: str, unique_id: str | None, video_no: str = "") -> str:
         """Return a URI with the namespace added, unless it is the fixed namespace or the video is public.
 
         Args:
@@ -270,6 +270,6 @@ class Runner:
         await self.api.aclose()
 
 
-def limits_of(settings: Settings) -> Limits:
+def rate_limits_of(settings: Settings) -> Limits:
     """Return the rate limits of the settings; the sandbox has none."""
     return Limits(NO_LIMITS if settings.sandbox else settings.rate_limits)

@@ -65,13 +65,13 @@ async def test_the_pool_returns_to_its_limit_after_all_values_were_in_use() -> N
     assert len(recorder.pool) == 2
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-async def test_a_value_in_use_is_closed_when_its_user_is_done_unless_at_once(at_once: bool) -> None:
+@pytest.mark.parametrize("force", [True, False])
+async def test_a_value_in_use_is_closed_when_its_user_is_done_unless_at_once(force: bool) -> None:
     recorder = Recorder()
     await recorder.use("idle")
     async with recorder.pool.use("busy", lambda: "busy"):
-        await recorder.pool.aclose(at_once=at_once)
-        assert recorder.closed == (["idle", "busy"] if at_once else ["idle"])
+        await recorder.pool.aclose(force=force)
+        assert recorder.closed == (["idle", "busy"] if force else ["idle"])
 
     assert recorder.closed == ["idle", "busy"]
     assert len(recorder.pool) == 0

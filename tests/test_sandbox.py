@@ -20,7 +20,7 @@ from memories_mcp import sandbox
 from memories_mcp.errors import ApiError, MemoriesError, NotReady, UnexpectedResponse, Unreachable
 from memories_mcp.operation import Operation
 from memories_mcp.operations import OPERATIONS
-from memories_mcp.runner import Runner, at_sandbox
+from memories_mcp.runner import Runner, use_sandbox
 from memories_mcp.sandbox import demo_data
 from memories_mcp.settings import Settings
 
@@ -198,7 +198,7 @@ async def test_a_data_folder_keeps_accounts_across_restarts(tmp_path: Path) -> N
 async def created(url: str, key: str, files_root: Path) -> list[str]:
     """The ids and the time that a sandbox makes for a fixed sequence of requests."""
     settings = Settings(api_key=key, sandbox=True, toolsets=("all",), files_root=files_root)
-    runner = Runner(at_sandbox(settings, url))
+    runner = Runner(use_sandbox(settings, url))
     try:
         link = await run(runner, "upload_video_url", url="https://example.com/a.mp4")
         file = await run(runner, "upload_video_file", path="talk.mp4")

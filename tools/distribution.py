@@ -193,6 +193,6 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-def written(name: str) -> str:
+def content(name: str) -> str:
     """Return the content of one of `FILES`."""
     return json.dumps(FILES[name](), indent=2, ensure_ascii=False) + "\n"

@@ -14,10 +14,10 @@ from typing import Any
 
 from memories_mcp import sandbox
 from memories_mcp.context import Pending
-from memories_mcp.models.base import parts
+from memories_mcp.models.base import iter_parts
 from memories_mcp.operation import Effect, Operation
 from memories_mcp.operations import OPERATIONS, TOOLSETS
-from memories_mcp.runner import Runner, at_sandbox
+from memories_mcp.runner import Runner, use_sandbox
 from memories_mcp.sandbox import demo_data
 from memories_mcp.settings import Settings
 
@@ -101,7 +101,7 @@ async def _answers() -> dict[str, str]:
             texts: dict[str, str] = {}
             for operation in OPERATIONS:
                 account = settings.change(api_key=f"sk-docs-{operation.name}")
-                text = await _answer(at_sandbox(account, url), operation)
+                text = await _answer(use_sandbox(account, url), operation)
                 texts[operation.name] = text.replace(url, URL)  # the port differs from run to run
             return texts
 
@@ -113,7 +113,7 @@ async def _answer(settings: Settings, operation: AnyOperation) -> str:
     finally:
         await runner.aclose()
     text = answer.text
-    for pending in parts(answer.output, Pending):  # a token carries the time at which it was made
+    for pending in iter_parts(answer.output, Pending):  # a token carries the time at which it was made
         text = text.replace(pending.confirmation_token, CONFIRMATION_TOKEN)
     return text
 

@@ -49,7 +49,7 @@ class Api:
         rates: Rate limits by class of requests as (requests, seconds), which change the API's own limits; `NO_LIMITS`
             turns all limits off. Alternatively the `Limits` to share with other clients of the same key.
         transport: Replaces the network, for tests.
-        on_answer: Receives every result of `call`, already in its type.
+        on_result: Receives every result of `call`, already in its type.
 
     Raises:
         ConfigurationError: `rates` names an unknown class.
@@ -64,12 +64,12 @@ class Api:
         caption_base_url: str = "",
         rates: Mapping[str, tuple[float, float]] | Limits | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
-        on_answer: Callable[[object], None] | None = None,
+        on_result: Callable[[object], None] | None = None,
     ) -> None:
         self._hosts = {"api": (base_url, key), "caption": (caption_base_url, caption_key)}
         self._limits = rates if isinstance(rates, Limits) else Limits(rates)
         self._transport = transport
-        self._on_answer = on_answer
+        self._on_answer = on_result
         self._clients: dict[str, httpx2.AsyncClient] = {}  # by base URL
 
     def __repr__(self) -> str:

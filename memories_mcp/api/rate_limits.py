@@ -36,7 +36,7 @@ NO_LIMITS: dict[str, tuple[float, float]] = {}
 """No rate limits, for the sandbox and for benchmarks."""
 
 
-def in_force(rates: Mapping[str, tuple[float, float]] | None) -> dict[str, tuple[float, float]]:
+def effective_rates(rates: Mapping[str, tuple[float, float]] | None) -> dict[str, tuple[float, float]]:
     """Return the effective rates: the defaults for `None`, no limits for an empty mapping, else changed defaults."""
     if rates is None:
         return dict(DEFAULT_RATES)
@@ -62,7 +62,7 @@ class Limits:
         # The limiter requires at least one request per period: half a request in 1 s becomes one in 2 s.
         self._limiters = {
             rate: AsyncLimiter(max(1, requests), seconds / min(1, requests))
-            for rate, (requests, seconds) in in_force(rates).items()
+            for rate, (requests, seconds) in effective_rates(rates).items()
         }
         self._waiting = dict.fromkeys(self._limiters, 0)
         self._granted = {rate: deque[float](maxlen=int(limiter.max_rate)) for rate, limiter in self._limiters.items()}

@@ -10,15 +10,15 @@ from typing import Any
 
 from memories_mcp.cli.progress import ProgressBar
 from memories_mcp.errors import ConfigurationError, FileRefused, MemoriesError
-from memories_mcp.file_access import IMAGE_ENDINGS
+from memories_mcp.file_access import IMAGE_EXTENSIONS
 from memories_mcp.models.chat import ChatAnswer
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.ids import is_public
 from memories_mcp.operations import select
 from memories_mcp.operations.common.transcripts import fetch_transcript
 from memories_mcp.rendering.subtitles import plain_text, subrip, webvtt
-from memories_mcp.rendering.text import span
-from memories_mcp.runner import Answer, AnyOperation, Runner, connected
+from memories_mcp.rendering.text import format_span
+from memories_mcp.runner import AnyOperation, Runner, RunResult, open_runner
 from memories_mcp.settings import Settings
 
 
@@ -38,7 +38,7 @@ async def run(options: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _search(settings: Settings, query: str, k: int) -> int:
-    async with connected(settings) as runner:
+    async with open_runner(settings) as runner:
         answer = await _call(runner, "search_videos", query=query, top_k=k)
     _print_moments(answer.output.moments)
     _print_note(answer)
@@ -47,7 +47,7 @@ async def _search(settings: Settings, query: str, k: int) -> int:
 
 async def _ask(settings: Settings, question: str, video_nos: list[str] | None) -> int:
     name = "chat_with_videos" if video_nos else "chat_with_library"
-    async with connected(settings) as runner:
+    async with open_runner(settings) as runner:
         with ProgressBar("Asking", shows_bytes=False) as bar:
             answer = await _call(runner, name, bar, prompt=question, video_nos=video_nos)
     output: ChatAnswer = answer.output
@@ -69,10 +69,10 @@ _WRITERS: dict[str, Callable[[str, Any, list[Evidence]], str]] = {
 async def _transcript(settings: Settings, video_no: str, track: Any, form: str) -> int:
     public = "public_" if is_public(video_no) else ""
     _allowed_operation(settings, f"get_{public}{'audio' if track == 'audio' else 'video'}_transcription")
-    async with connected(settings) as runner:
+    async with open_runner(settings) as runner:
         # Fetched directly, because the tool returns one page at a time.
         transcript = await fetch_transcript(runner.context(), video_no, track, runner.settings.unique_id or None)
-    segments = [segment for _, segment in transcript.told(range(len(transcript)))]
+    segments = [segment for _, segment in transcript.evidence(range(len(transcript)))]
     sys.stdout.write(_WRITERS[form](video_no, track, segments))
     if not segments:
         print(
@@ -85,7 +85,7 @@ async def _transcript(settings: Settings, video_no: str, track: Any, form: str) 
 async def _upload(settings: Settings, files: list[Path], *, wait: bool) -> int:
     """Upload each file on its own, so that a refused file does not stop the others."""
     failures = 0
-    async with connected(settings) as runner:
+    async with open_runner(settings) as runner:
         for file in files:
             with ProgressBar(file.name) as bar:
                 try:
@@ -104,7 +104,7 @@ async def _upload_file(runner: Runner, file: Path, bar: ProgressBar, *, wait: bo
     """Upload one file and return whether that succeeded, with its ids and state."""
     file = file.resolve()  # the user named this file, so a symlink may lead anywhere
     local = _with_files_root(runner, file.parent)
-    if file.suffix.lower() in IMAGE_ENDINGS:
+    if file.suffix.lower() in IMAGE_EXTENSIONS:
         answer = await _call(local, "upload_images", bar, paths=[file.name])
         return True, ", ".join(answer.output.image_ids)
     video = (await _call(local, "upload_video_file", bar, path=file.name)).output
@@ -127,7 +127,7 @@ async def _download(settings: Settings, video_no: str, target: Path | None, *, o
     target = target or Path(f"{video_no}.mp4")
     if target.is_dir():
         target /= f"{video_no}.mp4"
-    async with connected(settings) as runner:
+    async with open_runner(settings) as runner:
         with ProgressBar(target.name) as bar:
             local = _with_files_root(runner, target.parent)
             await _call(local, "download_video", bar, video_no=video_no, path=target.name, overwrite=overwrite)
@@ -142,7 +142,7 @@ def _with_files_root(runner: Runner, folder: Path) -> Runner:
     return Runner(runner.settings.change(files_root=folder.resolve()), api=runner.api)
 
 
-async def _call(runner: Runner, name: str, /, bar: ProgressBar | None = None, **arguments: Any) -> Answer[Any]:
+async def _call(runner: Runner, name: str, /, bar: ProgressBar | None = None, **arguments: Any) -> RunResult[Any]:
     """Call a tool; arguments that are `None` are left out."""
     follow = bar.follow if bar and bar.visible else None
     values = {argument: value for argument, value in arguments.items() if value is not None}
@@ -166,7 +166,7 @@ def _allowed_operation(settings: Settings, name: str) -> AnyOperation:
 
 def _print_moments(moments: list[Evidence]) -> None:
     for moment in moments:
-        time = span(moment.start_seconds, moment.end_seconds) or moment.ref
+        time = format_span(moment.start_seconds, moment.end_seconds) or moment.ref
         video = moment.video_no or ""
         if moment.video_name and moment.video_no:
             video = f"{moment.video_name} ({moment.video_no})"
@@ -176,6 +176,6 @@ def _print_moments(moments: list[Evidence]) -> None:
             print(f"      {text}")
 
 
-def _print_note(answer: Answer[Any]) -> None:
+def _print_note(answer: RunResult[Any]) -> None:
     if answer.output.note:
         print(answer.output.note, file=sys.stderr)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from memories_mcp.errors import MemoriesError
-from memories_mcp.rendering.text import span
+from memories_mcp.rendering.text import format_span
 
 _QUESTION = "What is the price of the Team plan?"
 _MOST_CITATIONS = 5
@@ -35,7 +35,7 @@ class _StepPrinter:
 
     def citations(self, moments: Sequence[dict[str, Any]]) -> None:
         for number, moment in enumerate(moments[:_MOST_CITATIONS], 1):
-            time = span(moment.get("start_seconds"), moment.get("end_seconds"))
+            time = format_span(moment.get("start_seconds"), moment.get("end_seconds"))
             parts = [moment["video_name"]] if moment.get("video_name") else []
             if moment.get("text"):
                 parts.append(f"“{moment['text']}”")
@@ -94,7 +94,7 @@ async def _use_mcp_tools(client: Client, printer: _StepPrinter) -> None:
     refs = [answer["evidence"][0]["ref"]]
     report = await _call(client, "get_evidence", refs=refs, context_seconds=20)
     for moment in report["moments"]:
-        printer.line(f"  {moment['video_name']}, {span(moment['start_seconds'], moment['end_seconds'])}")
+        printer.line(f"  {moment['video_name']}, {format_span(moment['start_seconds'], moment['end_seconds'])}")
         printer.citations(moment["segments"])
 
 

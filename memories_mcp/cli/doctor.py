@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from memories_mcp.api.rate_limits import NO_LIMITS, in_force
+from memories_mcp.api.rate_limits import NO_LIMITS, effective_rates
 from memories_mcp.cli.mcp_clients import CLIENT_APPS, SERVER_NAME, ClientApp, config_path
 from memories_mcp.errors import MemoriesError, NotFound, OutOfCredits, Unauthorized
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.operations.toolsets import TOOLSETS
-from memories_mcp.runner import Runner, connected
+from memories_mcp.runner import Runner, open_runner
 from memories_mcp.settings import API_URL, CAPTION_URL, Settings, environment
 
 State = Literal["ok", "note", "problem"]
@@ -84,7 +84,7 @@ async def check(
     for finding in _check_settings(settings):
         yield finding
     has_proxy = any(environ.get(name) or environ.get(name.upper()) for name in _PROXY_VARIABLES)
-    async with connected(settings) as runner:
+    async with open_runner(settings) as runner:
         connection = await _check_connection("API", runner.settings.base_url, has_proxy=has_proxy)
         yield connection
         if not runner.settings.api_key:
@@ -149,7 +149,7 @@ def _check_settings(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding("ok", "Namespace: the default one")
     yield _check_files_root(settings.files_root)
-    limits = in_force(NO_LIMITS if settings.sandbox else settings.rate_limits)
+    limits = effective_rates(NO_LIMITS if settings.sandbox else settings.rate_limits)
     rates = ", ".join(f"{name} {requests:g}/{seconds:g} s" for name, (requests, seconds) in limits.items())
     yield Finding("ok", f"Rate limits: {rates or 'off'}")
     if settings.read_only:

@@ -12,7 +12,7 @@ from memories_mcp.cli.progress import ConfirmingProgress
 from memories_mcp.context import Preview
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.operations import OPERATIONS
-from memories_mcp.runner import AnyOperation, Runner, connected
+from memories_mcp.runner import AnyOperation, Runner, open_runner
 from memories_mcp.settings import Settings
 
 _PIPE_COLUMNS = 200
@@ -54,7 +54,7 @@ async def _call(settings: Settings, name: str, arguments: str, *, as_json: bool,
     values = _parse_arguments(arguments)
     operation = _offered_operation(settings, name)
     ask = _agree if yes else None
-    async with connected(settings) as runner:
+    async with open_runner(settings) as runner:
         if sys.stdin.isatty() and sys.stderr.isatty():
             with ConfirmingProgress() as progress:
                 ask = ask or progress.confirm

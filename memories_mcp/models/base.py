@@ -20,7 +20,7 @@ from memories_mcp.models.coercions import (
     Count,
     drop_missing,
     is_missing,
-    names,
+    wire_names,
 )
 from memories_mcp.models.ids import Namespace
 
@@ -85,7 +85,7 @@ class Wire(BaseModel):
     model_config = ConfigDict(
         extra="ignore",
         defer_build=True,
-        alias_generator=AliasGenerator(validation_alias=lambda name: names(name)),
+        alias_generator=AliasGenerator(validation_alias=lambda name: wire_names(name)),
     )
 
     _drop_missing = model_validator(mode="before")(drop_missing)
@@ -98,7 +98,7 @@ class Row(BaseModel):
         extra="ignore",
         defer_build=True,
         populate_by_name=True,
-        alias_generator=AliasGenerator(validation_alias=lambda name: names(name)),
+        alias_generator=AliasGenerator(validation_alias=lambda name: wire_names(name)),
     )
 
     _drop_missing = model_validator(mode="before")(drop_missing)
@@ -119,17 +119,17 @@ class Page(Output):
     """A result that comes in pages."""
 
     page: Annotated[int, BeforeValidator(lambda value: 1 if is_missing(value) else value)] = Field(
-        default=1, validation_alias=names("current_page", "page")
+        default=1, validation_alias=wire_names("current_page", "page")
     )
     """This page's number, from 1."""
-    total: Count = Field(default=None, validation_alias=names("total_count", "total"))
+    total: Count = Field(default=None, validation_alias=wire_names("total_count", "total"))
     """How many there are in all, as the API counts them."""
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-def parts(row: BaseModel, kind: type[ModelT]) -> Iterator[ModelT]:
+def iter_parts(row: BaseModel, kind: type[ModelT]) -> Iterator[ModelT]:
     """Yield every part of a result that is an instance of `kind`, in order, the result itself first."""
     if isinstance(row, kind):
         yield row
@@ -138,7 +138,7 @@ def parts(row: BaseModel, kind: type[ModelT]) -> Iterator[ModelT]:
         for item in cast(list[Any], value) if isinstance(value, list) else [value]:
             if not isinstance(item, BaseModel):
                 break  # a list holds one type; transcripts hold tens of thousands of raw rows
-            yield from parts(item, kind)
+            yield from iter_parts(item, kind)
 
 
 @cache

@@ -17,8 +17,8 @@ from memories_mcp.models.coercions import (
     OptionalText,
     Seconds,
     Text,
-    names,
-    rows,
+    wire_list,
+    wire_names,
 )
 from memories_mcp.models.evidence import Evidence, Kind
 
@@ -92,7 +92,7 @@ class WireRef(Wire):
     """A chat reference, as sent: a video and its moments."""
 
     video: WireRefVideo = WireRefVideo()
-    ref_items: Annotated[list[WireRefItem], rows()] = []
+    ref_items: Annotated[list[WireRefItem], wire_list()] = []
 
     def evidence(self) -> Iterator[Evidence]:
         """Yield the moments; a reference without moments yields the video's metadata."""
@@ -117,16 +117,16 @@ class WireThinking(Wire):
 
     title: Line = ""
     content: Text = ""
-    refs: Annotated[list[WireRef], rows()] = []
+    refs: Annotated[list[WireRef], wire_list()] = []
 
 
 class WireMessage(Wire):
     """A message, as the chat and session endpoints send it; references stand on it or on its reasoning steps."""
 
     role: Line = "assistant"
-    content: Text = Field(default="", validation_alias=names("content", "response", "answer", "text"))
-    thinkings: Annotated[list[WireThinking], rows()] = []
-    refs: Annotated[list[WireRef], rows()] = Field(default=[], validation_alias=names("refs", "ref"))
+    content: Text = Field(default="", validation_alias=wire_names("content", "response", "answer", "text"))
+    thinkings: Annotated[list[WireThinking], wire_list()] = []
+    refs: Annotated[list[WireRef], wire_list()] = Field(default=[], validation_alias=wire_names("refs", "ref"))
     session_id: OptionalId = None
     complete: bool = True
 

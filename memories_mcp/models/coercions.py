@@ -159,9 +159,9 @@ Degrees = Annotated[float | None, _optional(_read_number)]
 Count = Annotated[int | None, _optional(_read_integer)]
 
 Date = Annotated[datetime, AfterValidator(_to_utc)]
-FromMillis = Annotated[Date | None, _optional(_read_timestamp(1000))]
+DateFromMillis = Annotated[Date | None, _optional(_read_timestamp(1000))]
 """A date sent as milliseconds since the epoch."""
-FromSeconds = Annotated[Date | None, _optional(_read_timestamp(1))]
+DateFromSeconds = Annotated[Date | None, _optional(_read_timestamp(1))]
 """A date sent as seconds since the epoch."""
 
 Status = Literal["ready", "processing", "failed"]
@@ -182,12 +182,12 @@ def parse_status(word: str) -> Status:
 # Shapes
 
 
-def names(*spellings: str) -> AliasChoices:
+def wire_names(*spellings: str) -> AliasChoices:
     """Return the aliases under which a field is read: every spelling, each also in camelCase."""
     return AliasChoices(*dict.fromkeys(form for spelling in spellings for form in (spelling, to_camel(spelling))))
 
 
-def rows(*keys: str) -> BeforeValidator:
+def wire_list(*keys: str) -> BeforeValidator:
     """Return a validator for a list that is sent bare, under one of the keys of an object, or as nothing."""
 
     def read(value: object) -> object:

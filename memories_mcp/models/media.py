@@ -9,15 +9,15 @@ from pydantic import BeforeValidator, Field, model_validator
 from memories_mcp.models.base import Row
 from memories_mcp.models.coercions import (
     Count,
-    FromMillis,
+    DateFromMillis,
     Id,
     Line,
     OptionalLine,
     Seconds,
     Status,
     is_missing,
-    names,
     parse_status,
+    wire_names,
 )
 
 _STATUS_NAMES = ("status", "videoStatus", "video_status")
@@ -28,7 +28,7 @@ class StatusFields(Row):
 
     status: Annotated[Status, BeforeValidator(lambda word: parse_status(str(word)))]
     """ready, processing or failed."""
-    raw_status: Line = Field(default="", validation_alias=names("status", "video_status"))
+    raw_status: Line = Field(default="", validation_alias=wire_names("status", "video_status"))
     """The API's own word; PARSE means ready."""
     cause: OptionalLine = None
     """Why it failed."""
@@ -56,7 +56,7 @@ class Video(StatusFields):
 
     video_no: Id
     video_name: OptionalLine = None
-    duration_seconds: Duration = Field(default=None, validation_alias=names("duration"))
-    size_bytes: Size = Field(default=None, validation_alias=names("size"))
-    created_at: FromMillis = Field(default=None, validation_alias=names("create_time", "upload_time"))
+    duration_seconds: Duration = Field(default=None, validation_alias=wire_names("duration"))
+    size_bytes: Size = Field(default=None, validation_alias=wire_names("size"))
+    created_at: DateFromMillis = Field(default=None, validation_alias=wire_names("create_time", "upload_time"))
     video_url: OptionalLine = None

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from memories_mcp.models.base import Output, Page, Row, Wire
 from memories_mcp.models.chat import Thinking, WireMessage
-from memories_mcp.models.coercions import Id, Line, Text, rows
+from memories_mcp.models.coercions import Id, Line, Text, wire_list
 from memories_mcp.models.evidence import Evidence
 
 
@@ -20,7 +20,7 @@ class SessionRow(Row):
 class SessionPage(Page):
     """A page of conversations."""
 
-    sessions: Annotated[list[SessionRow], rows()] = []
+    sessions: Annotated[list[SessionRow], wire_list()] = []
     """Newest first."""
 
 
@@ -49,4 +49,4 @@ class WireSession(Wire):
     """A conversation, as sent."""
 
     title: Line = ""
-    messages: Annotated[list[WireMessage], rows()] = []
+    messages: Annotated[list[WireMessage], wire_list()] = []

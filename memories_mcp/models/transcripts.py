@@ -15,8 +15,8 @@ from memories_mcp.models.base import Output, Wire
 from memories_mcp.models.coercions import (
     OptionalText,
     Seconds,
-    names,
-    rows,
+    wire_list,
+    wire_names,
 )
 from memories_mcp.models.evidence import Evidence, Track
 
@@ -38,15 +38,15 @@ class Transcript(Output):
 class WireTranscript(Wire):
     """A transcript, as sent; `Segments` validates its rows one by one when they are needed."""
 
-    segments: Annotated[list[Any], rows()] = Field(
-        default=[], validation_alias=names("transcriptions", "transcription", "segments")
+    segments: Annotated[list[Any], wire_list()] = Field(
+        default=[], validation_alias=wire_names("transcriptions", "transcription", "segments")
     )
 
 
 class _WireSegment(Wire):
-    start: Seconds = Field(default=None, validation_alias=names("start_time", "start"))
-    end: Seconds = Field(default=None, validation_alias=names("end_time", "end"))
-    text: OptionalText = Field(default=None, validation_alias=names("content", "text"))
+    start: Seconds = Field(default=None, validation_alias=wire_names("start_time", "start"))
+    end: Seconds = Field(default=None, validation_alias=wire_names("end_time", "end"))
+    text: OptionalText = Field(default=None, validation_alias=wire_names("content", "text"))
 
 
 class Segments:
@@ -88,7 +88,7 @@ class Segments:
             if self._ends[index] > start or self._starts[index] >= start
         ]
 
-    def told(self, indices: Sequence[int]) -> Iterator[tuple[int, Evidence]]:
+    def evidence(self, indices: Sequence[int]) -> Iterator[tuple[int, Evidence]]:
         """Yield index and evidence of those segments that have a text; the evidence does not name the video.
 
         Raises:

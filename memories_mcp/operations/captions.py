@@ -14,7 +14,7 @@ from memories_mcp.context import Context
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.file_access import LocalPath
 from memories_mcp.models.base import Input, Output, Wire
-from memories_mcp.models.coercions import Count, Id, Text, names
+from memories_mcp.models.coercions import Count, Id, Text, wire_names
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.chat import heartbeat
 from memories_mcp.operations.common.imports import DirectLink
@@ -108,7 +108,7 @@ class _Tokens(Wire):
 
 
 class _WireCaption(Wire):
-    text: Text = Field(validation_alias=names("text", "caption"))
+    text: Text = Field(validation_alias=wire_names("text", "caption"))
     token: _Tokens = _Tokens()
 
 

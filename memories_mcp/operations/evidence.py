@@ -32,12 +32,12 @@ from memories_mcp.models.media import Video
 from memories_mcp.models.sessions import WireSession
 from memories_mcp.models.transcripts import Segments
 from memories_mcp.operation import Effect
-from memories_mcp.operations.common.lookups import name_and_link
-from memories_mcp.operations.common.polling import LONGEST_SECONDS, Awaited, wait
+from memories_mcp.operations.common.lookups import fetch_name_and_link
+from memories_mcp.operations.common.polling import LONGEST_SECONDS, WaitTarget, wait_until_processed
 from memories_mcp.operations.common.transcripts import fetch_transcript, transcript_tool
 from memories_mcp.operations.toolsets import evidence
-from memories_mcp.rendering.budget import BUDGET, fitting, weight
-from memories_mcp.rendering.text import clock, line, span
+from memories_mcp.rendering.budget import BUDGET, count_fitting, json_size
+from memories_mcp.rendering.text import format_clock, format_span, render_row
 
 
 def _normalize_ref(ref: str) -> str:
@@ -82,9 +82,9 @@ class Moment(Row):
     """What is seen (visual) and said (audio), in order of time."""
 
 
-@line.register
+@render_row.register
 def _(moment: Moment) -> str:
-    head = (span(moment.start_seconds, moment.end_seconds), moment.video_no, moment.video_name, moment.video_url)
+    head = (format_span(moment.start_seconds, moment.end_seconds), moment.video_no, moment.video_name, moment.video_url)
     return " ".join(part for part in head if part) + f"; refs: {', '.join(moment.refs)}"
 
 
@@ -155,7 +155,7 @@ async def _moments(context: Context, video_no: str, refs: list[Reference], args:
         await fetch_transcript(context, video_no, track, args.unique_id) for track in get_args(Track)
     ]
     for start, end, merged in merge(timed, args.context_seconds):
-        segments = [segment for track in tracks for _, segment in track.told(track.between(start, end))]
+        segments = [segment for track in tracks for _, segment in track.evidence(track.between(start, end))]
         segments.sort(key=lambda segment: segment.start_seconds or 0)
         moments.append(
             Moment(
@@ -174,7 +174,7 @@ async def _moments(context: Context, video_no: str, refs: list[Reference], args:
 async def _name_and_link(context: Context, video_no: str, unique_id: str | None) -> tuple[str | None, str | None]:
     """Return a video's name and link, as far as they can be read: moments without them are better than an error."""
     try:
-        return await name_and_link(context, video_no, unique_id)
+        return await fetch_name_and_link(context, video_no, unique_id)
     except (NotReady, RateLimited, UnexpectedResponse):
         return None, None
 
@@ -206,7 +206,7 @@ def _fit(report: EvidenceReport) -> None:
     """Remove moments from the end until the report fits, and list their refs in `left_out`."""
     used, count = 4000, 0  # room for the refs of the removed moments
     for moment in report.moments:
-        used += weight(moment)
+        used += json_size(moment)
         if used > BUDGET and count:
             break
         if used > BUDGET:
@@ -228,11 +228,11 @@ def _fit(report: EvidenceReport) -> None:
 
 def _trim(moment: Moment, report: EvidenceReport) -> None:
     """Cut the lines of a moment that is too long for one result."""
-    count = fitting(moment.segments, BUDGET - 6000)
+    count = count_fitting(moment.segments, BUDGET - 6000)
     left_out = moment.segments[count:]
     moment.segments = moment.segments[:count]
     if left_out:
-        start = clock(left_out[0].start_seconds or 0)
+        start = format_clock(left_out[0].start_seconds or 0)
         visual, audio = transcript_tool(moment.video_no, "visual"), transcript_tool(moment.video_no, "audio")
         report.note = (
             f"{len(left_out)} lines of the first moment, from {start} on, were left out. Call again with fewer "
@@ -273,6 +273,6 @@ async def wait_until_ready(context: Context, args: WaitUntilReady) -> Readiness:
     Returns their present state; if some are still processing, call it again. A minute of video takes about half a
     minute, an hour of video ten minutes.
     """
-    awaited = Awaited(args.video_nos or (), args.task_id, args.unique_id, args.max_seconds)
-    waited = await wait(context, awaited)
+    awaited = WaitTarget(args.video_nos or (), args.task_id, args.unique_id, args.max_seconds)
+    waited = await wait_until_processed(context, awaited)
     return Readiness(ready=waited.ready, videos=waited.videos, note=waited.note)

@@ -15,17 +15,27 @@ from memories_mcp.api.endpoints import (
     PUBLIC_DETAIL,
     TASK_STATUS,
 )
-from memories_mcp.context import NOT_YET, Context, Pending, Preview
+from memories_mcp.context import CONFIRMATION_NEEDED, Context, Pending, Preview
 from memories_mcp.errors import ApiError, MemoriesError
 from memories_mcp.file_access import LocalPath
 from memories_mcp.models.base import ConfirmableInput, Output, Page, PrivateInput, Row
-from memories_mcp.models.coercions import Count, Degrees, FromMillis, Id, Line, OptionalLine, Score, names, rows
+from memories_mcp.models.coercions import (
+    Count,
+    DateFromMillis,
+    Degrees,
+    Id,
+    Line,
+    OptionalLine,
+    Score,
+    wire_list,
+    wire_names,
+)
 from memories_mcp.models.ids import PrivateVideoNo, TaskId
 from memories_mcp.models.media import Video
 from memories_mcp.models.uris import VIDEOS, video_uri
 from memories_mcp.operation import Effect
-from memories_mcp.operations.common.lookups import find_videos, shown_video, task_videos
-from memories_mcp.operations.common.paging import page_of, why_empty
+from memories_mcp.operations.common.lookups import describe_video, fetch_task_videos, find_videos
+from memories_mcp.operations.common.paging import fit_page, why_empty
 from memories_mcp.operations.common.transfers import byte_progress
 from memories_mcp.operations.toolsets import library
 
@@ -48,7 +58,7 @@ class ListVideos(PrivateInput):
 class VideoPage(Page):
     """A page of videos."""
 
-    videos: Annotated[list[Video], rows()] = []
+    videos: Annotated[list[Video], wire_list()] = []
     """Newest first."""
 
 
@@ -68,7 +78,7 @@ async def list_videos(context: Context, args: ListVideos) -> VideoPage:
         if page.videos:
             break
     empty = f"No video is {args.status}." if args.status else why_empty(args.unique_id)
-    videos, note = page_of(page.videos, args.page, args.size, empty=empty, total=page.total)
+    videos, note = fit_page(page.videos, args.page, args.size, empty=empty, total=page.total)
     return VideoPage(videos=videos, page=args.page, total=page.total, note=note)
 
 
@@ -85,7 +95,7 @@ class PrivateVideo(Output, Video):
     fps: Score = None
     width: Count = None
     height: Count = None
-    resolution: Line = Field(default="", validation_alias=names("resolution_label"))
+    resolution: Line = Field(default="", validation_alias=wire_names("resolution_label"))
 
 
 @library.operation(title="Look up a video", effect=Effect.READ, endpoints=[PRIVATE_DETAILS])
@@ -106,13 +116,13 @@ class ListImages(PrivateInput):
 class ImageRow(Row):
     """An image of the library."""
 
-    image_id: Id = Field(validation_alias=names("image_no", "id"))
-    name: OptionalLine = Field(default=None, validation_alias=names("image_name", "name"))
-    state: OptionalLine = Field(default=None, validation_alias=names("status", "upload_status"))
-    url: OptionalLine = Field(default=None, validation_alias=names("img_url", "image_url"))
-    uploaded_at: FromMillis = Field(default=None, validation_alias=names("upload_time"))
-    taken_at: FromMillis = Field(default=None, validation_alias=names("datetime_taken"))
-    camera: OptionalLine = Field(default=None, validation_alias=names("camera_model"))
+    image_id: Id = Field(validation_alias=wire_names("image_no", "id"))
+    name: OptionalLine = Field(default=None, validation_alias=wire_names("image_name", "name"))
+    state: OptionalLine = Field(default=None, validation_alias=wire_names("status", "upload_status"))
+    url: OptionalLine = Field(default=None, validation_alias=wire_names("img_url", "image_url"))
+    uploaded_at: DateFromMillis = Field(default=None, validation_alias=wire_names("upload_time"))
+    taken_at: DateFromMillis = Field(default=None, validation_alias=wire_names("datetime_taken"))
+    camera: OptionalLine = Field(default=None, validation_alias=wire_names("camera_model"))
     latitude: Degrees = None
     longitude: Degrees = None
 
@@ -121,14 +131,16 @@ class ImagePage(Page):
     """A page of images."""
 
     # No response was ever recorded. Image search, the nearest endpoint, sends `item` (API 3.5, 35).
-    images: Annotated[list[ImageRow], rows()] = Field(default=[], validation_alias=names("images", "item", "items"))
+    images: Annotated[list[ImageRow], wire_list()] = Field(
+        default=[], validation_alias=wire_names("images", "item", "items")
+    )
 
 
 @library.operation(title="List images", effect=Effect.READ, endpoints=[LIST_IMAGES])
 async def list_images(context: Context, args: ListImages) -> ImagePage:
     """List the images of your own library. To find images by content, use search_videos with search_type BY_IMAGE."""
     page = await context.api.call(LIST_IMAGES, json=args.wire(), into=ImagePage)
-    images, note = page_of(
+    images, note = fit_page(
         page.images,
         args.page,
         args.page_size,
@@ -157,7 +169,7 @@ class TaskStatus(Output):
 @library.operation(title="Look up an import", effect=Effect.READ, endpoints=[TASK_STATUS, LIST_VIDEOS, PUBLIC_DETAIL])
 async def get_task_status(context: Context, args: GetTaskStatus) -> TaskStatus:
     """List the videos that an import from a platform (a task) has brought so far, with their state."""
-    videos = await task_videos(context, args.task_id, args.unique_id)
+    videos = await fetch_task_videos(context, args.task_id, args.unique_id)
     note = None
     if not videos:
         note = "Still downloading, or failed: the service does not report which. Call again in a minute or two."
@@ -238,9 +250,9 @@ async def delete_videos(context: Context, args: DeleteVideos) -> Deleted:
         )
         return Deleted(not_found=missing, note=note)
     count = "1 video" if len(existing) == 1 else f"{len(existing)} videos"
-    preview = Preview(action=f"Delete {count} for good.", items=[shown_video(video) for video in videos])
+    preview = Preview(action=f"Delete {count} for good.", items=[describe_video(video) for video in videos])
     if pending := await context.confirm(preview):
-        return Deleted(not_found=missing, confirmation=pending, note=NOT_YET)
+        return Deleted(not_found=missing, confirmation=pending, note=CONFIRMATION_NEEDED)
     await _delete(context, existing, args.unique_id)
     context.changed(VIDEOS, *(video_uri(video_no) for video_no in existing))
     try:

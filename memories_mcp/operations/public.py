@@ -18,20 +18,20 @@ from memories_mcp.api.endpoints import (
 from memories_mcp.context import Context
 from memories_mcp.models.base import Input, Output
 from memories_mcp.models.chat import ChatAnswer
-from memories_mcp.models.coercions import Count, FromSeconds, OptionalLine, names
+from memories_mcp.models.coercions import Count, DateFromSeconds, OptionalLine, wire_names
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.ids import PublicTranscriptVideoNo, PublicVideoNo
 from memories_mcp.models.media import Video
 from memories_mcp.models.transcripts import Transcript
 from memories_mcp.operation import Effect
-from memories_mcp.operations.common.chat import REMEMBERED, Question, ask
+from memories_mcp.operations.common.chat import SESSION_ENDPOINTS, Question, ask_chat
 from memories_mcp.operations.common.search import (
     Hits,
     ImageQuery,
     MomentPage,
     Moments,
     WordQuery,
-    moments,
+    fit_moments,
     search_by_image,
     search_words,
 )
@@ -70,7 +70,7 @@ async def search_public_videos(context: Context, args: SearchPublicVideos) -> Mo
     Weak at creator names: for those, use chat_with_public_videos with @name. get_public_video_detail returns a
     video's link.
     """
-    return moments(await public_hits(context, args), args.offset, _NO_MATCH)
+    return fit_moments(await public_hits(context, args), args.offset, _NO_MATCH)
 
 
 async def public_hits(context: Context, args: SearchPublicVideos) -> list[Evidence]:
@@ -115,7 +115,9 @@ class ChatWithPublicVideos(Question):
 
 
 @public.operation(
-    title="Chat with public videos", effect=Effect.READ, endpoints=[MARKETER_CHAT, MARKETER_CHAT_STREAM, *REMEMBERED]
+    title="Chat with public videos",
+    effect=Effect.READ,
+    endpoints=[MARKETER_CHAT, MARKETER_CHAT_STREAM, *SESSION_ENDPOINTS],
 )
 async def chat_with_public_videos(context: Context, args: ChatWithPublicVideos) -> ChatAnswer:
     """Ask a question about roughly a million public videos of one platform ("marketer chat").
@@ -123,7 +125,7 @@ async def chat_with_public_videos(context: Context, args: ChatWithPublicVideos) 
     @creator and #hashtag in the prompt narrow the search. Returns the answer, the videos that support it and a
     session_id for follow-up questions. Slow, and the most expensive call.
     """
-    return await ask(
+    return await ask_chat(
         context, MARKETER_CHAT, MARKETER_CHAT_STREAM, args.wire(), include_thinkings=args.include_thinkings
     )
 
@@ -138,11 +140,11 @@ class GetPublicVideoDetail(Input):
 class PublicVideo(Output, Video):
     """A public video, its creator and its reach."""
 
-    creator: OptionalLine = Field(default=None, validation_alias=names("blogger_id"))
-    published_at: FromSeconds = Field(default=None, validation_alias=names("publish_time"))
-    language: OptionalLine = Field(default=None, validation_alias=names("text_language"))
-    music: OptionalLine = Field(default=None, validation_alias=names("music_name"))
-    hashtags: OptionalLine = Field(default=None, validation_alias=names("hash_tag"))
+    creator: OptionalLine = Field(default=None, validation_alias=wire_names("blogger_id"))
+    published_at: DateFromSeconds = Field(default=None, validation_alias=wire_names("publish_time"))
+    language: OptionalLine = Field(default=None, validation_alias=wire_names("text_language"))
+    music: OptionalLine = Field(default=None, validation_alias=wire_names("music_name"))
+    hashtags: OptionalLine = Field(default=None, validation_alias=wire_names("hash_tag"))
     view_count: Count = None
     like_count: Count = None
     share_count: Count = None

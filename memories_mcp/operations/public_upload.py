@@ -6,10 +6,17 @@ from collections.abc import Sequence
 
 from memories_mcp.api import Endpoint
 from memories_mcp.api.endpoints import SCRAPE_CREATOR_PUBLIC, SCRAPE_HASHTAG_PUBLIC, SCRAPE_URLS_PUBLIC
-from memories_mcp.context import NOT_YET, Context, Preview
+from memories_mcp.context import CONFIRMATION_NEEDED, Context, Preview
 from memories_mcp.models.base import ConfirmableInput
 from memories_mcp.operation import Effect
-from memories_mcp.operations.common.imports import TASK, CreatorImport, HashtagImport, Imported, UrlImport, started
+from memories_mcp.operations.common.imports import (
+    TASK_ENDPOINTS,
+    CreatorImport,
+    HashtagImport,
+    ImportResult,
+    UrlImport,
+    start_import,
+)
 from memories_mcp.operations.toolsets import public_upload
 
 
@@ -19,7 +26,7 @@ async def _confirm_and_import(
     endpoint: Endpoint,
     items: Sequence[str],
     callback: str,
-) -> Imported:
+) -> ImportResult:
     """Start a public import once the user has agreed.
 
     Args:
@@ -32,16 +39,18 @@ async def _confirm_and_import(
     action = "Publish to every customer, permanently: a public video cannot be deleted."
     preview = Preview(action=action, items=list(items))
     if pending := await context.confirm(preview):
-        return Imported(confirmation=pending, note=NOT_YET)
-    return await started(context, endpoint, args, callback)
+        return ImportResult(confirmation=pending, note=CONFIRMATION_NEEDED)
+    return await start_import(context, endpoint, args, callback)
 
 
 class UploadPlatformUrlsPublic(UrlImport, ConfirmableInput):
     """Arguments of `upload_platform_urls_public`."""
 
 
-@public_upload.operation(title="Publish posts", effect=Effect.DESTRUCTIVE, endpoints=[SCRAPE_URLS_PUBLIC, *TASK])
-async def upload_platform_urls_public(context: Context, args: UploadPlatformUrlsPublic) -> Imported:
+@public_upload.operation(
+    title="Publish posts", effect=Effect.DESTRUCTIVE, endpoints=[SCRAPE_URLS_PUBLIC, *TASK_ENDPOINTS]
+)
+async def upload_platform_urls_public(context: Context, args: UploadPlatformUrlsPublic) -> ImportResult:
     """Import posts into the PUBLIC library: visible to every customer; cannot be deleted.
 
     Unless the user is asked directly, the first call only returns a preview and a confirmation_token.
@@ -53,8 +62,10 @@ class UploadCreatorPublic(CreatorImport, ConfirmableInput):
     """Arguments of `upload_creator_public`."""
 
 
-@public_upload.operation(title="Publish a creator", effect=Effect.DESTRUCTIVE, endpoints=[SCRAPE_CREATOR_PUBLIC, *TASK])
-async def upload_creator_public(context: Context, args: UploadCreatorPublic) -> Imported:
+@public_upload.operation(
+    title="Publish a creator", effect=Effect.DESTRUCTIVE, endpoints=[SCRAPE_CREATOR_PUBLIC, *TASK_ENDPOINTS]
+)
+async def upload_creator_public(context: Context, args: UploadCreatorPublic) -> ImportResult:
     """Import a creator's latest videos into the PUBLIC library: visible to every customer; cannot be deleted.
 
     Unless the user is asked directly, the first call only returns a preview and a confirmation_token.
@@ -67,8 +78,10 @@ class UploadHashtagPublic(HashtagImport, ConfirmableInput):
     """Arguments of `upload_hashtag_public`."""
 
 
-@public_upload.operation(title="Publish hashtags", effect=Effect.DESTRUCTIVE, endpoints=[SCRAPE_HASHTAG_PUBLIC, *TASK])
-async def upload_hashtag_public(context: Context, args: UploadHashtagPublic) -> Imported:
+@public_upload.operation(
+    title="Publish hashtags", effect=Effect.DESTRUCTIVE, endpoints=[SCRAPE_HASHTAG_PUBLIC, *TASK_ENDPOINTS]
+)
+async def upload_hashtag_public(context: Context, args: UploadHashtagPublic) -> ImportResult:
     """Import TikTok videos by hashtag into the PUBLIC library: visible to every customer; cannot be deleted.
 
     Unless the user is asked directly, the first call only returns a preview and a confirmation_token.

@@ -19,7 +19,7 @@ from memories_mcp.operations.common.search import (
     MomentPage,
     Moments,
     WordQuery,
-    moments,
+    fit_moments,
     search_by_image,
     search_words,
 )
@@ -67,10 +67,10 @@ async def search_videos(context: Context, args: SearchVideos) -> Moments:
     Returns moments, best first, with video, times, score and a ref. Next: get_evidence reads what is seen and said
     around a ref; chat_with_videos answers questions about the videos.
     """
-    return moments(await hits(context, args), args.offset, why_empty(args.unique_id))
+    return fit_moments(await search_hits(context, args), args.offset, why_empty(args.unique_id))
 
 
-async def hits(context: Context, args: SearchVideos) -> list[Evidence]:
+async def search_hits(context: Context, args: SearchVideos) -> list[Evidence]:
     """Return all hits of a search, best first; `args.offset` is not applied."""
     response = await context.api.call(SEARCH, json=args.wire(), into=Hits)
     return response.evidence(_KINDS.get(args.search_type, "clip"))

@@ -12,10 +12,10 @@ from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.ids import SessionId
 from memories_mcp.models.sessions import Message, Session, SessionPage, SessionRow, WireSession
 from memories_mcp.operation import Effect
-from memories_mcp.operations.common.paging import page_of
+from memories_mcp.operations.common.paging import fit_page
 from memories_mcp.operations.toolsets import library
-from memories_mcp.rendering.budget import BUDGET, weight
-from memories_mcp.rendering.text import line
+from memories_mcp.rendering.budget import BUDGET, json_size
+from memories_mcp.rendering.text import render_row
 
 _PAGE_SIZE = 20
 """Sessions on a page, fixed by the service (API 2.8)."""
@@ -28,7 +28,7 @@ class ListSessions(PrivateInput):
     """Page number; a page has 20 sessions."""
 
 
-@line.register
+@render_row.register
 def _(row: SessionRow) -> str:
     return f"{row.session_id} {row.title}"
 
@@ -38,7 +38,7 @@ async def list_sessions(context: Context, args: ListSessions) -> SessionPage:
     """List past conversations and summaries, with the session_id that get_session_detail takes."""
     page = await context.api.call(LIST_SESSIONS, query=args.wire(), into=SessionPage)
     empty = "No conversations in this namespace."
-    page.sessions, page.note = page_of(
+    page.sessions, page.note = fit_page(
         page.sessions, args.page, _PAGE_SIZE, empty=empty, total=page.total, size_argument=None
     )
     page.page = args.page
@@ -59,7 +59,7 @@ class GetSessionDetail(PrivateInput):
     """Return the reasoning steps too."""
 
 
-@line.register
+@render_row.register
 def _(message: Message) -> str:
     return f"{message.role}: {message.content}"
 
@@ -76,9 +76,9 @@ async def get_session_detail(context: Context, args: GetSessionDetail) -> Sessio
     for number, wire_message in enumerate(source.messages[args.from_message - 1 :], args.from_message):
         skipped = args.from_character if number == args.from_message else 0
         message = _message(wire_message, args.include_thinkings, skipped)
-        if weight(message) <= remaining:
+        if json_size(message) <= remaining:
             session.messages.append(message)
-            remaining -= weight(message)
+            remaining -= json_size(message)
             continue
         if session.messages:
             continuation = f"continue with from_message={number}."
@@ -102,7 +102,7 @@ async def get_session_detail(context: Context, args: GetSessionDetail) -> Sessio
     return session
 
 
-async def whole_session(context: Context, session_id: str, unique_id: str | None) -> Session:
+async def read_whole_session(context: Context, session_id: str, unique_id: str | None) -> Session:
     """Return a conversation without paging and without reasoning steps."""
     query = {"sessionId": session_id, "unique_id": unique_id}
     source = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
@@ -127,19 +127,19 @@ def _shorten(message: Message, budget: int) -> tuple[Message, int, str]:
         Either a part of the content, its length and "", or the whole content, 0 and a list of the omissions.
     """
     short = Message(role=message.role, content=message.content)
-    if weight(short) > budget:
-        while short.content and weight(short) > budget:
+    if json_size(short) > budget:
+        while short.content and json_size(short) > budget:
             short.content = short.content[: len(short.content) * 3 // 4]
         return short, len(short.content), ""
-    remaining = budget - weight(short)
+    remaining = budget - json_size(short)
     thinkings = [*message.thinkings]
     # Evidence matters more than reasoning, which gets at most half of the space.
-    while thinkings and sum(map(weight, thinkings)) > remaining // 2:
+    while thinkings and sum(map(json_size, thinkings)) > remaining // 2:
         thinkings.pop()
-    remaining -= sum(map(weight, thinkings))
+    remaining -= sum(map(json_size, thinkings))
     evidence = list[Evidence]()
     for moment in message.evidence:
-        remaining -= weight(moment)
+        remaining -= json_size(moment)
         if remaining < 0:
             break
         evidence.append(moment)

@@ -7,18 +7,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from memories_mcp.api.endpoints import LIST_VIDEOS, SUMMARY, TRANSCRIPTS, UPDATE_TRANSCRIPTION
-from memories_mcp.context import NOT_YET, Context, Pending, Preview
+from memories_mcp.context import CONFIRMATION_NEEDED, Context, Pending, Preview
 from memories_mcp.models.base import ConfirmableInput, Output, PrivateInput, Row
-from memories_mcp.models.coercions import Count, Id, Line, Seconds, Text, names, rows
+from memories_mcp.models.coercions import Count, Id, Line, Seconds, Text, wire_list, wire_names
 from memories_mcp.models.ids import PrivateTranscriptVideoNo
 from memories_mcp.models.transcripts import Transcript
 from memories_mcp.models.uris import SESSIONS, video_uri
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.chat import heartbeat
-from memories_mcp.operations.common.lookups import find_videos, not_in_namespace, shown_video
+from memories_mcp.operations.common.lookups import describe_video, find_videos, not_in_namespace
 from memories_mcp.operations.common.transcripts import Window, read_transcript
 from memories_mcp.operations.toolsets import transcripts
-from memories_mcp.rendering.text import clock, line
+from memories_mcp.rendering.text import format_clock, render_row
 
 
 class GetTranscription(Window, PrivateInput):
@@ -59,14 +59,14 @@ class SummaryItem(Row):
     """A chapter or a topic."""
 
     title: Line = ""
-    start_seconds: Seconds = Field(default=None, validation_alias=names("start", "start_time"))
+    start_seconds: Seconds = Field(default=None, validation_alias=wire_names("start", "start_time"))
     """Start of the chapter; topics have none."""
     description: Text = ""
 
 
-@line.register
+@render_row.register
 def _(item: SummaryItem) -> str:
-    start = "" if item.start_seconds is None else f"{clock(item.start_seconds)} "
+    start = "" if item.start_seconds is None else f"{format_clock(item.start_seconds)} "
     return f"{start}{item.title}\n{item.description}"
 
 
@@ -74,10 +74,10 @@ class Summary(Output):
     """The summary of a video."""
 
     summary: Text = ""
-    items: Annotated[list[SummaryItem], rows()] = []
+    items: Annotated[list[SummaryItem], wire_list()] = []
     """Chapters in order of time, or topics."""
-    input_tokens: Count = Field(default=None, validation_alias=names("total_input"))
-    output_tokens: Count = Field(default=None, validation_alias=names("total_output"))
+    input_tokens: Count = Field(default=None, validation_alias=wire_names("total_input"))
+    output_tokens: Count = Field(default=None, validation_alias=wire_names("total_output"))
 
 
 @transcripts.operation(title="Summarise a video", effect=Effect.READ, endpoints=[SUMMARY])
@@ -123,10 +123,10 @@ async def update_video_transcription(context: Context, args: UpdateVideoTranscri
     if not videos:
         raise not_in_namespace([args.video_no])
     preview = Preview(
-        action="Replace the scene descriptions of this video. The old ones are lost.", items=[shown_video(videos[0])]
+        action="Replace the scene descriptions of this video. The old ones are lost.", items=[describe_video(videos[0])]
     )
     if pending := await context.confirm(preview):
-        return TranscriptionUpdate(video_no=args.video_no, confirmation=pending, note=NOT_YET)
+        return TranscriptionUpdate(video_no=args.video_no, confirmation=pending, note=CONFIRMATION_NEEDED)
     body = args.wire() | {"callback": context.callback_url}
     await context.api.call(UPDATE_TRANSCRIPTION, json=body, into=object)
     context.changed(video_uri(args.video_no))

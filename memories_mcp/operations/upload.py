@@ -20,20 +20,20 @@ from memories_mcp.context import Context
 from memories_mcp.errors import MemoriesError
 from memories_mcp.file_access import LocalPath
 from memories_mcp.models.base import Output, PrivateInput, Wire
-from memories_mcp.models.coercions import FromMillis, Id, OptionalLine, names, rows
+from memories_mcp.models.coercions import DateFromMillis, Id, OptionalLine, wire_list, wire_names
 from memories_mcp.models.media import StatusFields
 from memories_mcp.models.uris import VIDEOS
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.imports import (
-    TASK,
+    TASK_ENDPOINTS,
     CreatorImport,
     DirectLink,
     HashtagImport,
-    Imported,
+    ImportResult,
     UrlImport,
-    started,
+    start_import,
 )
-from memories_mcp.operations.common.polling import Awaited, Waits, wait
+from memories_mcp.operations.common.polling import WaitArguments, WaitTarget, wait_until_processed
 from memories_mcp.operations.common.search import IMAGE_BYTES
 from memories_mcp.operations.common.transfers import byte_progress
 from memories_mcp.operations.toolsets import upload
@@ -65,7 +65,7 @@ class CaptureDetails(PrivateInput):
         return self
 
 
-class VideoUpload(CaptureDetails, Waits):
+class VideoUpload(CaptureDetails, WaitArguments):
     """Arguments that both ways of uploading a video share."""
 
     video_transcription_prompt: str | None = Field(default=None, max_length=2000)
@@ -93,7 +93,7 @@ class Uploaded(Output, StatusFields):
 
     video_no: Id
     video_name: OptionalLine = None
-    uploaded_at: FromMillis = Field(default=None, validation_alias=names("upload_time"))
+    uploaded_at: DateFromMillis = Field(default=None, validation_alias=wire_names("upload_time"))
 
 
 _PROCESSING = "The video is being processed. Call wait_until_ready with its video_no before using it."
@@ -143,12 +143,12 @@ async def _wait_for_processing(
     uploaded.note = _PROCESSING
     if not args.wait_seconds:
         return uploaded
-    awaited = Awaited([uploaded.video_no], unique_id=args.unique_id, seconds=args.wait_seconds, after=after)
+    awaited = WaitTarget([uploaded.video_no], unique_id=args.unique_id, seconds=args.wait_seconds, after=after)
     try:
-        waited = await wait(context, awaited)
+        waited = await wait_until_processed(context, awaited)
     except MemoriesError as error:  # the upload succeeded, so its video_no must reach the caller
         uploaded.note = (
-            f"The video was uploaded, but its state could not be read: {error.summary} Then {awaited.again}."
+            f"The video was uploaded, but its state could not be read: {error.summary} Then {awaited.next_call}."
         )
         return uploaded
     for video in waited.videos:
@@ -161,33 +161,33 @@ class UploadPlatformUrls(UrlImport, PrivateInput):
     """Arguments of `upload_platform_urls`."""
 
 
-@upload.operation(title="Import posts", effect=Effect.WRITE, endpoints=[SCRAPE_URLS, *TASK])
-async def upload_platform_urls(context: Context, args: UploadPlatformUrls) -> Imported:
+@upload.operation(title="Import posts", effect=Effect.WRITE, endpoints=[SCRAPE_URLS, *TASK_ENDPOINTS])
+async def upload_platform_urls(context: Context, args: UploadPlatformUrls) -> ImportResult:
     """Import videos from post links of one platform (YouTube, TikTok, Instagram) into your own library.
 
     Returns a task_id; wait_until_ready or get_task_status returns the videos it brings.
     """
-    return await started(context, SCRAPE_URLS, args, "callback_url")
+    return await start_import(context, SCRAPE_URLS, args, "callback_url")
 
 
 class UploadCreator(CreatorImport, PrivateInput):
     """Arguments of `upload_creator`."""
 
 
-@upload.operation(title="Import a creator", effect=Effect.WRITE, endpoints=[SCRAPE_CREATOR, *TASK])
-async def upload_creator(context: Context, args: UploadCreator) -> Imported:
+@upload.operation(title="Import a creator", effect=Effect.WRITE, endpoints=[SCRAPE_CREATOR, *TASK_ENDPOINTS])
+async def upload_creator(context: Context, args: UploadCreator) -> ImportResult:
     """Import a creator's latest videos into your own library. Returns a task_id."""
-    return await started(context, SCRAPE_CREATOR, args, "callback_url")
+    return await start_import(context, SCRAPE_CREATOR, args, "callback_url")
 
 
 class UploadHashtag(HashtagImport, PrivateInput):
     """Arguments of `upload_hashtag`."""
 
 
-@upload.operation(title="Import hashtags", effect=Effect.WRITE, endpoints=[SCRAPE_HASHTAG, *TASK])
-async def upload_hashtag(context: Context, args: UploadHashtag) -> Imported:
+@upload.operation(title="Import hashtags", effect=Effect.WRITE, endpoints=[SCRAPE_HASHTAG, *TASK_ENDPOINTS])
+async def upload_hashtag(context: Context, args: UploadHashtag) -> ImportResult:
     """Import TikTok videos that have given hashtags into your own library. Returns a task_id."""
-    return await started(context, SCRAPE_HASHTAG, args, "callback")
+    return await start_import(context, SCRAPE_HASHTAG, args, "callback")
 
 
 class UploadImages(CaptureDetails):
@@ -205,10 +205,10 @@ class UploadedImages(Output):
 
 
 class _ImageId(Wire):
-    id: Id = Field(validation_alias=names("id", "image_no"))
+    id: Id = Field(validation_alias=wire_names("id", "image_no"))
 
 
-class _ImageIds(RootModel[Annotated[list[_ImageId], rows("images", "items", "item")]]):
+class _ImageIds(RootModel[Annotated[list[_ImageId], wire_list("images", "items", "item")]]):
     pass
 
 

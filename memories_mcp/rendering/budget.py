@@ -21,16 +21,16 @@ _TEXT_LIMITS = (4000, 1000, 200)
 """Characters to which `fit` cuts long texts, in turn, until the result fits."""
 
 
-def weight(row: BaseModel) -> int:
+def json_size(row: BaseModel) -> int:
     """Return the characters of a row in the structured form, which is longer than its text."""
     return len(row.model_dump_json(exclude_defaults=True)) + 1
 
 
-def fitting(rows: Sequence[BaseModel], budget: int = BUDGET) -> int:
+def count_fitting(rows: Sequence[BaseModel], budget: int = BUDGET) -> int:
     """Return how many rows, from the first, fit one result of `budget` characters; at least one."""
     size = ENVELOPE
     for count, row in enumerate(rows):
-        size += weight(row)
+        size += json_size(row)
         if size > budget:
             return max(count, 1)
     return len(rows)
@@ -68,7 +68,7 @@ def _size(output: Output) -> int:
 
     Rendering the text is skipped where the structured form is so small that the text cannot be over the budget.
     """
-    size = weight(output)
+    size = json_size(output)
     if size < BUDGET * 0.8:
         return size
     return max(size, len(render(output, make_nonce())))

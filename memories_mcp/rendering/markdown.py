@@ -7,7 +7,7 @@ import re
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.sessions import Session
 from memories_mcp.rendering.fence import fence
-from memories_mcp.rendering.text import span
+from memories_mcp.rendering.text import format_span
 
 
 def session_markdown(session: Session, nonce: str) -> str:
@@ -35,7 +35,7 @@ def session_markdown(session: Session, nonce: str) -> str:
 
 def _citation(moment: Evidence) -> str:
     name = _escape_line(moment.video_name or moment.video_no or "")
-    position = f"{name} {span(moment.start_seconds, moment.end_seconds)}".strip() or moment.ref
+    position = f"{name} {format_span(moment.start_seconds, moment.end_seconds)}".strip() or moment.ref
     if moment.uri:
         position = f"[{position}]({moment.uri})"
     text = f": “{_escape_line(moment.text)}”" if moment.text else ""

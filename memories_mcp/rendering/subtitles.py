@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memories_mcp.models.evidence import Evidence, Track
-from memories_mcp.rendering.text import span
+from memories_mcp.rendering.text import format_span
 
 _CUE_SECONDS = 2.0
 """The display time of a cue without a length."""
@@ -45,7 +45,9 @@ def subrip(segments: Sequence[Evidence]) -> str:
 
 def plain_text(segments: Sequence[Evidence]) -> str:
     """Return segments as lines with their start times."""
-    lines = [f"{span(segment.start_seconds, None)} {' '.join((segment.text or '').split())}" for segment in segments]
+    lines = [
+        f"{format_span(segment.start_seconds, None)} {' '.join((segment.text or '').split())}" for segment in segments
+    ]
     return "".join(f"{line.strip()}\n" for line in lines)
 
 

@@ -47,7 +47,7 @@ def render_error(name: str, error: MemoriesError, nonce: str) -> str:
     return "\n".join(part for part in (f"{name} failed. {error.summary}", words, error.next_step) if part)
 
 
-def clock(seconds: float) -> str:
+def format_clock(seconds: float) -> str:
     """Return seconds as a player shows them: 65.5 as 1:05.5, 3725 as 1:02:05."""
     if seconds == int(seconds) and seconds < 3600:
         return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
@@ -60,45 +60,45 @@ def clock(seconds: float) -> str:
     return f"{minute}:{second:02}{fraction}"
 
 
-def span(start: float | None, end: float | None) -> str:
+def format_span(start: float | None, end: float | None) -> str:
     """Return a range of seconds as 0:30-0:36, without an end as 0:30, without times as an empty text."""
     if start is None:
         return ""
-    return clock(start) if end is None else f"{clock(start)}-{clock(end)}"
+    return format_clock(start) if end is None else f"{format_clock(start)}-{format_clock(end)}"
 
 
-def megabytes(size: int) -> str:
+def format_megabytes(size: int) -> str:
     """Return a size in bytes as megabytes: 698 MB."""
     return f"{size / 1e6:.0f} MB" if size >= 10_000_000 else f"{size / 1e6:.3g} MB"
 
 
 @singledispatch
-def line(row: BaseModel) -> str:
+def render_row(row: BaseModel) -> str:
     """Return one row of a list on one line; a model registers a form of its own here."""
     return ", ".join(f"{label} {value}" for label, value in _labelled_values(row))
 
 
-@line.register
+@render_row.register
 def _(moment: Evidence) -> str:
     return _moment(moment, moment.video_no or "", moment.kind)
 
 
-@line.register
+@render_row.register
 def _(video: Video) -> str:
     state = "" if video.status == "ready" else video.status
     if video.raw_status not in _KNOWN_STATUS_WORDS:
         state = f"{video.status} ({video.raw_status})"
-    length = "" if video.duration_seconds is None else clock(video.duration_seconds)
-    size = "" if video.size_bytes is None else megabytes(video.size_bytes)
+    length = "" if video.duration_seconds is None else format_clock(video.duration_seconds)
+    size = "" if video.size_bytes is None else format_megabytes(video.size_bytes)
     added = "" if video.created_at is None else f"{video.created_at:%Y-%m-%d %H:%M}"
     cause = f"({video.cause})" if video.cause else ""
     parts = (video.video_no, state, length, size, added, video.video_name, cause, video.video_url)
     return " ".join(part for part in parts if part)
 
 
-@line.register
+@render_row.register
 def _(pending: Pending) -> str:
-    token = f"{pending.confirmation_token} (valid for {clock(pending.expires_in_seconds)})"
+    token = f"{pending.confirmation_token} (valid for {format_clock(pending.expires_in_seconds)})"
     return "\n".join([pending.action, *(f"- {item}" for item in pending.items), f"confirmation_token: {token}"])
 
 
@@ -113,7 +113,7 @@ def _body(output: Output) -> list[str]:
         if isinstance(value, list):
             lines += _list(name, cast(list[Any], value))
         elif isinstance(value, BaseModel):
-            lines.append(f"{label}: {line(value)}")
+            lines.append(f"{label}: {render_row(value)}")
         else:
             text = _format_value(name, value)
             lines.append(f"{label}:\n{text}" if "\n" in text else f"{label}: {text}")
@@ -135,10 +135,10 @@ def _list(name: str, rows: Sequence[Any]) -> list[str]:
     if isinstance(rows[0], Evidence):
         return _moments(name, cast(Sequence[Evidence], rows))
     if isinstance(rows[0], Video):
-        return [f"{_label(name)} ({len(rows)}), {_VIDEO_COLUMNS}:", *(line(row) for row in rows)]
+        return [f"{_label(name)} ({len(rows)}), {_VIDEO_COLUMNS}:", *(render_row(row) for row in rows)]
     lines = [f"{_label(name)} ({len(rows)}):"]
     for number, row in enumerate(rows, 1):
-        lines.append(f"[{number}] {line(row)}")
+        lines.append(f"[{number}] {render_row(row)}")
         lines += _inner_lists(row)
     return lines
 
@@ -153,7 +153,7 @@ def _inner_lists(row: BaseModel) -> list[str]:
         if isinstance(items[0], Evidence):
             lines += [f"  {moment}" for moment in _moments(name, cast(list[Evidence], items))]
         else:
-            lines += [f"  - {line(item)}" for item in items]
+            lines += [f"  - {render_row(item)}" for item in items]
     return lines
 
 
@@ -184,7 +184,7 @@ def _moment(moment: Evidence, video: str, known_kind: str) -> str:
         video: The video's number, name or short name; empty where a head names the video.
         known_kind: The kind, where a head names it; else empty.
     """
-    parts = [span(moment.start_seconds, moment.end_seconds)]
+    parts = [format_span(moment.start_seconds, moment.end_seconds)]
     if moment.start_seconds is not None and not known_kind:
         parts.append(moment.kind)
     if moment.score is not None:
@@ -227,7 +227,7 @@ def _label(name: str) -> str:
 
 def _format_value(name: str, value: Any) -> str:
     if name.endswith(_SECONDS_SUFFIX) and isinstance(value, int | float):
-        return clock(value)
+        return format_clock(value)
     if isinstance(value, list):
         return ", ".join(str(item) for item in cast(list[Any], value))
     if isinstance(value, bool):

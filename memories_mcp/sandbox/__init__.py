@@ -9,7 +9,7 @@ from pathlib import Path
 
 import uvicorn
 
-from memories_mcp.loopback import EmbeddedServer, bind, serving
+from memories_mcp.loopback import EmbeddedServer, bind, run_server
 from memories_mcp.sandbox.accounts import Accounts
 from memories_mcp.sandbox.app import Fault, Sandbox, application
 from memories_mcp.sandbox.store import Clock
@@ -53,7 +53,7 @@ async def running(
         server.should_exit = True
 
     try:
-        async with serving(server, listener, stop) as url:
+        async with run_server(server, listener, stop) as url:
             yield url
     finally:  # also if the event loop ends early and cancels the wait for the server
         sandbox.close()

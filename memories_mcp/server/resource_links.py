@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 import mcp_types as t
 from mcp import MCPError
 
-from memories_mcp.models.base import Output, Row, parts
+from memories_mcp.models.base import Output, Row, iter_parts
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.sessions import SessionPage
 from memories_mcp.models.transcripts import Transcript
 from memories_mcp.models.uris import SESSIONS, VIDEOS, session_uri, transcript_uri, video_uri
 from memories_mcp.operations.library import VideoPage
-from memories_mcp.rendering.text import span
+from memories_mcp.rendering.text import format_span
 from memories_mcp.server.resource_types import TRACK_TITLES
 from memories_mcp.server.resources import Resources
 from memories_mcp.server.tenants import RequestScope
@@ -40,7 +40,7 @@ def make_links(
     links: dict[str, t.ResourceLink] = {}
 
     def locate(uri: str, video_no: str) -> str:
-        return scope.runner.located(uri, unique_id, video_no)
+        return scope.runner.add_namespace(uri, unique_id, video_no)
 
     for uri, name in _targets(output, locate):
         if len(links) == MAX_LINKS:
@@ -80,7 +80,7 @@ def _targets(output: Output, locate: LocateUri) -> Iterator[tuple[str, str]]:
 def _video_targets(output: Output, locate: LocateUri) -> Iterator[tuple[str, str]]:
     """Yield the first moment, or else the details, of each video in a result."""
     seen: set[str] = set()
-    for row in parts(output, Row):
+    for row in iter_parts(output, Row):
         video_no: str = getattr(row, "video_no", None) or ""
         if not video_no or video_no in seen:
             continue
@@ -88,5 +88,5 @@ def _video_targets(output: Output, locate: LocateUri) -> Iterator[tuple[str, str
         if not isinstance(row, Evidence):
             yield locate(video_uri(video_no), video_no), name
         elif row.uri:  # the runner has added the namespace already
-            yield row.uri, f"{name} {span(row.start_seconds, row.end_seconds)}".strip()
+            yield row.uri, f"{name} {format_span(row.start_seconds, row.end_seconds)}".strip()
         seen.add(video_no)

@@ -19,7 +19,7 @@ from memories_mcp.models.sessions import SessionPage
 from memories_mcp.models.uris import SESSIONS, VIDEOS, transcript_uri
 from memories_mcp.operations.common.transcripts import fetch_transcript
 from memories_mcp.operations.library import VideoPage
-from memories_mcp.operations.sessions import whole_session
+from memories_mcp.operations.sessions import read_whole_session
 from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.markdown import session_markdown
 from memories_mcp.rendering.subtitles import webvtt
@@ -151,7 +151,7 @@ async def _read_video(runner: Runner, args: VideoVariables) -> ResourceContent:
         arguments["unique_id"] = args.unique_id
     answer = await runner.run(runner.operations[_video_tool(args)], arguments)
     tracks = {
-        track: runner.located(transcript_uri(args.video_no, track), args.unique_id, args.video_no)
+        track: runner.add_namespace(transcript_uri(args.video_no, track), args.unique_id, args.video_no)
         for track in get_args(Track)
     }
     return _json({**answer.structured, "transcripts": tracks})
@@ -159,7 +159,7 @@ async def _read_video(runner: Runner, args: VideoVariables) -> ResourceContent:
 
 async def _read_transcript(runner: Runner, args: TranscriptVariables) -> ResourceContent:
     transcript = await fetch_transcript(runner.context(), args.video_no, args.track, args.unique_id)
-    segments = [segment for _, segment in transcript.told(transcript.between(args.start, args.end))]
+    segments = [segment for _, segment in transcript.evidence(transcript.between(args.start, args.end))]
     return ResourceContent(webvtt(args.video_no, args.track, segments), "text/vtt")
 
 
@@ -173,15 +173,15 @@ async def _read_sessions(runner: Runner, args: ListVariables) -> ResourceContent
 
 
 async def _read_session(runner: Runner, args: SessionVariables) -> ResourceContent:
-    session = await whole_session(runner.context(), args.session_id, args.unique_id)
-    runner.locate(session, args.unique_id)
+    session = await read_whole_session(runner.context(), args.session_id, args.unique_id)
+    runner.add_namespaces(session, args.unique_id)
     if args.format == "json":
         return _json(session.structured())
     return ResourceContent(session_markdown(session, make_nonce()), "text/markdown")
 
 
 def _next_page(runner: Runner, base: str, args: ListVariables) -> str:
-    return runner.located(f"{base}?page={args.page + 1}", args.unique_id)
+    return runner.add_namespace(f"{base}?page={args.page + 1}", args.unique_id)
 
 
 def _json(data: dict[str, Any]) -> ResourceContent:

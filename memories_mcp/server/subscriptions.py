@@ -20,7 +20,7 @@ from mcp.server.subscriptions import (
 )
 from pydantic import BaseModel
 
-from memories_mcp.models.base import parts
+from memories_mcp.models.base import iter_parts
 from memories_mcp.models.media import StatusFields
 from memories_mcp.models.uris import VIDEOS, belongs_to, video_uri
 
@@ -75,7 +75,7 @@ class Subscriptions:
         if not isinstance(response, BaseModel):
             return
         changed: list[str] = []
-        for video in parts(response, StatusFields):
+        for video in iter_parts(response, StatusFields):
             video_no = str(getattr(video, "video_no", ""))
             if not video_no:
                 continue

@@ -16,7 +16,7 @@ from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import Limits
 from memories_mcp.operations import select
 from memories_mcp.pool import Pool
-from memories_mcp.runner import AnyOperation, Runner, backed, limits_of
+from memories_mcp.runner import AnyOperation, Runner, rate_limits_of, with_sandbox
 from memories_mcp.server.extension import Extension
 from memories_mcp.server.http.credentials import Credentials, RequestUser
 from memories_mcp.server.recent import RecentItems
@@ -69,7 +69,7 @@ class Tenant:
             caption_key=settings.caption_api_key,
             caption_base_url=settings.caption_base_url,
             rates=limits,
-            on_answer=subscriptions.record_response,
+            on_result=subscriptions.record_response,
         )
         self.runner = Runner(settings, api=client, also=operations)
         self.runner.changed = subscriptions.notify
@@ -136,12 +136,12 @@ class Tenants:
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Tenants, None]:
         """Serve tenants until the body ends; if the settings choose the sandbox, run it too."""
-        async with backed(self.settings, api=self._api) as self._backed_settings:
+        async with with_sandbox(self.settings, api=self._api) as self._backed_settings:
             try:
                 yield self
             finally:
                 self.end_streams()
-                await self._tenants.aclose(at_once=True)
+                await self._tenants.aclose(force=True)
 
     def __len__(self) -> int:
         return len(self._tenants)
@@ -211,7 +211,7 @@ class Tenants:
             unique_id=key.unique_id,
             files_root=self._backed_settings.files_root if key.files else None,
         )
-        limits = self._limits.setdefault(key.api_key, limits_of(settings))
+        limits = self._limits.setdefault(key.api_key, rate_limits_of(settings))
         subscriptions = self._subscriptions.setdefault((key.api_key, key.unique_id), Subscriptions())
         return Tenant(settings, limits, subscriptions, self._api, self.extension.operations)
 
@@ -227,4 +227,4 @@ class Tenants:
 
         files_vary = self.settings.http_files and bool(self.settings.http_token)
         private = narrows or bool(credentials.unique_id) or files_vary
-        return RequestScope(tenant, tenant.runner.narrowed(is_offered), private)
+        return RequestScope(tenant, tenant.runner.restrict(is_offered), private)

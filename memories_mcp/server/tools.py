@@ -20,7 +20,7 @@ from memories_mcp.operations import OPERATIONS
 from memories_mcp.rendering.budget import BUDGET
 from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.text import render_error
-from memories_mcp.runner import AnyOperation, Follow, Runner
+from memories_mcp.runner import AnyOperation, ProgressHandler, Runner
 from memories_mcp.server.elicitation import Elicitation, InputRequired
 from memories_mcp.server.resource_links import make_links
 from memories_mcp.server.resources import Resources
@@ -109,7 +109,7 @@ def _unknown_tool_message(name: str, runner: Runner) -> str:
     return f"Unknown tool: {name[:80]}{suggestion}"
 
 
-def _progress_reporter(ctx: ServerRequestContext[Any, Any]) -> Follow | None:
+def _progress_reporter(ctx: ServerRequestContext[Any, Any]) -> ProgressHandler | None:
     """Return a function that sends progress to the client; `None` if the client sent no progress token."""
     if not ctx.meta or "progress_token" not in ctx.meta:
         return None

@@ -15,13 +15,13 @@ from memories_mcp.context import Context, ProgressKind
 from memories_mcp.errors import MemoriesError
 from memories_mcp.models.base import PrivateInput, Wire
 from memories_mcp.models.chat import ChatAnswer, WireMessage
-from memories_mcp.models.coercions import Id, remove_invisible, rows
+from memories_mcp.models.coercions import Id, remove_invisible, wire_list
 from memories_mcp.models.ids import SessionId
 from memories_mcp.models.sessions import WireSession
 from memories_mcp.models.uris import SESSIONS, session_uri
-from memories_mcp.rendering.budget import BUDGET, fitting
+from memories_mcp.rendering.budget import BUDGET, count_fitting
 
-REMEMBERED = (LIST_SESSIONS, SESSION_DETAIL)
+SESSION_ENDPOINTS = (LIST_SESSIONS, SESSION_DETAIL)
 """The endpoints that supply an answer's session and references when its stream did not contain them."""
 
 _ANSWER_CHARACTERS = 10_000
@@ -44,7 +44,7 @@ class Question(PrivateInput):
     """Return the reasoning steps too."""
 
 
-async def ask(
+async def ask_chat(
     context: Context, plain: Endpoint, streaming: Endpoint, body: dict[str, Any], *, include_thinkings: bool
 ) -> ChatAnswer:
     """Send a question to a chat; the answer streams if the caller follows the progress.
@@ -56,7 +56,7 @@ async def ask(
         body: The request's body, with the question as `prompt`.
         include_thinkings: Whether the result contains the reasoning steps.
     """
-    if context.follows:
+    if context.reports_progress:
         async with _AnswerProgress(context) as progress:
             message = await context.api.chat(streaming, json=body, into=WireMessage, on_event=progress.receive)
         if not message.session_id:
@@ -82,7 +82,7 @@ def _make_answer(message: WireMessage, *, include_thinkings: bool) -> ChatAnswer
     evidence = message.evidence()
     if evidence:
         room = BUDGET - len(answer.model_dump_json()) - _NOTE_CHARACTERS
-        answer.evidence = evidence[: fitting(evidence, room)]
+        answer.evidence = evidence[: count_fitting(evidence, room)]
     notes: list[str] = []
     if not message.complete:
         notes.append("The answer broke off; get_session_detail may have all of it.")
@@ -208,4 +208,4 @@ class _WireSessionId(Wire):
 
 
 class _WireSessionPage(Wire):
-    sessions: Annotated[list[_WireSessionId], rows()] = []
+    sessions: Annotated[list[_WireSessionId], wire_list()] = []

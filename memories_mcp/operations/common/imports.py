@@ -14,7 +14,7 @@ from memories_mcp.errors import MemoriesError
 from memories_mcp.models.base import Output
 from memories_mcp.models.coercions import Id
 from memories_mcp.models.media import Video
-from memories_mcp.operations.common.polling import Awaited, Waits, wait
+from memories_mcp.operations.common.polling import WaitArguments, WaitTarget, wait_until_processed
 
 _HOSTS = {"youtube.com": "YouTube", "youtu.be": "YouTube", "tiktok.com": "TikTok", "instagram.com": "Instagram"}
 
@@ -102,7 +102,7 @@ Hashtag = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_ch
 """A hashtag without #."""
 
 
-class UrlImport(Waits):
+class UrlImport(WaitArguments):
     """Arguments of an import of posts."""
 
     video_urls: Annotated[list[PostLink], AfterValidator(_check_one_platform)] = Field(
@@ -113,7 +113,7 @@ class UrlImport(Waits):
     """Lines of the picture; YouTube only."""
 
 
-class CreatorImport(Waits):
+class CreatorImport(WaitArguments):
     """Arguments of an import of a creator's videos."""
 
     profile_url: ProfileLink = Field(serialization_alias="username", examples=["https://www.tiktok.com/@cutshall73"])
@@ -122,7 +122,7 @@ class CreatorImport(Waits):
     """How many of the latest videos."""
 
 
-class HashtagImport(Waits):
+class HashtagImport(WaitArguments):
     """Arguments of an import by hashtags."""
 
     hashtags: list[Hashtag] = Field(min_length=1, max_length=20, serialization_alias="hash_tags", examples=[["nba"]])
@@ -131,11 +131,11 @@ class HashtagImport(Waits):
     """How many videos of each."""
 
 
-TASK = (TASK_STATUS, LIST_VIDEOS, PUBLIC_DETAIL)
+TASK_ENDPOINTS = (TASK_STATUS, LIST_VIDEOS, PUBLIC_DETAIL)
 """The endpoints that report the progress of an import."""
 
 
-class Imported(Output):
+class ImportResult(Output):
     """An import that was ordered."""
 
     task_id: Id | None = None
@@ -146,9 +146,9 @@ class Imported(Output):
     """Present when nothing was done yet and the user must agree first."""
 
 
-async def started(
+async def start_import(
     context: Context, endpoint: Endpoint, args: UrlImport | CreatorImport | HashtagImport, callback: str
-) -> Imported:
+) -> ImportResult:
     """Order an import, and wait for its videos as long as the arguments request.
 
     Args:
@@ -158,15 +158,15 @@ async def started(
         callback: The name of the endpoint's field for the callback, which differs between endpoints (API 9, 26).
     """
     body = args.wire() | {callback: context.callback_url}
-    result = await context.api.call(endpoint, json=body, into=Imported)
+    result = await context.api.call(endpoint, json=body, into=ImportResult)
     result.note = "The downloads run; call wait_until_ready with the task_id."
     if args.wait_seconds and result.task_id:
         unique_id: str | None = getattr(args, "unique_id", None)
-        awaited = Awaited(task_id=result.task_id, unique_id=unique_id, seconds=args.wait_seconds)
+        awaited = WaitTarget(task_id=result.task_id, unique_id=unique_id, seconds=args.wait_seconds)
         try:
-            state = await wait(context, awaited)
+            state = await wait_until_processed(context, awaited)
         except MemoriesError as error:  # the import was ordered nevertheless: its task_id must not be lost
-            result.note = f"The import runs, but reading its state failed: {error.summary} Then {awaited.again}."
+            result.note = f"The import runs, but reading its state failed: {error.summary} Then {awaited.next_call}."
         else:
             result.videos, result.note = state.videos, state.note
     return result

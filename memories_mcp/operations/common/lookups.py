@@ -11,19 +11,19 @@ from memories_mcp.api.endpoints import LIST_VIDEOS, PRIVATE_DETAILS, PUBLIC_DETA
 from memories_mcp.context import Context
 from memories_mcp.errors import NotFound
 from memories_mcp.models.base import Wire
-from memories_mcp.models.coercions import Id, Line, names, rows
+from memories_mcp.models.coercions import Id, Line, wire_list, wire_names
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.media import Video
-from memories_mcp.rendering.text import clock
+from memories_mcp.rendering.text import format_clock
 
 _LARGEST_PAGE = 200
 _PAGES_SEARCHED = 5
 
 
-class VideoRows(Wire):
+class WireVideoPage(Wire):
     """A page of videos, as sent."""
 
-    videos: Annotated[list[Video], rows()] = []
+    videos: Annotated[list[Video], wire_list()] = []
 
 
 async def find_videos(context: Context, video_nos: Sequence[str], unique_id: str | None) -> list[Video]:
@@ -54,22 +54,22 @@ async def find_videos(context: Context, video_nos: Sequence[str], unique_id: str
 
 async def _list_videos(context: Context, page: int, filters: dict[str, Any], unique_id: str | None) -> list[Video]:
     body = {"page": page, "size": _LARGEST_PAGE, "unique_id": unique_id, **filters}
-    listing = await context.api.call(LIST_VIDEOS, json=body, into=VideoRows)
+    listing = await context.api.call(LIST_VIDEOS, json=body, into=WireVideoPage)
     return listing.videos
 
 
-async def public_videos(context: Context, video_nos: Sequence[str]) -> list[Video]:
+async def fetch_public_videos(context: Context, video_nos: Sequence[str]) -> list[Video]:
     """Return public videos with their states; each takes one request, under a tight rate limit."""
     return [await context.api.call(PUBLIC_DETAIL, query={"video_no": number}, into=Video) for number in video_nos]
 
 
 class _WireTask(Wire):
-    videos: Annotated[list[Video | Id], rows()] = Field(
-        default=[], validation_alias=names("videos", "video_ids", "video_nos")
+    videos: Annotated[list[Video | Id], wire_list()] = Field(
+        default=[], validation_alias=wire_names("videos", "video_ids", "video_nos")
     )
 
 
-async def task_videos(context: Context, task_id: str, unique_id: str | None) -> list[Video]:
+async def fetch_task_videos(context: Context, task_id: str, unique_id: str | None) -> list[Video]:
     """Return the videos of a task.
 
     The service sends rows, and according to its documents bare numbers (API 9, 30); a bare number is looked up, and
@@ -86,7 +86,7 @@ async def task_videos(context: Context, task_id: str, unique_id: str | None) -> 
     private = [number for number in numbers if not is_public(number)]
     if private:
         videos += await find_videos(context, private, unique_id)
-    videos += await public_videos(context, [number for number in numbers if is_public(number)])
+    videos += await fetch_public_videos(context, [number for number in numbers if is_public(number)])
     known = {video.video_no for video in videos}
     return videos + [Video(video_no=number, status="processing") for number in numbers if number not in known]
 
@@ -96,7 +96,7 @@ class _WireDetail(Wire):
     video_url: Line = ""
 
 
-async def name_and_link(context: Context, video_no: str, unique_id: str | None) -> tuple[str | None, str | None]:
+async def fetch_name_and_link(context: Context, video_no: str, unique_id: str | None) -> tuple[str | None, str | None]:
     """Return a video's name and URL, each `None` if the API has none.
 
     Args:
@@ -119,8 +119,8 @@ def not_in_namespace(video_nos: Sequence[str]) -> NotFound:
     )
 
 
-def shown_video(video: Video) -> str:
+def describe_video(video: Video) -> str:
     """Return a video as a preview shows it: number, name, length, date."""
-    length = "" if video.duration_seconds is None else clock(video.duration_seconds)
+    length = "" if video.duration_seconds is None else format_clock(video.duration_seconds)
     date = "" if video.created_at is None else f"added {video.created_at:%Y-%m-%d}"
     return ", ".join(part for part in (video.video_no, video.video_name, length, date) if part)

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from memories_mcp.rendering.budget import fitting
+from memories_mcp.rendering.budget import count_fitting
 
 RowT = TypeVar("RowT", bound=BaseModel)
 
@@ -20,7 +20,7 @@ def why_empty(unique_id: str | None) -> str:
     )
 
 
-def page_of(
+def fit_page(
     rows: list[RowT], page: int, size: int, *, empty: str, total: int | None = None, size_argument: str | None = "size"
 ) -> tuple[list[RowT], str | None]:
     """Return the rows of a page that fit one result, and a note on how to continue or why there are none.
@@ -35,7 +35,7 @@ def page_of(
     """
     if not rows:
         return [], empty if page == 1 else f"Page {page} is past the end."
-    count = fitting(rows)
+    count = count_fitting(rows)
     if count < len(rows) and size_argument:
         # The caller continues with a smaller size, and page numbers restart with it. Only a size that divides the
         # number of rows before this page puts a page boundary where this page begins, and so another one right after

@@ -13,7 +13,7 @@ from memories_mcp.errors import RateLimited
 from memories_mcp.models.base import Input
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.media import Video
-from memories_mcp.operations.common.lookups import find_videos, not_in_namespace, public_videos, task_videos
+from memories_mcp.operations.common.lookups import fetch_public_videos, fetch_task_videos, find_videos, not_in_namespace
 
 LONGEST_SECONDS = 45
 """The longest wait; hosts abort a call after about a minute."""
@@ -26,7 +26,7 @@ _POLL_SECONDS = 10
 """How long a poll may continue after the end of the wait."""
 
 
-class Waits(Input):
+class WaitArguments(Input):
     """Arguments of an upload that can wait for the processing."""
 
     wait_seconds: int = Field(default=0, ge=0, le=LONGEST_SECONDS, exclude=True)
@@ -34,7 +34,7 @@ class Waits(Input):
 
 
 @dataclass(frozen=True)
-class Awaited:
+class WaitTarget:
     """What to wait for: videos, or the videos of a task.
 
     Attributes:
@@ -52,7 +52,7 @@ class Awaited:
     after: float = 0
 
     @property
-    def again(self) -> str:
+    def next_call(self) -> str:
         """The call that continues the wait."""
         argument = f"task_id={self.task_id}" if self.task_id else f"video_nos={', '.join(self.video_nos)}"
         return f"call wait_until_ready with {argument}"
@@ -73,7 +73,7 @@ class WaitResult:
     note: str | None
 
 
-async def wait(context: Context, awaited: Awaited) -> WaitResult:
+async def wait_until_processed(context: Context, awaited: WaitTarget) -> WaitResult:
     """Poll until no video is being processed or the time is up, and return the last known state.
 
     Raises:
@@ -121,7 +121,7 @@ async def wait(context: Context, awaited: Awaited) -> WaitResult:
     return WaitResult(videos, ready, _note(videos, awaited))
 
 
-async def _poll(context: Context, awaited: Awaited, deadline: float, *, strict: bool) -> list[Video]:
+async def _poll(context: Context, awaited: WaitTarget, deadline: float, *, strict: bool) -> list[Video]:
     """Request the states of the videos.
 
     Args:
@@ -134,7 +134,7 @@ async def _poll(context: Context, awaited: Awaited, deadline: float, *, strict: 
         NotFound: A private video is unknown.
     """
     if awaited.task_id:
-        return await task_videos(context, awaited.task_id, awaited.unique_id)
+        return await fetch_task_videos(context, awaited.task_id, awaited.unique_id)
     private = [video_no for video_no in awaited.video_nos if not is_public(video_no)]
     public = [video_no for video_no in awaited.video_nos if is_public(video_no)]
     videos = await find_videos(context, private, awaited.unique_id) if private else []
@@ -144,18 +144,18 @@ async def _poll(context: Context, awaited: Awaited, deadline: float, *, strict: 
     for index, video_no in enumerate(public):
         if index > 0 and asyncio.get_running_loop().time() >= deadline:
             break
-        videos += await public_videos(context, [video_no])
+        videos += await fetch_public_videos(context, [video_no])
     return videos
 
 
-def _start_message(awaited: Awaited) -> str:
+def _start_message(awaited: WaitTarget) -> str:
     if awaited.task_id:
         return "Waiting for the downloads of the import"
     count = len(awaited.video_nos)
     return f"Waiting until {count} videos are processed" if count > 1 else "Waiting until 1 video is processed"
 
 
-def _state_message(videos: Sequence[Video], awaited: Awaited) -> str:
+def _state_message(videos: Sequence[Video], awaited: WaitTarget) -> str:
     if not videos and awaited.task_id:
         return "Downloading; no video has arrived yet"
     if not videos:
@@ -172,14 +172,14 @@ def _state_message(videos: Sequence[Video], awaited: Awaited) -> str:
     return ", ".join(parts)
 
 
-def _note(videos: Sequence[Video], awaited: Awaited) -> str | None:
+def _note(videos: Sequence[Video], awaited: WaitTarget) -> str | None:
     notes: list[str] = []
     if not videos and awaited.task_id:
         period = f"within {awaited.seconds:g} s" if awaited.seconds else "yet"
         notes.append(
             f"The import has brought no video {period}; the service does not report whether a download failed. Posts "
-            f"take a minute or two, creators five and more. To check again, {awaited.again}; after ten minutes without "
-            "a video it has probably failed: check the links and import them again."
+            f"take a minute or two, creators five and more. To check again, {awaited.next_call}; after ten minutes "
+            "without a video it has probably failed: check the links and import them again."
         )
     if any(video.status == "failed" for video in videos):
         notes.append("Some videos failed; each shows its cause.")
@@ -191,5 +191,5 @@ def _note(videos: Sequence[Video], awaited: Awaited) -> str | None:
             "new may be misspelled, or be under another unique_id."
         )
     if any(video.status == "processing" for video in videos):
-        notes.append(f"Still processing; {awaited.again} again.")
+        notes.append(f"Still processing; {awaited.next_call} again.")
     return " ".join(notes) or None

@@ -12,20 +12,20 @@ from memories_mcp.file_access import LocalPath
 from memories_mcp.models.base import Input, Output, Page, Wire
 from memories_mcp.models.coercions import (
     Count,
+    DateFromMillis,
     Degrees,
-    FromMillis,
     Id,
     OptionalId,
     OptionalLine,
     OptionalText,
     Score,
     Seconds,
-    names,
-    rows,
+    wire_list,
+    wire_names,
 )
 from memories_mcp.models.evidence import Evidence, Kind
-from memories_mcp.operations.common.paging import page_of
-from memories_mcp.rendering.budget import fitting
+from memories_mcp.operations.common.paging import fit_page
+from memories_mcp.rendering.budget import count_fitting
 
 IMAGE_BYTES = 20 * 1024**2
 """The largest image that the service takes (API 2.11)."""
@@ -70,14 +70,14 @@ class Hit(Wire):
 
     video_no: Id = ""
     video_name: OptionalLine = None
-    start_time: Seconds = Field(default=None, validation_alias=names("start_time", "start", "timestamp"))
-    end_time: Seconds = Field(default=None, validation_alias=names("end_time", "end"))
-    score: Score = Field(default=None, validation_alias=names("score", "similarity_score"))
-    text: OptionalText = Field(default=None, validation_alias=names("text", "audio_ts", "snippet"))
-    id: OptionalId = Field(default=None, validation_alias=names("audio_id", "image_no", "id"))
+    start_time: Seconds = Field(default=None, validation_alias=wire_names("start_time", "start", "timestamp"))
+    end_time: Seconds = Field(default=None, validation_alias=wire_names("end_time", "end"))
+    score: Score = Field(default=None, validation_alias=wire_names("score", "similarity_score"))
+    text: OptionalText = Field(default=None, validation_alias=wire_names("text", "audio_ts", "snippet"))
+    id: OptionalId = Field(default=None, validation_alias=wire_names("audio_id", "image_no", "id"))
     name: OptionalLine = None
-    url: OptionalLine = Field(default=None, validation_alias=names("img_url", "image_url"))
-    datetime_taken: FromMillis = None
+    url: OptionalLine = Field(default=None, validation_alias=wire_names("img_url", "image_url"))
+    datetime_taken: DateFromMillis = None
     camera_model: OptionalLine = None
     latitude: Degrees = None
     longitude: Degrees = None
@@ -103,7 +103,7 @@ class Hit(Wire):
         )
 
 
-class Hits(RootModel[Annotated[list[Hit], rows("videos", "items", "item", "results")]]):
+class Hits(RootModel[Annotated[list[Hit], wire_list("videos", "items", "item", "results")]]):
     """A search's response in any of its shapes (API 3.2, 10)."""
 
     def evidence(self, kind: Kind) -> list[Evidence]:
@@ -112,11 +112,13 @@ class Hits(RootModel[Annotated[list[Hit], rows("videos", "items", "item", "resul
 
 
 class _HitPage(Wire):
-    hits: Annotated[list[Hit], rows()] = Field(default=[], validation_alias=names("videos", "results", "items"))
-    total: Count = Field(default=None, validation_alias=names("total_count", "total"))
+    hits: Annotated[list[Hit], wire_list()] = Field(
+        default=[], validation_alias=wire_names("videos", "results", "items")
+    )
+    total: Count = Field(default=None, validation_alias=wire_names("total_count", "total"))
 
 
-def moments(hits: list[Evidence], offset: int, empty: str) -> Moments:
+def fit_moments(hits: list[Evidence], offset: int, empty: str) -> Moments:
     """Return the hits from `offset` on that fit one result; the note names the argument that continues.
 
     Args:
@@ -125,7 +127,7 @@ def moments(hits: list[Evidence], offset: int, empty: str) -> Moments:
         empty: The note of a search without hits.
     """
     remaining = hits[offset:]
-    count = fitting(remaining)
+    count = count_fitting(remaining)
     note = None
     if not hits:
         note = empty
@@ -147,7 +149,7 @@ async def search_words(context: Context, endpoint: Endpoint, args: WordQuery, em
     """
     response = await context.api.call(endpoint, query=args.wire(), into=_HitPage)
     hits = [hit.evidence("audio") for hit in response.hits]
-    page_hits, note = page_of(hits, args.page, args.page_size, empty=empty, size_argument="page_size")
+    page_hits, note = fit_page(hits, args.page, args.page_size, empty=empty, size_argument="page_size")
     if note is None and len(hits) >= args.page_size:  # the API's total is often wrong: a full page may have a next one
         note = f"There may be more; go on with page={args.page + 1}."
     return MomentPage(moments=page_hits, page=args.page, total=response.total, note=note)
@@ -179,4 +181,4 @@ async def search_by_image(
         response.root = [
             hit if hit.video_no else hit.model_copy(update={"video_no": video_no}) for hit in response.root
         ]
-    return moments(response.evidence(kind), args.offset, empty)
+    return fit_moments(response.evidence(kind), args.offset, empty)

@@ -12,8 +12,8 @@ from memories_mcp.models.base import Input
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.transcripts import Segments, Transcript, WireTranscript
-from memories_mcp.rendering.budget import BUDGET, ENVELOPE, weight
-from memories_mcp.rendering.text import clock
+from memories_mcp.rendering.budget import BUDGET, ENVELOPE, json_size
+from memories_mcp.rendering.text import format_clock
 
 
 class Window(Input):
@@ -66,8 +66,8 @@ async def read_transcript(
     page: list[Evidence] = []
     room = BUDGET - ENVELOPE
     next_index: int | None = None
-    for index, segment in segments.told(indices):
-        room -= weight(segment)
+    for index, segment in segments.evidence(indices):
+        room -= json_size(segment)
         if room < 0 and page:
             next_index = index
             break
@@ -98,7 +98,7 @@ def _next_page(segments: Segments, index: int, window: Window) -> tuple[float, i
 
 def _continuation(transcript: Transcript) -> str:
     start = transcript.next_start_seconds or 0.0
-    text = f"read on from {clock(start)} with start_seconds={start:.10g}"
+    text = f"read on from {format_clock(start)} with start_seconds={start:.10g}"
     return f"{text} and skip={transcript.next_skip}" if transcript.next_skip else text
 
 

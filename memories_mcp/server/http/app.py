@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from memories_mcp.errors import ConfigurationError
-from memories_mcp.loopback import EmbeddedServer, bind, serving, url_of
+from memories_mcp.loopback import EmbeddedServer, bind, run_server, url_of
 from memories_mcp.server.app import make_server
 from memories_mcp.server.http.middleware import HEALTH_PATH, AccessMiddleware, transport_security
 from memories_mcp.server.tenants import Tenants
@@ -122,7 +122,7 @@ async def running(
     with closing(bind(host, port)) as listener:
         async with tenants.open() as opened:
             server = _EmbeddedHttpServer(http_app(settings, opened, host), opened)
-            async with serving(server, listener, lambda: opened.stop(DRAIN_SECONDS)) as url:
+            async with run_server(server, listener, lambda: opened.stop(DRAIN_SECONDS)) as url:
                 yield url
 
 
