@@ -90,7 +90,7 @@ def test_what_changed_since_the_person_agreed_is_not_deleted(live: Settings, way
         tool(unasked, "delete_videos").invoke({"video_nos": [MEETING]})
     done = go_on(Command(resume=True))
 
-    assert "has changed since the user agreed; nothing was done" in done["messages"][-1].content
+    assert "Nothing was done: the items have changed since the user agreed" in done["messages"][-1].content
     assert BIKE in numbers(kit)
 
 

@@ -154,13 +154,13 @@ def test_memory_stays_flat_over_a_thousand_videos_at_one_bridge_call_a_page(
 ) -> None:
     url, seen = thousand
     crossings = list[int]()
-    wait = bridge.wait
+    wait = bridge.run
 
     def counted(work: Any) -> Any:
         crossings.append(1)
         return wait(work)
 
-    monkeypatch.setattr(bridge, "wait", counted)
+    monkeypatch.setattr(bridge, "run", counted)
     loader = MemoriesTranscriptLoader(api_key=SecretStr("sk-1"), base_url=url, tracks=["audio"])
     documents, early, late = 0, 0, 0
     tracemalloc.start()

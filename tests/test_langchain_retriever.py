@@ -179,7 +179,7 @@ async def test_two_tenants_who_call_one_retriever_directly_see_only_their_own(li
     assert [names(each) for each in retriever.batch(["zebra"] * 2, [ann, bob])] == [{"zebra-of-ann"}, {"zebra-of-bob"}]
     chain: Runnable[str, list[Document]] = RunnableLambda(str) | retriever
     assert names(await chain.ainvoke("zebra", bob)) == {"zebra-of-bob"}
-    with pytest.raises(ConfigurationError, match="brings no key"):
+    with pytest.raises(ConfigurationError, match="has no API key"):
         retriever.invoke("zebra")
 
 

@@ -99,7 +99,7 @@ def test_the_operators_namespace_is_not_the_users_but_a_fixed_one_is_kept(
     assert MEETING in numbers(MemoriesToolkit(base_url=live.base_url, per_run=True), user("ann"))
     fixed = MemoriesToolkit(base_url=live.base_url, per_run=True, unique_id="team")
     assert "Nothing came back from namespace 'team'" in numbers(fixed, user("ann", memories_unique_id="team"))
-    with pytest.raises(ConfigurationError, match="not the unique_id that was fixed"):
+    with pytest.raises(ConfigurationError, match="not the unique_id that is fixed"):
         numbers(fixed, user("ann", memories_unique_id="other"))
 
 
@@ -118,10 +118,10 @@ def test_the_namespace_is_the_runs_and_no_argument(shared: MemoriesToolkit) -> N
 @pytest.mark.parametrize(
     ("configurable", "words"),
     [
-        ({}, "brings no key"),
-        ({"memories_api_key": None}, "brings no key"),
-        ({"memories_api_key": SecretStr("")}, "brings no key"),
-        ({"memories_api_key": "sk-plain"}, "no SecretStr"),
+        ({}, "has no API key"),
+        ({"memories_api_key": None}, "has no API key"),
+        ({"memories_api_key": SecretStr("")}, "has no API key"),
+        ({"memories_api_key": "sk-plain"}, "not a SecretStr"),
         ({"memories_api_key": SecretStr("sk wrong")}, "characters that no key has"),
     ],
     ids=["none", "null", "empty", "plain", "broken"],
@@ -146,7 +146,7 @@ def test_what_belongs_to_the_operator_alone_is_not_opened_to_users(
             tool(kit, "caption_image_url").invoke({"url": "https://a.example/b.jpg", "user_prompt": "?"}, user("ann"))
     opened = MemoriesToolkit(base_url=live.base_url, per_run=True, files_root=tmp_path)
     assert {"upload_video_file", "download_video"} <= {each.name for each in opened.get_tools()}
-    with pytest.raises(ConfigurationError, match="leave api_key out"):
+    with pytest.raises(ConfigurationError, match="Leave api_key out"):
         MemoriesToolkit(api_key=SecretStr("sk-1"), per_run=True)
 
 
