@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import warnings
@@ -20,6 +21,7 @@ from langchain_tools import MemoriesRetriever, MemoriesToolkit
 from memories_mcp.settings import Settings
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+DOCUMENTATION = EXAMPLES.with_name("docs") / "langchain.md"
 PROGRAMS = sorted(path for path in EXAMPLES.glob("*.py") if path.stem != "offline")
 NO_ADAPTER = "the adapter needs newer versions than this package allows; the extra `adapter` installs them"
 sys.path.append(str(EXAMPLES))  # `python examples/….py` does the same, for `import offline`
@@ -102,6 +104,20 @@ async def test_the_same_agent_works_over_the_server(live: Settings) -> None:
     answer = await module.ask(model, target, "What does the Team plan cost?")
 
     assert MEETING in answer
+
+
+def init_scripted_model(name: str) -> ScriptedModel:
+    return ScriptedModel()
+
+
+def test_the_code_blocks_of_the_documentation_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMORIES_SANDBOX", "true")
+    monkeypatch.setattr("langchain.agents.factory.init_chat_model", init_scripted_model)
+    blocks = re.findall(r"```python\n(.*?)```", DOCUMENTATION.read_text(encoding="utf-8"), re.DOTALL)
+
+    assert len(blocks) == 4
+    for block in blocks:
+        exec(block, {})
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
