@@ -44,7 +44,7 @@ def quote(messages: Sequence[BaseMessage]) -> AIMessage:
 
 
 def test_the_agent_answers_with_citations(account: dict[str, Any]) -> None:
-    model = ScriptedModel.saying(
+    model = ScriptedModel.replying(
         calls("search_videos", {"query": "price of the Team plan", "top_k": 2}),
         calls("chat_with_videos", {"prompt": "What does the Team plan cost?", "video_nos": [MEETING]}),
         AIMessage("Twenty-four euros [Quarterly planning meeting, 3:32]."),
@@ -59,7 +59,7 @@ def test_the_agent_answers_with_citations(account: dict[str, Any]) -> None:
 
 
 def test_the_chain_answers_from_what_was_retrieved(account: dict[str, Any]) -> None:
-    module, model = example("retrieval_augmented"), ScriptedModel.saying(quote)
+    module, model = example("retrieval_augmented"), ScriptedModel.replying(quote)
     with MemoriesRetriever(**account, k=2) as retriever:
         answer = module.chain(model, retriever).invoke("What does the Team plan cost?")
 
@@ -79,7 +79,7 @@ def test_the_library_is_indexed_and_searched(live: Settings, monkeypatch: pytest
 
 @pytest.mark.parametrize("agreed", [True, False])
 def test_the_agent_deletes_only_after_a_yes(account: dict[str, Any], agreed: bool) -> None:
-    model = ScriptedModel.saying(calls("delete_videos", {"video_nos": [BIKE]}), quote)
+    model = ScriptedModel.replying(calls("delete_videos", {"video_nos": [BIKE]}), quote)
     previews = list[dict[str, Any]]()
 
     def confirm(preview: dict[str, Any]) -> bool:
@@ -99,7 +99,7 @@ def test_the_agent_deletes_only_after_a_yes(account: dict[str, Any], agreed: boo
 async def test_the_same_agent_works_over_the_server(live: Settings) -> None:
     pytest.importorskip("fastmcp", reason=NO_ADAPTER)
     module = example("agent_over_mcp")
-    model = ScriptedModel.saying(calls("search_videos", {"query": "price of the Team plan", "top_k": 1}), quote)
+    model = ScriptedModel.replying(calls("search_videos", {"query": "price of the Team plan", "top_k": 1}), quote)
     target = module.server(MEMORIES_API_KEY=live.api_key, MEMORIES_BASE_URL=live.base_url)
     answer = await module.ask(model, target, "What does the Team plan cost?")
 
