@@ -177,5 +177,5 @@ def test_memory_stays_flat_over_a_thousand_videos_at_one_bridge_call_a_page(
     assert documents == 10_000
     assert len(crossings) == 51  # the last call returns an empty page
     assert requests == {"list_videos": 51, "get_audio_transcription": 1000}
-    # A page's peak varies with the order of its requests, by a quarter; all the documents would take several times more.
+    # A page's peak varies by a quarter with the order of its requests; all documents would take several times more.
     assert late < early * 1.5

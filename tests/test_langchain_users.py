@@ -70,7 +70,7 @@ async def test_the_runs_of_two_users_at_once_see_only_their_own(shared: Memories
 
 
 @dataclass
-class Context:
+class UserContext:
     memories_api_key: SecretStr
     memories_unique_id: str = ""
 
@@ -78,9 +78,9 @@ class Context:
 def test_the_key_may_come_with_langgraphs_context(shared: MemoriesToolkit) -> None:
     config = user("ann")
     tool(shared, "upload_video_url").invoke({"url": "https://media.example/mine.mp4"}, config)
-    context = Context(SecretStr(key_of(config)))
+    context = UserContext(SecretStr(key_of(config)))
     node = ToolNode(shared.get_tools())
-    builder = StateGraph(State, context_schema=Context).add_node("tools", node).add_edge(START, "tools")
+    builder = StateGraph(State, context_schema=UserContext).add_node("tools", node).add_edge(START, "tools")
     state = builder.compile().invoke({"messages": [calls("list_videos", {})]}, context=context)
 
     assert "mine" in state["messages"][-1].content
