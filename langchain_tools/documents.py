@@ -40,7 +40,7 @@ def segments_between(tracks: Iterable[Segments], start: float, end: float | None
         start: Start of the window in seconds.
         end: End of the window in seconds; `None` for the end of the video.
     """
-    return [segment for track in tracks for _, segment in track.told(track.between(start, end))]
+    return [segment for track in tracks for _, segment in track.evidence(track.between(start, end))]
 
 
 def tracks_for(kind: str) -> tuple[Track, ...]:

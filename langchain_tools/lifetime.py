@@ -20,7 +20,7 @@ from langchain_tools.run_context import CurrentRun
 from memories_mcp.api.rate_limits import Limits
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.pool import Pool
-from memories_mcp.runner import Runner, at_sandbox, backed, limits_of
+from memories_mcp.runner import Runner, use_sandbox, with_sandbox, rate_limits_of
 from memories_mcp.settings import Settings, parse_setting
 
 _MAX_RUNNERS = 200
@@ -60,7 +60,7 @@ class SharedClients:
     """
 
     def __init__(self, settings: Settings, *, per_run: bool = False) -> None:
-        limits_of(settings)  # an invalid rate limit fails here, not in the first call
+        rate_limits_of(settings)  # an invalid rate limit fails here, not in the first call
         self._settings = settings
         self._per_run = per_run
         self._reset()
@@ -145,7 +145,7 @@ class _OpenRunners:
     async def aclose(self) -> None:
         async with self._lock:
             self._resolved = None
-            await self._runners.aclose(at_once=False)
+            await self._runners.aclose(force=False)
             await self._stack.aclose()
             _all_open.discard(self)
 
@@ -158,7 +158,7 @@ class _OpenRunners:
                 settings, api_key=credentials.api_key, caption_api_key=caption_key, unique_id=credentials.unique_id
             )
         limits_key = (self.process, settings.base_url, settings.api_key, str(settings.rate_limits))
-        limits = _limits.setdefault(limits_key, limits_of(settings))
+        limits = _limits.setdefault(limits_key, rate_limits_of(settings))
         return Runner(settings, limits=limits, fixed_namespace=self._per_run)
 
 
@@ -179,10 +179,10 @@ class _ProcessSandbox:
             self._reset()
         async with self._lock:
             if not self._users:
-                self._url = (await self._stack.enter_async_context(backed(Settings(sandbox=True)))).base_url
+                self._url = (await self._stack.enter_async_context(with_sandbox(Settings(sandbox=True)))).base_url
             self._users += 1
         try:
-            yield at_sandbox(settings, self._url)
+            yield use_sandbox(settings, self._url)
         finally:
             async with self._lock:
                 self._users -= 1

@@ -20,7 +20,7 @@ from memories_mcp.context import Context
 from memories_mcp.errors import NotFound, NotReady
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.ids import is_public
-from memories_mcp.operations.common.lookups import VideoRows, find_videos, name_and_link, not_in_namespace
+from memories_mcp.operations.common.lookups import WireVideoPage, find_videos, fetch_name_and_link, not_in_namespace
 from memories_mcp.operations.common.transcripts import fetch_transcript
 
 _PAGE_SIZE = 20
@@ -107,7 +107,7 @@ class MemoriesTranscriptLoader(MemoriesComponent, BaseLoader):
                 if self.video_nos is not None:
                     raise
                 return []  # the video was deleted after the library was listed
-            for _, segment in transcript.told(range(len(transcript))):
+            for _, segment in transcript.evidence(range(len(transcript))):
                 start = segment.start_seconds
                 windows[None if start is None else round(start * 1000) // length].append(segment)
         kind = tracks[0] if len(tracks) == 1 else "clip"
@@ -125,7 +125,7 @@ async def _list_ready_videos(
 ) -> tuple[tuple[str, ...], list[_NamedVideo]]:
     """Return one page of the library: all listed video numbers, and the videos among them that are ready."""
     body = {"page": number, "size": _PAGE_SIZE, "status": "PARSE", "unique_id": unique_id}
-    videos = (await context.api.call(LIST_VIDEOS, json=body, into=VideoRows)).videos
+    videos = (await context.api.call(LIST_VIDEOS, json=body, into=WireVideoPage)).videos
     ready = [_NamedVideo(video.video_no, video.video_name) for video in videos if video.status == "ready"]
     return tuple(video.video_no for video in videos), ready
 
@@ -149,5 +149,5 @@ async def _get_videos(context: Context, video_nos: Sequence[str], unique_id: str
     names = {video.video_no: video.video_name for video in videos.values()}
     for video_no in video_nos:
         if video_no not in names:
-            names[video_no], _ = await name_and_link(context, video_no, None)
+            names[video_no], _ = await fetch_name_and_link(context, video_no, None)
     return [_NamedVideo(video_no, names[video_no]) for video_no in video_nos]

@@ -25,7 +25,7 @@ from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.transcripts import Segments
 from memories_mcp.operations.common.transcripts import fetch_transcript
 from memories_mcp.operations.public import Platform, SearchPublicVideos, public_hits
-from memories_mcp.operations.search import MOST_CAPTIONS, SearchVideos, hits
+from memories_mcp.operations.search import MOST_CAPTIONS, SearchVideos, search_hits
 from memories_mcp.runner import Runner
 from memories_mcp.validation import validate
 
@@ -150,7 +150,7 @@ async def _search(runner: Runner, context: Context, text: str, query: Query, top
         arguments["video_nos"] = list(query.video_nos) if query.video_nos else None
         arguments["tag"] = query.tag
         arguments["unique_id"] = runner.settings.unique_id or None
-        return await hits(context, validate(SearchVideos, arguments))
+        return await search_hits(context, validate(SearchVideos, arguments))
     if query.video_nos or query.tag:
         raise InvalidArguments(["platform: the public library cannot be searched by video_nos or tag."])
     arguments["platform"] = query.platform

@@ -16,11 +16,11 @@ from langchain_tools.bridge import CallerExecutor, bridge
 from langchain_tools.lifetime import RunCredentials, SharedClients
 from langchain_tools.run_context import CurrentRun, merge_parent_config
 from memories_mcp.context import Preview, Progress
-from memories_mcp.errors import UNMENDABLE, MemoriesError
+from memories_mcp.errors import FATAL_ERRORS, MemoriesError
 from memories_mcp.operation import Operation
 from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.text import render_error
-from memories_mcp.runner import Ask, Follow
+from memories_mcp.runner import ConfirmationHandler, ProgressHandler
 
 Result = tuple[str, dict[str, Any]]
 """Content and artifact."""
@@ -121,7 +121,7 @@ class MemoriesTool(BaseTool):
         run: CurrentRun,
         report: Callable[[Progress], Awaitable[None] | None],
         confirm: Callable[[Preview], Awaitable[bool | None] | bool | None],
-    ) -> tuple[Follow | None, Ask | None]:
+    ) -> tuple[ProgressHandler | None, ConfirmationHandler | None]:
         """Return the runner's callbacks for progress and confirmation, which run in the caller."""
 
         async def follow(progress: Progress) -> None:
@@ -137,8 +137,8 @@ class MemoriesTool(BaseTool):
         arguments: dict[str, Any],
         credentials: RunCredentials | None,
         nonce: str,
-        follow: Follow | None,
-        ask: Ask | None,
+        follow: ProgressHandler | None,
+        ask: ConfirmationHandler | None,
     ) -> Result:
         async with self._clients.runner(credentials) as runner:
             answer = await runner.run(self._operation, arguments, follow=follow, ask=ask, nonce=nonce)
@@ -149,7 +149,7 @@ class MemoriesTool(BaseTool):
         """Convert errors that the model can act on to `ToolException`."""
         try:
             yield
-        except UNMENDABLE:  # the model cannot correct these, and an agent would only repeat the call
+        except FATAL_ERRORS:  # the model cannot correct these, and an agent would only repeat the call
             raise
         except MemoriesError as error:
             raise ToolException(render_error(self.name, error, nonce)) from None

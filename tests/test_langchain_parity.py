@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from langchain_tools import MemoriesToolkit
 from memories_mcp import errors
-from memories_mcp.errors import UNMENDABLE
+from memories_mcp.errors import FATAL_ERRORS
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.server.app import make_server
 from memories_mcp.settings import Settings
@@ -127,7 +127,7 @@ def check_result(over_mcp: CallToolResult, in_langchain: ToolMessage) -> None:
 
 
 def test_the_errors_that_langchain_raises_are_those_named_here() -> None:
-    assert {error.__name__ for error in UNMENDABLE} == RAISED_BY_LANGCHAIN
+    assert {error.__name__ for error in FATAL_ERRORS} == RAISED_BY_LANGCHAIN
     assert all(hasattr(errors, name) for name in RAISED_BY_LANGCHAIN)
 
 

@@ -15,7 +15,7 @@ from mcp import Client
 from memories_mcp.context import Progress
 from memories_mcp.errors import NotFound, RateLimited
 from memories_mcp.operations import OPERATIONS
-from memories_mcp.operations.common.polling import LONGEST_SECONDS, Waits
+from memories_mcp.operations.common.polling import LONGEST_SECONDS, WaitArguments
 from memories_mcp.runner import Runner
 from memories_mcp.server.app import make_server
 from memories_mcp.settings import Settings
@@ -162,7 +162,7 @@ async def test_cancelling_over_mcp_stops_the_looks_at_once() -> None:
     ids=lambda operation: operation.name,
 )
 def test_every_upload_of_videos_can_wait(operation: Any) -> None:
-    assert issubclass(operation.input, Waits)
+    assert issubclass(operation.input, WaitArguments)
     assert operation.input_schema["properties"]["wait_seconds"]["maximum"] == LONGEST_SECONDS
 
 
