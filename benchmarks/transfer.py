@@ -48,7 +48,7 @@ async def main(url: str, folder: Path, mib: int) -> None:
 
     async def round_trip(name: str) -> None:
         async def run(tool: str, **arguments: Any) -> Any:
-            return (await runner.run(runner.operations[tool], arguments, follow=follow)).output
+            return (await runner.run(runner.operations[tool], arguments, on_progress=follow)).output
 
         video = await run("upload_video_file", path=f"{name}.mp4")
         await run("download_video", video_no=video.video_no, path=f"{name}-back.mp4")

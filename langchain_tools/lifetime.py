@@ -17,10 +17,10 @@ from pydantic import SecretStr
 
 from langchain_tools.bridge import bridge
 from langchain_tools.run_context import CurrentRun
-from memories_mcp.api.rate_limits import Limits
+from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.pool import Pool
-from memories_mcp.runner import Runner, use_sandbox, with_sandbox, rate_limits_of
+from memories_mcp.runner import Runner, rate_limits_of, use_sandbox, with_sandbox
 from memories_mcp.settings import Settings, parse_setting
 
 _MAX_RUNNERS = 200
@@ -28,7 +28,7 @@ _MAX_CONCURRENT_FETCHES = 4
 _CLOSE_SECONDS = 5.0
 
 # Runners of one key share its rate limits, as long as one of them exists.
-_limits: weakref.WeakValueDictionary[tuple[object, ...], Limits] = weakref.WeakValueDictionary()
+_limits: weakref.WeakValueDictionary[tuple[object, ...], RateLimiter] = weakref.WeakValueDictionary()
 _fetch_semaphores: weakref.WeakKeyDictionary[Runner, asyncio.Semaphore] = weakref.WeakKeyDictionary()
 
 

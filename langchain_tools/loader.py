@@ -20,7 +20,7 @@ from memories_mcp.context import Context
 from memories_mcp.errors import NotFound, NotReady
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.ids import is_public
-from memories_mcp.operations.common.lookups import WireVideoPage, find_videos, fetch_name_and_link, not_in_namespace
+from memories_mcp.operations.common.lookups import WireVideoPage, fetch_name_and_link, find_videos, not_in_namespace
 from memories_mcp.operations.common.transcripts import fetch_transcript
 
 _PAGE_SIZE = 20

@@ -141,7 +141,7 @@ class MemoriesTool(BaseTool):
         ask: ConfirmationHandler | None,
     ) -> Result:
         async with self._clients.runner(credentials) as runner:
-            answer = await runner.run(self._operation, arguments, follow=follow, ask=ask, nonce=nonce)
+            answer = await runner.run(self._operation, arguments, on_progress=follow, on_confirm=ask, nonce=nonce)
         return answer.text, {"structured_content": answer.structured}
 
     @contextmanager

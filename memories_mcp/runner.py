@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from memories_mcp.api import Api
-from memories_mcp.api.rate_limits import NO_LIMITS, Limits
+from memories_mcp.api.rate_limits import NO_LIMITS, RateLimiter
 from memories_mcp.confirmation import TOKEN_ARGUMENT, ConfirmationTokens
 from memories_mcp.context import Context, Pending, Preview, Progress, ProgressKind
 from memories_mcp.errors import Declined
@@ -58,8 +58,8 @@ class _RunContext:
     runner: Runner
     operation: str
     arguments: Mapping[str, Any]
-    follow: ProgressHandler | None
-    ask: ConfirmationHandler | None
+    on_progress: ProgressHandler | None
+    on_confirm: ConfirmationHandler | None
 
     @property
     def api(self) -> Api:
@@ -75,11 +75,11 @@ class _RunContext:
 
     @property
     def reports_progress(self) -> bool:
-        return self.follow is not None
+        return self.on_progress is not None
 
     async def progress(self, done: float, total: float | None, message: str, kind: ProgressKind = "status") -> None:
-        if self.follow is not None:
-            await self.follow(Progress(done, total, message, kind))
+        if self.on_progress is not None:
+            await self.on_progress(Progress(done, total, message, kind))
 
     def changed(self, *uris: str) -> None:
         if self.runner.changed:
@@ -89,7 +89,7 @@ class _RunContext:
         settings = self.runner.settings
         if not settings.confirm:
             return None
-        agreed = await self.ask(preview) if self.ask else None
+        agreed = await self.on_confirm(preview) if self.on_confirm else None
         if agreed:
             return None
         if agreed is False:
@@ -150,7 +150,7 @@ class Runner:
         settings: The caller's key and namespace, the API's host, the toolsets and the other settings.
         api: An API client to use instead of one for the settings. The runner closes it in both cases.
         limits: Rate limits to share with other runners of the same key; by default those of the settings.
-        also: Operations to offer in addition to those that the settings select.
+        extra_operations: Operations to offer in addition to those that the settings select.
         fixed_namespace: Whether to remove `unique_id` from the arguments even if the settings name no namespace.
 
     Attributes:
@@ -170,13 +170,15 @@ class Runner:
         settings: Settings,
         *,
         api: Api | None = None,
-        limits: Limits | None = None,
-        also: Sequence[AnyOperation] = (),
+        limits: RateLimiter | None = None,
+        extra_operations: Sequence[AnyOperation] = (),
         fixed_namespace: bool = False,
     ) -> None:
         self.settings = settings
         selected = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
-        self.operations: dict[str, AnyOperation] = {operation.name: operation for operation in (*selected, *also)}
+        self.operations: dict[str, AnyOperation] = {
+            operation.name: operation for operation in (*selected, *extra_operations)
+        }
         self.pinned: dict[str, Any] = {}
         if fixed_namespace or settings.unique_id:
             self.pinned["unique_id"] = settings.unique_id or None
@@ -201,26 +203,26 @@ class Runner:
         operation: str = "",
         arguments: Mapping[str, Any] | None = None,
         *,
-        follow: ProgressHandler | None = None,
-        ask: ConfirmationHandler | None = None,
+        on_progress: ProgressHandler | None = None,
+        on_confirm: ConfirmationHandler | None = None,
     ) -> Context:
         """Return the context of one call.
 
         Args:
             operation: The name of the operation, to which confirmation tokens are bound.
             arguments: The validated arguments, to which confirmation tokens are bound.
-            follow: Receives progress.
-            ask: Asks the user for confirmation; without it, a confirmation takes a preview and a token.
+            on_progress: Receives progress.
+            on_confirm: Asks the user for confirmation; without it, a confirmation takes a preview and a token.
         """
-        return _RunContext(self, operation, arguments or {}, follow, ask)
+        return _RunContext(self, operation, arguments or {}, on_progress, on_confirm)
 
     async def run(
         self,
         operation: Operation[Any, Out],
         raw: Mapping[str, Any] | None,
         *,
-        follow: ProgressHandler | None = None,
-        ask: ConfirmationHandler | None = None,
+        on_progress: ProgressHandler | None = None,
+        on_confirm: ConfirmationHandler | None = None,
         nonce: str | None = None,
     ) -> RunResult[Out]:
         """Validate the arguments, run an operation and render its result.
@@ -228,8 +230,8 @@ class Runner:
         Args:
             operation: The operation; it need not be among the offered ones.
             raw: The arguments as the caller sent them.
-            follow: Receives progress.
-            ask: Asks the user for confirmation; without it, a confirmation takes a preview and a token.
+            on_progress: Receives progress.
+            on_confirm: Asks the user for confirmation; without it, a confirmation takes a preview and a token.
             nonce: The nonce of the fence around untrusted text; random by default.
 
         Raises:
@@ -239,7 +241,7 @@ class Runner:
             MemoriesError: Another failure that the text explains, such as a lost connection or a refused file.
         """
         args = operation.validate(raw, self.pinned)
-        context = self.context(operation.name, dict(args), follow=follow, ask=ask)
+        context = self.context(operation.name, dict(args), on_progress=on_progress, on_confirm=on_confirm)
         output = await operation.function(context, args)
         self.add_namespaces(output, getattr(args, "unique_id", None))
         fit(output)
@@ -270,6 +272,6 @@ class Runner:
         await self.api.aclose()
 
 
-def rate_limits_of(settings: Settings) -> Limits:
+def rate_limits_of(settings: Settings) -> RateLimiter:
     """Return the rate limits of the settings; the sandbox has none."""
-    return Limits(NO_LIMITS if settings.sandbox else settings.rate_limits)
+    return RateLimiter(NO_LIMITS if settings.sandbox else settings.rate_limits)

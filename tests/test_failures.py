@@ -13,7 +13,7 @@ from conftest import FakeWire, calling, envelope, run
 
 from memories_mcp import errors
 from memories_mcp.api import Api
-from memories_mcp.api.rate_limits import Limits
+from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.runner import Runner
 from memories_mcp.settings import Settings
 
@@ -225,7 +225,7 @@ async def test_the_key_is_in_no_repr() -> None:
 
 async def test_parallel_calls_wait_their_turn() -> None:
     loop = asyncio.get_running_loop()
-    limits = Limits({"search": (2, 0.1)})
+    limits = RateLimiter({"search": (2, 0.1)})
     began = loop.time()
     await asyncio.gather(*(limits.acquire("search") for _ in range(6)))
 
@@ -233,7 +233,7 @@ async def test_parallel_calls_wait_their_turn() -> None:
 
 
 async def test_a_queue_that_is_too_long_is_refused_at_once_and_nothing_is_sent() -> None:
-    limits = Limits({"chat": (1, 15)})
+    limits = RateLimiter({"chat": (1, 15)})
     await limits.acquire("chat")
     waiting = asyncio.create_task(limits.acquire("chat"))
     await asyncio.sleep(0)

@@ -13,7 +13,7 @@ from memories_mcp.models.chat import ChatAnswer
 from memories_mcp.models.coercions import clean_text, one_line
 from memories_mcp.models.evidence import Evidence, Kind, Reference, parse_ref
 from memories_mcp.rendering.budget import BUDGET
-from memories_mcp.rendering.text import format_clock, render, render_error, format_span
+from memories_mcp.rendering.text import format_clock, format_span, render, render_error
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ class Followed:
 
 
 async def run(runner: Runner, name: str, follow: Any = None, /, **arguments: Any) -> Any:
-    return (await runner.run(runner.operations[name], arguments, follow=follow)).output
+    return (await runner.run(runner.operations[name], arguments, on_progress=follow)).output
 
 
 async def test_it_tells_at_once_and_at_each_look_how_far_it_is_in_words() -> None:

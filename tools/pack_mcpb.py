@@ -28,7 +28,7 @@ def main() -> None:
             else:
                 shutil.copy(source, folder)
         manifest = Path(folder) / "manifest.json"
-        manifest.write_text(distribution.written("mcpb/manifest.json"), encoding="utf-8")
+        manifest.write_text(distribution.content("mcpb/manifest.json"), encoding="utf-8")
         for command in (["validate", str(manifest)], ["pack", folder, str(target)]):
             done = subprocess.run([str(NODE), str(PACKER), *command], capture_output=True, text=True, timeout=120)
             if done.returncode:

@@ -61,7 +61,7 @@ def generate() -> Iterator[tuple[str, str]]:
     yield "docs/coverage.md", "\n".join(reference.coverage()) + "\n"
     yield "docs/configuration.md", "\n".join(reference.configuration(OPTIONS)) + "\n"
     for name in distribution.FILES:
-        yield name, distribution.written(name)
+        yield name, distribution.content(name)
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from memories_mcp.api.endpoints import Endpoint, Pace
-from memories_mcp.api.rate_limits import Limits
+from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.api.responses import decode_response, is_document, is_video, media_type, next_step_if_unclear, parse
 from memories_mcp.api.retry import ConnectionFailed, with_retries
 from memories_mcp.api.streaming import OnEvent, assemble, body_lines, response_lines
@@ -62,12 +62,12 @@ class Api:
         *,
         caption_key: str = "",
         caption_base_url: str = "",
-        rates: Mapping[str, tuple[float, float]] | Limits | None = None,
+        rates: Mapping[str, tuple[float, float]] | RateLimiter | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
         on_result: Callable[[object], None] | None = None,
     ) -> None:
         self._hosts = {"api": (base_url, key), "caption": (caption_base_url, caption_key)}
-        self._limits = rates if isinstance(rates, Limits) else Limits(rates)
+        self._limits = rates if isinstance(rates, RateLimiter) else RateLimiter(rates)
         self._transport = transport
         self._on_answer = on_result
         self._clients: dict[str, httpx2.AsyncClient] = {}  # by base URL

@@ -43,7 +43,7 @@ def effective_rates(rates: Mapping[str, tuple[float, float]] | None) -> dict[str
     return {**DEFAULT_RATES, **rates} if rates else {}
 
 
-class Limits:
+class RateLimiter:
     """One rate limiter per class of requests; bound to the event loop that uses it first.
 
     Args:

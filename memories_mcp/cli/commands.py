@@ -146,7 +146,7 @@ async def _call(runner: Runner, name: str, /, bar: ProgressBar | None = None, **
     """Call a tool; arguments that are `None` are left out."""
     follow = bar.follow if bar and bar.visible else None
     values = {argument: value for argument, value in arguments.items() if value is not None}
-    return await runner.run(_allowed_operation(runner.settings, name), values, follow=follow)
+    return await runner.run(_allowed_operation(runner.settings, name), values, on_progress=follow)
 
 
 def _allowed_operation(settings: Settings, name: str) -> AnyOperation:

@@ -58,9 +58,9 @@ async def _call(settings: Settings, name: str, arguments: str, *, as_json: bool,
         if sys.stdin.isatty() and sys.stderr.isatty():
             with ConfirmingProgress() as progress:
                 ask = ask or progress.confirm
-                answer = await runner.run(operation, values, follow=progress.follow, ask=ask)
+                answer = await runner.run(operation, values, on_progress=progress.follow, on_confirm=ask)
         else:
-            answer = await runner.run(operation, values, ask=ask)
+            answer = await runner.run(operation, values, on_confirm=ask)
     if "confirmation" in answer.structured and not yes:
         print("Nothing was changed. To run the action without confirmation, add --yes.", file=sys.stderr)
     print(json.dumps(answer.structured, indent=2, ensure_ascii=False) if as_json else answer.text)

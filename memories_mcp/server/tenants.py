@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from mcp.server import ServerRequestContext
 
 from memories_mcp.api import Api
-from memories_mcp.api.rate_limits import Limits
+from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.operations import select
 from memories_mcp.pool import Pool
 from memories_mcp.runner import AnyOperation, Runner, rate_limits_of, with_sandbox
@@ -57,7 +57,7 @@ class Tenant:
     def __init__(
         self,
         settings: Settings,
-        limits: Limits,
+        limits: RateLimiter,
         subscriptions: Subscriptions,
         api: Api | None,
         operations: Sequence[AnyOperation],
@@ -71,7 +71,7 @@ class Tenant:
             rates=limits,
             on_result=subscriptions.record_response,
         )
-        self.runner = Runner(settings, api=client, also=operations)
+        self.runner = Runner(settings, api=client, extra_operations=operations)
         self.runner.changed = subscriptions.notify
         self.recent = RecentItems(self.runner)
         subscriptions.add_listener(self.recent.invalidate)
@@ -117,7 +117,7 @@ class Tenants:
         self.settings = settings
         self.extension = extension or Extension()
         """Additions to the server."""
-        self.operator_runner = Runner(settings, api=api, also=self.extension.operations)
+        self.operator_runner = Runner(settings, api=api, extra_operations=self.extension.operations)
         """All that the operator offers; makes no requests."""
         self.active_requests = 0
         """The number of requests under way."""
@@ -130,7 +130,7 @@ class Tenants:
         self._over_http = over_http
         self._tenants: Pool[TenantKey, Tenant] = Pool(_MAX_TENANTS, Tenant.aclose)
         # Shared by tenants and dropped with the last of them: limits per key, subscriptions per key and namespace.
-        self._limits: weakref.WeakValueDictionary[str, Limits] = weakref.WeakValueDictionary()
+        self._limits: weakref.WeakValueDictionary[str, RateLimiter] = weakref.WeakValueDictionary()
         self._subscriptions: weakref.WeakValueDictionary[tuple[str, str], Subscriptions] = weakref.WeakValueDictionary()
 
     @asynccontextmanager

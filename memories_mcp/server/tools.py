@@ -78,8 +78,8 @@ class Tools:
             answer = await scope.runner.run(
                 operation,
                 params.arguments,
-                follow=_progress_reporter(ctx),
-                ask=Elicitation(ctx, params).confirm,
+                on_progress=_progress_reporter(ctx),
+                on_confirm=Elicitation(ctx, params).confirm,
                 nonce=nonce,
             )
         except InputRequired as required:
