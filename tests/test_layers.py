@@ -37,6 +37,7 @@ LAYERS = """
     memories_mcp.api.responses
     memories_mcp.api.retry
     memories_mcp.api.rate_limits
+    memories_mcp.api.event_stream
     memories_mcp.api.streaming
     memories_mcp.api.tracing
     memories_mcp.api.transfers

@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 import httpx2
 
 from memories_mcp.api.endpoints import Endpoint, Pace
+from memories_mcp.api.event_stream import is_event_stream, iter_body
 from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.api.responses import decode_response, is_document, is_video, media_type, next_step_if_unclear, parse
 from memories_mcp.api.retry import ConnectionFailed, with_retries
-from memories_mcp.api.streaming import OnEvent, assemble, body_lines, response_lines
+from memories_mcp.api.streaming import ChatAssembler, OnEvent
 from memories_mcp.api.tracing import trace_request
 from memories_mcp.api.transfers import CHUNK, OnBytes, Part, atomic_write, open_parts, prepend
-from memories_mcp.errors import ConfigurationError, UnexpectedResponse, Unreachable
+from memories_mcp.errors import ConfigurationError, MemoriesError, UnexpectedResponse, Unreachable
 
 T = TypeVar("T")
 
@@ -120,7 +121,8 @@ class Api:
     async def chat(self, endpoint: Endpoint, *, into: type[T], json: Any, on_event: OnEvent | None = None) -> T:
         """Send a question and return the answer, from a stream or a single document.
 
-        A stream that breaks after a part of the answer arrived gives that part, with `complete` set to false.
+        A stream that breaks, takes too long or reports a refusal after a part of the answer arrived gives that part,
+        with `complete` set to false and the error as `failure`.
 
         Args:
             endpoint: A chat endpoint; use the streaming one together with `on_event`.
@@ -138,15 +140,18 @@ class Api:
         async def attempt() -> Any:
             accept = "text/event-stream" if on_event else "application/json"
             request = self._request(endpoint, json=json, accept=accept)
-            async with self._send(endpoint, request) as response:
-                plain_text = media_type(response) == "text/plain"
-                if response.status_code == 200 and not plain_text and not is_document(response):
-                    return await assemble(response_lines(response), on_event)
-                body = await response.aread()
-                # Some proxies label an event stream as plain text.
-                if plain_text and body.lstrip().startswith((b"data:", b"event:", b":")):
-                    return await assemble(body_lines(body), on_event)
-                return decode_response(body, response, endpoint)
+            answer = ChatAssembler(endpoint)
+            try:
+                async with self._send(endpoint, request) as response:
+                    is_stream = not is_document(response) and media_type(response) != "text/plain"
+                    if response.status_code == 200 and is_stream:
+                        return await answer.read(response.aiter_bytes(), on_event)
+                    body = await response.aread()
+                    if response.status_code == 200 and is_event_stream(body):  # as some proxies label it
+                        return await answer.read(iter_body(body), on_event)
+                    return decode_response(body, response, endpoint)
+            except MemoriesError as error:
+                return answer.rescue(error)
 
         return parse(await with_retries(attempt, repeatable=endpoint.repeatable), into, endpoint)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, InstanceOf
 
+from memories_mcp.errors import MemoriesError
 from memories_mcp.models.base import Output, Row, Wire
 from memories_mcp.models.coercions import (
     Count,
@@ -39,7 +40,9 @@ class ChatAnswer(Output):
     session_id: str | None = None
     """Pass it back to go on with this conversation."""
     complete: bool
-    """False when the answer's stream broke off."""
+    """False when a part of the answer is missing."""
+    service_message: OptionalLine = None
+    """What the service said when it broke off the answer."""
     thinkings: list[Thinking] = []
     """The reasoning steps, if requested."""
 
@@ -129,6 +132,11 @@ class WireMessage(Wire):
     refs: Annotated[list[WireRef], wire_list()] = Field(default=[], validation_alias=wire_names("refs", "ref"))
     session_id: OptionalId = None
     complete: bool = True
+    failure: Annotated[
+        InstanceOf[MemoriesError] | None,
+        BeforeValidator(lambda value: value if isinstance(value, MemoriesError) else None),
+    ] = None
+    """The error that broke off a stream; never read from the wire, since its summary stands outside the fence."""
 
     def evidence(self) -> list[Evidence]:
         """Return every moment that the message refers to, each once."""
