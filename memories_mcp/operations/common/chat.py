@@ -19,6 +19,7 @@ from memories_mcp.models.coercions import Id, remove_invisible, wire_list
 from memories_mcp.models.ids import SessionId
 from memories_mcp.models.sessions import WireSession
 from memories_mcp.models.uris import SESSIONS, session_uri
+from memories_mcp.operations.common.coverage import look_up_coverage
 from memories_mcp.rendering.budget import BUDGET, count_fitting
 
 SESSION_ENDPOINTS = (LIST_SESSIONS, SESSION_DETAIL)
@@ -56,12 +57,14 @@ async def ask_chat(
         body: The request's body, with the question as `prompt`.
         include_thinkings: Whether the result contains the reasoning steps.
     """
-    message = await _send_question(context, plain, streaming, body)
+    async with look_up_coverage(context, body.get("video_nos", ()), body.get("unique_id")) as coverage_notes:
+        message = await _send_question(context, plain, streaming, body)
+        notes = await coverage_notes(message.evidence())
     changed_uris = [SESSIONS]
     if message.session_id:
         changed_uris.append(session_uri(message.session_id))
     context.changed(*changed_uris)
-    return _make_answer(message, [], include_thinkings=include_thinkings)
+    return _make_answer(message, notes, include_thinkings=include_thinkings)
 
 
 async def _send_question(context: Context, plain: Endpoint, streaming: Endpoint, body: dict[str, Any]) -> WireMessage:
