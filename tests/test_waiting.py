@@ -103,13 +103,23 @@ async def test_a_service_that_is_asked_too_often_is_given_time_and_the_wait_goes
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("memories_mcp.api.retry.ATTEMPTS", 1)
-    limited = httpx2.Response(429, headers={"retry-after": "0.1"})
+    now = asyncio.get_running_loop().time
+    times, answers = list[float](), iter([*listing("UNPARSE"), _LIMITED, *listing("PARSE")])
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        times.append(now())
+        return next(answers)
+
     followed = Followed()
-    async with calling(FakeWire(envelope({"videos": [row("UNPARSE")]}), limited, *listing("PARSE"))) as runner:
+    async with calling(FakeWire(answer)) as runner:
         waited = await run(runner, "wait_until_ready", followed, video_nos=["VI1"])
 
     assert waited.ready
+    assert times[2] - times[1] >= 0.49  # not the usual pause, which is 0.01 s here
     assert any(each.startswith("The service asks to slow down") for each in followed.messages)
+
+
+_LIMITED = httpx2.Response(429, headers={"retry-after": "0.5"})
 
 
 async def test_a_service_that_only_says_wait_is_an_error_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
