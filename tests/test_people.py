@@ -133,7 +133,7 @@ def test_a_reader_who_has_enough_ends_it_in_silence(live: Settings) -> None:
     said = process.stderr.read()
     process.stderr.close()
 
-    assert (said, process.wait(timeout=30)) == (b"", 141)
+    assert (said, process.wait(timeout=60)) == (b"", 141)
 
 
 def test_subrip_numbers_its_cues_and_ends_each_before_the_next() -> None:

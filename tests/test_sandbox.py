@@ -55,12 +55,13 @@ async def test_the_demo_library_has_what_it_promises() -> None:
 async def test_a_call_is_not_held_up_by_nagles_algorithm(http: httpx2.AsyncClient) -> None:
     await post(http, "list_videos")
     times = list[float]()
-    for _ in range(30):
+    for _ in range(60):
         began = time.perf_counter()
         await post(http, "list_videos", {"size": 1})
         times.append(time.perf_counter() - began)
 
-    assert statistics.median(times) < 0.02
+    # Held up, all but the first calls of a connection take 0.04 s; on a busy machine some do, but never most.
+    assert statistics.quantiles(times[20:], n=4)[0] < 0.03
 
 
 @pytest.mark.parametrize("words", ["pricing?", '"', "*", "a AND", "NEAR(", "plan -", "it's", "preço 足球", "'; drop"])
@@ -239,13 +240,11 @@ async def test_an_answer_that_takes_too_long_is_given_up_with_the_next_step(
     monkeypatch.setattr("memories_mcp.api.retry.ATTEMPTS", 1)
     await order(settings, "slow", seconds=1)
     runner = Runner(settings)
-    began = time.perf_counter()
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(Unreachable, match=r"within 0\.1 s") as caught:
         await run(runner, name, **arguments)
     await runner.aclose()
 
     assert says in str(caught.value)
-    assert time.perf_counter() - began < 0.8
 
 
 def test_it_runs_alone_for_any_client(tmp_path: Path) -> None:
@@ -258,13 +257,13 @@ def test_it_runs_alone_for_any_client(tmp_path: Path) -> None:
         assert len(json.loads(answer.content)["data"]["videos"]) == 7
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def test_a_port_in_use_is_a_clear_error(sandbox_url: str) -> None:
     port = sandbox_url.rsplit(":", 1)[1]
     command = [sys.executable, "-m", "memories_mcp", "sandbox", "--port", port]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     assert done.returncode == 2
     assert f"Cannot listen on port {port} of 127.0.0.1: Address already in use." in done.stderr
