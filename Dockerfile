@@ -1,4 +1,4 @@
-# The HTTP server. Give it MEMORIES_HTTP_TOKEN: without a token no address but loopback is served.
+# The HTTP server. Set MEMORIES_HTTP_TOKEN: without a token, the server refuses to listen on 0.0.0.0 and exits.
 #   docker build -t memories-mcp .
 #   docker run -p 8000:8000 -e MEMORIES_HTTP_TOKEN -e MEMORIES_API_KEY -e MEMORIES_ALLOWED_HOSTS=localhost:8000 memories-mcp
 FROM python:3.13-slim AS build

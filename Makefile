@@ -1,4 +1,4 @@
-# Every recipe sets up what it needs. `make help` lists them.
+# Every target installs what it needs. `make help` lists the targets.
 .DEFAULT_GOAL := help
 ifeq ($(OS),Windows_NT)
 BIN := .venv/Scripts
@@ -11,12 +11,12 @@ PYTHON := $(BIN)/python
 BIN_OF_LOWEST := $(BIN:.venv/%=.venv-lowest/%)
 BIN_OF_NEWEST := $(BIN:.venv/%=.venv-newest/%)
 
-.PHONY: help setup demo test test-lowest test-newest lint types interop bench docs definitions mcpb
+.PHONY: help setup demo ci check test test-lowest test-newest lint types interop bench docs definitions mcpb
 
-help: ## List the recipes
+help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
 
-# A stamp, so that a second call costs nothing.
+# A stamp file, so that the installation is skipped if nothing changed.
 .venv/installed: pyproject.toml constraints.txt
 	@command -v uv >/dev/null 2>&1 && uv venv -q --allow-existing .venv || $(BASE) -m venv .venv
 	@command -v uv >/dev/null 2>&1 \
@@ -24,43 +24,52 @@ help: ## List the recipes
 		|| $(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[langchain,dev,adapter]'
 	@touch .venv/installed
 
-setup: .venv/installed ## Make .venv with the package and its tools
+setup: .venv/installed ## Create .venv with the package and the development tools
 
-demo: .venv/installed ## Ask a video a question, end to end, offline
+demo: .venv/installed ## Show an agent at work on the sandbox, offline
 	@$(BIN)/memories-mcp demo
+
+# One list for `.ci/run` and the workflow. The loop keeps the order under `make -j`; `test` is last, so that the output
+# ends with the summary of pytest.
+ci: CHECKS = setup lint types interop mcpb test
+check: CHECKS = setup lint types test
+ci: ## Run every check that a change must pass
+check: ## Run the checks that need no npm registry
+ci check:
+	@for target in $(CHECKS); do $(MAKE) --no-print-directory $$target || exit 1; done
 
 test: .venv/installed ## Run the whole test suite
 	@$(PYTHON) -m pytest -n auto
 
-test-lowest: .venv/installed ## Run the suite with the lowest versions that are allowed
+test-lowest: .venv/installed ## Run the test suite with the lowest allowed versions of the dependencies
 	@$(PYTHON) -m tools.lowest > .lowest.txt
 	@$(BASE) -m venv --clear .venv-lowest
 	@$(BIN_OF_LOWEST)/python -m pip install -q --disable-pip-version-check -c .lowest.txt -e '.[langchain,dev]'
 	@$(BIN_OF_LOWEST)/python -m pytest -n auto
 
-test-newest: ## Run the suite with the newest versions that are allowed
+test-newest: ## Run the test suite with the newest allowed versions of the dependencies
 	@$(BASE) -m venv --clear .venv-newest
 	@$(BIN_OF_NEWEST)/python -m pip install -q --disable-pip-version-check -e '.[langchain,dev,adapter]'
 	@$(BIN_OF_NEWEST)/python -m pytest -n auto
 
-lint: .venv/installed ## Check style
+lint: .venv/installed ## Check style and formatting
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-types: .venv/installed ## Check types over package, tests and examples
+types: .venv/installed ## Check types of package, tests and examples
 	@$(BIN)/pyright
 
-interop: .venv/installed ## Run clients and checks that others wrote, from the npm registry
+interop: .venv/installed ## Run third-party clients and conformance checks, from the npm registry
 	@$(PYTHON) -m interop.run
 
-bench: .venv/installed ## Measure speed and size against references
+bench: .venv/installed ## Measure speed, size and memory against reference servers
 	@$(PYTHON) -m benchmarks.run
 
-mcpb: .venv/installed ## Make the bundle for Claude Desktop, in dist/
+mcpb: .venv/installed ## Build the bundle for Claude Desktop, in dist/
 	@$(PYTHON) -m tools.pack_mcpb
 
-docs: .venv/installed ## Write the documents and manifests that are made from the code
+docs: .venv/installed ## Write the documents and manifests that are generated from the code
 	@$(PYTHON) -m tools.write_docs
 
-definitions: .venv/installed ## Write the tools' definitions, which models see, from their code
+definitions: .venv/installed ## Write the tool definitions that models see, from the code
 	@$(PYTHON) -m tools.write_definitions

@@ -1,8 +1,8 @@
-"""The reference for calls: a low-level server whose one tool forwards a search and returns the API's JSON as it came.
+"""The reference for calls: a low-level server with one tool, which forwards a search and returns the API's JSON.
 
     python benchmarks/bare_server.py stdio | python benchmarks/bare_server.py PORT
 
-The API's address and key come from MEMORIES_BASE_URL and MEMORIES_API_KEY, as for the server that is measured.
+The URL and the key of the API come from MEMORIES_BASE_URL and MEMORIES_API_KEY, as for the measured server.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ api = httpx2.AsyncClient(
 
 
 async def list_tools(ctx: Any, params: Any) -> t.ListToolsResult:
-    """The one tool."""
+    """Return the one tool."""
     return t.ListToolsResult(tools=[TOOL])
 
 
 async def call_tool(ctx: Any, params: t.CallToolRequestParams) -> t.CallToolResult:
-    """Forward the request that `search_videos` makes, and hand on the answer unread."""
-    given = params.arguments or {}
-    body = {"search_param": given["query"], "search_type": "BY_CLIP", "top_k": given.get("top_k", 10)}
+    """Send the request that `search_videos` sends, and return the answer without parsing it."""
+    arguments = params.arguments or {}
+    body = {"search_param": arguments["query"], "search_type": "BY_CLIP", "top_k": arguments.get("top_k", 10)}
     response = await api.post("/serve/api/v1/search", json=body)
     return t.CallToolResult(content=[t.TextContent(text=response.text)])
 

@@ -1,9 +1,9 @@
-"""How much memory a large upload and download take over rest, in a process of its own: a peak only ever grows.
+"""Memory that a large upload and download add, measured in a separate process because a peak never falls.
 
     python benchmarks/transfer.py API_URL FOLDER MIB
 
-Prints KiB over rest, the bytes that progress told of, and KiB over rest with 64 MiB of ballast, which tries the
-measure.
+Prints the added KiB, the bytes that progress reported, the added KiB with 64 MiB of ballast, and the size of the
+ballast; the last two show that the measurement registers memory.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ MIB = 1024**2
 
 
 def peak() -> int:
-    """The most that this process ever held, in KiB."""
+    """Return the peak memory of this process, in KiB."""
     status = Path("/proc/self/status")
-    if status.is_file():  # ru_maxrss would begin with the peak of the process that started this one
+    if status.is_file():  # on Linux, ru_maxrss starts at the peak of the parent process
         return int(status.read_text().split("VmHWM:")[1].split()[0])
     import resource  # macOS
 
@@ -32,36 +32,36 @@ def peak() -> int:
 
 
 def sparse(path: Path, size: int) -> None:
-    """A file that passes for a video."""
+    """Write a sparse file that the file checks accept as a video."""
     with path.open("wb") as file:
         file.write(b"\0\0\0\x20ftypisom")
         file.truncate(size)
 
 
 async def main(url: str, folder: Path, mib: int) -> None:
-    """Send and fetch a small file, then a large one."""
-    told = [0.0]
+    """Upload and download a small file, then a large one, and print the figures."""
+    reported = [0.0]
     runner = Runner(Settings(api_key="sk-scale", base_url=url, sandbox=True, files_root=folder))
 
     async def follow(progress: Progress) -> None:
-        told.append(progress.done)
+        reported.append(progress.done)
 
-    async def there_and_back(name: str) -> None:
+    async def round_trip(name: str) -> None:
         async def run(tool: str, **arguments: Any) -> Any:
-            return (await runner.run(runner.operations[tool], arguments, follow=follow)).output
+            return (await runner.run(runner.operations[tool], arguments, on_progress=follow)).output
 
-        sent = await run("upload_video_file", path=f"{name}.mp4")
-        await run("download_video", video_no=sent.video_no, path=f"{name}-back.mp4")
+        video = await run("upload_video_file", path=f"{name}.mp4")
+        await run("download_video", video_no=video.video_no, path=f"{name}-back.mp4")
 
     sparse(folder / "small.mp4", MIB)
     sparse(folder / "large.mp4", mib * MIB)
-    await there_and_back("small")
-    rest = peak()
-    await there_and_back("large")
-    grown = peak() - rest
+    await round_trip("small")
+    baseline = peak()
+    await round_trip("large")
+    added = peak() - baseline
     await runner.aclose()
     ballast = bytearray(os.urandom(64 * MIB))
-    print(grown, int(max(told)), peak() - rest, len(ballast))
+    print(added, int(max(reported)), peak() - baseline, len(ballast))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""The same agent over the MCP server: the tools have the same names, schemas and results, only they run elsewhere.
+"""An agent over the MCP server, whose tools have the names, schemas and results of the native LangChain tools.
 
-    MEMORIES_API_KEY=… python examples/agent_over_mcp.py openai:gpt-5 "What was decided about pricing?"
+    python examples/agent_over_mcp.py
+    MEMORIES_API_KEY=… OPENAI_API_KEY=… python examples/agent_over_mcp.py openai:gpt-5 "What is the new price?"
 
-Needs `pip install "langchain[mcp]"`. Without a key, MEMORIES_SANDBOX=true asks the offline demo library.
+Needs `pip install memories-mcp "langchain[mcp]"`, and the model's package, here `langchain-openai`. Without arguments,
+a scripted model runs offline on the sandbox.
 """
 
 from __future__ import annotations
@@ -17,15 +19,17 @@ from langchain.chat_models import init_chat_model
 from langchain.mcp import MCPAdapter
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
+from offline import ScriptedModel, read_arguments
 
 
 def server(**variables: str) -> dict[str, Any]:
-    """The entry that desktop assistants take too; the variables go to the server, and nothing else of ours does."""
-    return {"mcpServers": {"memories": {"command": "memories-mcp", "args": ["--read-only"], "env": variables}}}
+    """Return the entry of the server, as in a desktop assistant's file; `variables` are its whole environment."""
+    command = {"command": sys.executable, "args": ["-m", "memories_mcp", "--read-only"]}
+    return {"mcpServers": {"memories": {**command, "env": variables}}}
 
 
 async def ask(model: BaseChatModel, target: dict[str, Any] | str, question: str) -> str:
-    """Start or reach the server, hand its tools to an agent and return its answer."""
+    """Start the server of an entry, or connect to that of a URL, and return the answer of an agent with its tools."""
     async with MCPAdapter(target) as adapter:
         agent = create_agent(model, await adapter.list_tools())
         state = await agent.ainvoke({"messages": [HumanMessage(question)]})
@@ -33,6 +37,9 @@ async def ask(model: BaseChatModel, target: dict[str, Any] | str, question: str)
 
 
 if __name__ == "__main__":
-    _, name, question = sys.argv
-    ours = {each: value for each, value in os.environ.items() if each.startswith("MEMORIES_")}
-    print(asyncio.run(ask(init_chat_model(name), server(**ours), question)))
+    question = "What does the Team plan cost?"
+    model: BaseChatModel = ScriptedModel(calls=[("search_videos", {"query": question, "top_k": 3})])
+    if arguments := read_arguments():
+        model, question = init_chat_model(arguments[0]), arguments[1]
+    variables = {name: value for name, value in os.environ.items() if name.startswith("MEMORIES_")}
+    print(asyncio.run(ask(model, server(**variables), question)))

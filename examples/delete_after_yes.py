@@ -1,14 +1,15 @@
-"""An agent that deletes videos only after a person has seen what would be lost and said yes.
+"""An agent that deletes videos only after a person has seen the list and agreed.
 
-    MEMORIES_SANDBOX=true python examples/delete_after_yes.py openai:gpt-5 "Delete the video about bike chains."
+    python examples/delete_after_yes.py
+    MEMORIES_API_KEY=… OPENAI_API_KEY=… python examples/delete_after_yes.py openai:gpt-5 "Delete the video about bikes."
 
-`confirm="interrupt"` pauses the graph inside the tool, whatever the model wrote. After the answer the call is made
-again; had the videos changed meanwhile, nothing would be deleted.
+Needs `pip install "memories-mcp[langchain]" langchain`, and the model's package, here `langchain-openai`. Without
+arguments, a scripted model runs offline on the sandbox. `confirm="interrupt"` pauses the graph inside the tool, and no
+text of the model can prevent that. If the videos have changed when the answer arrives, the tool deletes none.
 """
 
 from __future__ import annotations
 
-import sys
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -20,30 +21,34 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
+from offline import ScriptedModel, read_arguments
 
 from langchain_tools import MemoriesToolkit
 
 
 def carry_out(
-    model: BaseChatModel, toolkit: MemoriesToolkit, request: str, agrees: Callable[[dict[str, Any]], bool]
+    model: BaseChatModel, toolkit: MemoriesToolkit, request: str, confirm: Callable[[dict[str, Any]], bool]
 ) -> str:
-    """Run the agent; each time it is interrupted, ask the person and go on with their answer."""
+    """Run the agent; at each interrupt, get the person's answer and resume."""
     agent = create_agent(model, toolkit.get_tools(), checkpointer=InMemorySaver())
     config: RunnableConfig = {"configurable": {"thread_id": uuid.uuid4().hex}}
     state = agent.invoke({"messages": [HumanMessage(request)]}, config)
-    while pending := state.get("__interrupt__"):
-        answers = {each.id: agrees(each.value) for each in pending}
+    while interrupts := state.get("__interrupt__"):
+        answers = {interrupt.id: confirm(interrupt.value) for interrupt in interrupts}
         state = agent.invoke(Command(resume=answers), config)
     return state["messages"][-1].text
 
 
-def at_the_terminal(preview: dict[str, Any]) -> bool:
-    """Show what would be lost and read the answer."""
-    print(preview["action"], *(f"- {each}" for each in preview["items"]), sep="\n")
+def confirm_at_terminal(preview: dict[str, Any]) -> bool:
+    """Print the preview and read the answer."""
+    print(preview["action"], *(f"- {item}" for item in preview["items"]), sep="\n")
     return input("Go on? [y/N] ").strip().lower() in {"y", "yes"}
 
 
 if __name__ == "__main__":
-    _, name, request = sys.argv
-    with MemoriesToolkit(confirm="interrupt") as memories:
-        print(carry_out(init_chat_model(name), memories, request, at_the_terminal))
+    request = "Delete the video about bike chains."
+    model: BaseChatModel = ScriptedModel(calls=[("delete_videos", {"video_nos": ["VI611702946038315594"]})])
+    if arguments := read_arguments():
+        model, request = init_chat_model(arguments[0]), arguments[1]
+    with MemoriesToolkit(confirm="interrupt") as toolkit:
+        print(carry_out(model, toolkit, request, confirm_at_terminal))

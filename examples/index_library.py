@@ -1,25 +1,27 @@
-"""Index what is seen and said in a library of videos into a vector store, and search it there.
+"""Index of what is seen and said in your videos, in a vector store.
 
-    MEMORIES_API_KEY=… python examples/index_library.py openai:text-embedding-3-small "who chose the new logo?"
+    python examples/index_library.py
+    MEMORIES_API_KEY=… OPENAI_API_KEY=… python examples/index_library.py openai:text-embedding-3-small "the new logo"
 
-Without a key, MEMORIES_SANDBOX=true indexes the offline demo library. The store is LangChain's in-memory one; any other
-takes the same documents, and replaces in place of doubling when it is filled again, since ids stay the same.
+Needs `pip install "memories-mcp[langchain]" langchain numpy`, and the model's package, here `langchain-openai`. Without
+arguments, it indexes the sandbox's library offline, by word counts. The store is LangChain's in-memory one. Any other
+store takes the same documents; ids stay the same, so that indexing again replaces documents and adds no duplicates.
 """
 
 from __future__ import annotations
 
-import sys
 from itertools import islice
 
 from langchain.embeddings import init_embeddings
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
+from offline import WordEmbeddings, read_arguments
 
 from langchain_tools import MemoriesTranscriptLoader
 
 
 def index(loader: MemoriesTranscriptLoader, store: VectorStore) -> int:
-    """Fill the store batch by batch, so that memory stays flat, and return how many windows of time it took in."""
+    """Add the documents in batches, which keeps memory use constant, and return their number."""
     documents, total = loader.lazy_load(), 0
     while batch := list(islice(documents, 200)):
         total += len(store.add_documents(batch))
@@ -27,12 +29,13 @@ def index(loader: MemoriesTranscriptLoader, store: VectorStore) -> int:
 
 
 def find(store: VectorStore, question: str) -> list[str]:
-    """The best windows, with a ref that the tool get_evidence reads."""
-    return [f"{each.id}: {each.page_content[:200]}" for each in store.similarity_search(question, k=3)]
+    """Return the three best windows of time; the tool get_evidence takes their ids as refs."""
+    documents = store.similarity_search(question, k=3)
+    return [f"{document.id}: {document.page_content[:200]}" for document in documents]
 
 
 def main(embeddings: Embeddings, question: str) -> list[str]:
-    """Index the whole library in windows of a minute, then ask."""
+    """Index the whole library in windows of a minute, then search it."""
     store = InMemoryVectorStore(embeddings)
     with MemoriesTranscriptLoader(chunk_seconds=60) as loader:
         index(loader, store)
@@ -40,5 +43,7 @@ def main(embeddings: Embeddings, question: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    _, name, question = sys.argv
-    print(*main(init_embeddings(name), question), sep="\n\n")
+    embeddings, question = WordEmbeddings(), "price of the Team plan"
+    if arguments := read_arguments("openai:text-embedding-3-small"):
+        embeddings, question = init_embeddings(arguments[0]), arguments[1]
+    print(*main(embeddings, question), sep="\n\n")

@@ -1,4 +1,4 @@
-// One real client against one server: the official TypeScript SDK, version 1 or 2, over one transport, in one era.
+// Checks a server with the official TypeScript SDK: version 1 or 2, over one transport, in one protocol era.
 //   node clients.mjs v1|v2 stdio|http|sse legacy|modern TARGET...     (a command for stdio, a URL otherwise)
 // Lists everything, reads resources, calls a read tool, follows a chat, deletes with confirmation. Prints one JSON line.
 import assert from 'node:assert/strict';
@@ -24,7 +24,7 @@ if (sdk === 'v1') {
   onElicit = (client, answer) => client.setRequestHandler('elicitation/create', answer);
 }
 
-// Over HTTP each run is an account of its own; over stdio each run is a server of its own.
+// Each run has its own account over HTTP, and its own server over stdio.
 const headers = { Authorization: `Bearer sk-interop-${process.pid}-${sdk}-${transport}-${era}` };
 const requestInit = { headers };
 const withHeaders = (url, init) => {
@@ -40,21 +40,21 @@ const channel = {
 
 const negotiation = sdk === 'v2' && era === 'modern' ? { versionNegotiation: { mode: 'auto' } } : {};
 const client = new Client({ name: 'interop', version: '1.0.0' }, { capabilities: { elicitation: { form: {} } }, ...negotiation });
-const asked = [];
+const forms = [];
 onElicit(client, async (request) => {
-  asked.push(request.params.message);
-  return { action: 'accept', content: { confirm: asked.length > 1 } }; // at first the person does not tick the box
+  forms.push(request.params.message);
+  return { action: 'accept', content: { confirm: forms.length > 1 } }; // the first time, the box stays unticked
 });
 
 const all = async (list, key) => {
-  const found = [];
+  const items = [];
   let cursor;
   do {
     const page = await list(cursor ? { cursor } : {});
-    found.push(...page[key]);
+    items.push(...page[key]);
     cursor = page.nextCursor;
   } while (cursor);
-  return found;
+  return items;
 };
 const call = (name, args, options) => client.callTool({ name, arguments: args }, ...(sdk === 'v1' ? [undefined] : []), options);
 
@@ -85,28 +85,28 @@ const completion = await client.complete({
 const [video] = completion.completion.values;
 assert.match(video, /^VI/);
 
-const found = await call('search_videos', { query: 'price of the Team plan' });
-assert.ok(!found.isError && found.structuredContent.moments.length > 0);
+const search = await call('search_videos', { query: 'price of the Team plan' });
+assert.ok(!search.isError && search.structuredContent.moments.length > 0);
 
-const heard = [];
+const updates = [];
 const question = { prompt: 'What is the price of the Team plan?', video_nos: [video] };
-const chat = await call('chat_with_videos', question, { onprogress: (progress) => heard.push(progress) });
+const chat = await call('chat_with_videos', question, { onprogress: (progress) => updates.push(progress) });
 assert.ok(chat.structuredContent.answer && chat.structuredContent.evidence.length > 0);
-// Of what arrives in one piece with the result, this client hears no progress; the sandbox answers within milliseconds.
-assert.ok(heard.length >= 1, 'no progress');
-assert.equal(heard[0].message, 'Asking');
-assert.ok(heard.every((each, n) => n === 0 || each.progress > heard[n - 1].progress));
+// The client drops progress that arrives in one piece with the result, and the sandbox answers within milliseconds.
+assert.ok(updates.length >= 1, 'no progress');
+assert.equal(updates[0].message, 'Asking');
+assert.ok(updates.every((update, i) => i === 0 || update.progress > updates[i - 1].progress));
 
 const unticked = await call('delete_videos', { video_nos: [video] });
 assert.ok(unticked.isError && /declined/.test(unticked.content[0].text));
 const deleted = await call('delete_videos', { video_nos: [video] });
 assert.deepEqual(deleted.structuredContent, { deleted: [video] });
-assert.equal(asked.length, 2);
+assert.equal(forms.length, 2);
 
 const protocol = client.getNegotiatedProtocolVersion?.() ?? channel.protocolVersion ?? channel._protocolVersion ?? '';
 if (era === 'modern') assert.equal(protocol, '2026-07-28');
 console.log(JSON.stringify({
-  tools: tools.length, resources: resources.length, transcripts: Object.keys(cues).length, progress: heard.length, protocol,
+  tools: tools.length, resources: resources.length, transcripts: Object.keys(cues).length, progress: updates.length, protocol,
 }));
 await client.close();
 process.exit(0);

@@ -1,13 +1,12 @@
-"""The server with the fixtures of the official conformance suite beside its own tools, for `make interop` alone.
+"""The server extended by the fixtures of the official conformance suite; used by `make interop` only.
 
-The fixtures pass through the product's handlers: tools are operations, questions are asked by `Asking`, resources and
-prompts stand in the same registries. What is not offered is listed in `exclusions.toml`.
+The fixtures are an `Extension` and pass through the package's own handlers: tools are operations, forms go through
+`Elicitation`, resources and prompts are in the same registries. `exclusions.toml` lists the scenarios left out.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,19 +21,19 @@ from memories_mcp.errors import MemoriesError
 from memories_mcp.models.base import Input, Output
 from memories_mcp.operation import Effect, Operation, Toolset
 from memories_mcp.runner import Runner
-from memories_mcp.server.app import Surface, make_server
-from memories_mcp.server.elicitation import Elicitation, NeedsInput
+from memories_mcp.server.elicitation import Elicitation, InputRequired
+from memories_mcp.server.extension import Extension
 from memories_mcp.server.http.app import running
-from memories_mcp.server.prompts import PROMPTS, Argument, Prompt
-from memories_mcp.server.resource_types import KINDS, Document, ResourceKind
+from memories_mcp.server.prompts import Argument, Prompt
+from memories_mcp.server.resource_types import ResourceContent, ResourceType
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.settings import Settings
 from tools.write_definitions import make_definition
 
-fixtures = Toolset("fixtures", "What the conformance suite calls.", define=make_definition)
+fixtures = Toolset("fixtures", "Tools that the conformance suite calls.", define=make_definition)
 
 
-class Nothing(Input):
+class NoArguments(Input):
     """No arguments."""
 
 
@@ -45,49 +44,49 @@ class Message(Input):
     """The message."""
 
 
-class Told(Output):
+class TextOutput(Output):
     """A text."""
 
     text: str
 
 
 @fixtures.operation(title="Simple text", effect=Effect.READ, endpoints=[])
-async def test_simple_text(context: Context, args: Nothing) -> Told:
+async def test_simple_text(context: Context, args: NoArguments) -> TextOutput:
     """Return a simple text."""
-    return Told(text="This is a simple text response for testing.")
+    return TextOutput(text="This is a simple text response for testing.")
 
 
 @fixtures.operation(title="Error", effect=Effect.READ, endpoints=[])
-async def test_error_handling(context: Context, args: Nothing) -> Told:
+async def test_error_handling(context: Context, args: NoArguments) -> TextOutput:
     """Fail in a way that a model can act on."""
     raise MemoriesError("This tool intentionally returns an error for testing.")
 
 
 @fixtures.operation(title="Progress", effect=Effect.READ, endpoints=[])
-async def test_tool_with_progress(context: Context, args: Nothing) -> Told:
-    """Tell its progress three times."""
+async def test_tool_with_progress(context: Context, args: NoArguments) -> TextOutput:
+    """Report progress three times."""
     for done in (0, 50, 100):
         await context.progress(done, 100, f"{done} of 100")
         await asyncio.sleep(0.05)
-    return Told(text="Done.")
+    return TextOutput(text="Done.")
 
 
 @fixtures.operation(title="Logging", effect=Effect.READ, endpoints=[])
-async def test_logging_tool(context: Context, args: Nothing) -> Told:
-    """Do something worth a log line, which goes to the operator and never to the client."""
+async def test_logging_tool(context: Context, args: NoArguments) -> TextOutput:
+    """Report progress; log lines go to the operator and never to the client."""
     await context.progress(1, 1, "Done")
-    return Told(text="Logged where logs belong.")
+    return TextOutput(text="Logged to stderr only.")
 
 
-async def _described(context: Context, args: Input) -> Told:
-    """Ask a person something."""
-    raise NotImplementedError("answered by a form before it gets here")
+async def _show_form(context: Context, args: Input) -> TextOutput:
+    """Show a form to a person."""
+    raise NotImplementedError("the handlers of `install` answer this tool")
 
 
-def _form_tool(name: str, arguments: type[Input] = Nothing) -> Operation[Any, Any]:
+def _form_tool(name: str, arguments: type[Input] = NoArguments) -> Operation[Any, Any]:
     return Operation(
-        name=name, title=name, toolset="fixtures", effect=Effect.READ, endpoints=(), input=arguments, output=Told,
-        function=_described, define=make_definition,
+        name=name, title=name, toolset="fixtures", effect=Effect.READ, endpoints=(), input=arguments, output=TextOutput,
+        function=_show_form, define=make_definition,
     )  # fmt: skip
 
 
@@ -128,42 +127,42 @@ FORMS: dict[str, Forms] = {
         ("step2", "Step 2: What is your favorite color?", _object(color={"type": "string"})),
     ],
 }
-"""What each tool asks, one form after the other."""
+"""The forms of each tool, in order: key, message, schema."""
 
 
-async def _asked(
+async def _show_forms(
     ctx: ServerRequestContext[Any, Any], params: t.CallToolRequestParams, forms: Forms
 ) -> t.CallToolResult:
-    asking = Elicitation(ctx, params)
+    elicitation = Elicitation(ctx, params)
     answers: list[Any] = []
     for key, message, schema in forms:
-        answer = await asking.form(key, message or str((params.arguments or {}).get("message")), schema)
+        answer = await elicitation.form(key, message or str((params.arguments or {}).get("message")), schema)
         if answer is None:
-            raise MCPError(code=t.INVALID_PARAMS, message="The client cannot be asked.")
+            raise MCPError(code=t.INVALID_PARAMS, message="The client cannot show forms.")
         answers.append(answer.model_dump(mode="json", exclude_none=True))
     return t.CallToolResult(content=[t.TextContent(text=f"state-ok: {json.dumps(answers)}")])
 
 
 async def _needs_sampling(ctx: ServerRequestContext[Any, Any]) -> t.CallToolResult:
-    """A tool for clients with a capability that this product never uses."""
+    """Answer a tool that needs sampling, a capability that the package never uses."""
     capabilities = ctx.session.client_capabilities
     if capabilities is None or capabilities.sampling is None:
-        wanted = t.MissingRequiredClientCapabilityErrorData(
+        data = t.MissingRequiredClientCapabilityErrorData(
             required_capabilities=t.ClientCapabilities(sampling=t.SamplingCapability())
         )
         raise MCPError(
             code=t.MISSING_REQUIRED_CLIENT_CAPABILITY,
             message="This needs sampling.",
-            data=wanted.model_dump(mode="json", by_alias=True, exclude_none=True),
+            data=data.model_dump(mode="json", by_alias=True, exclude_none=True),
         )
-    return t.CallToolResult(content=[t.TextContent(text="There it is.")])
+    return t.CallToolResult(content=[t.TextContent(text="Sampling is available.")])
 
 
 # ---- resources
 
 
-class Template(Input):
-    """Variables of the template."""
+class TemplateVariables(Input):
+    """The variables of the template."""
 
     id: str
 
@@ -171,43 +170,39 @@ class Template(Input):
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="
 
 
-class Picture(Document):
-    """A binary document."""
+class BinaryContent(ResourceContent):
+    """The content of a binary resource; `text` holds it as base64."""
 
-    def contents(self, uri: str) -> t.TextResourceContents | t.BlobResourceContents:
-        """As base64."""
-        return t.BlobResourceContents(uri=uri, mime_type=self.mime_type, blob=base64.b64encode(self._bytes()).decode())
-
-    def _bytes(self) -> bytes:
-        return base64.b64decode(self.text)
+    def to_protocol(self, uri: str) -> t.TextResourceContents | t.BlobResourceContents:
+        """Return the content in the protocol's form."""
+        return t.BlobResourceContents(uri=uri, mime_type=self.mime_type, blob=self.text)
 
 
-def _fixed(uri: str, mime_type: str, document: Document) -> ResourceKind[Any]:
-    async def read(runner: Runner, args: Nothing) -> Document:
-        return document
+def _fixed(uri: str, mime_type: str, content: ResourceContent) -> ResourceType[Any]:
+    async def read(runner: Runner, args: NoArguments) -> ResourceContent:
+        return content
 
-    return ResourceKind(
+    return ResourceType(
         template=uri, fixed=uri, name=uri.rpartition("/")[2], title=uri, description="A fixture.",
-        mime_type=mime_type, variables=Nothing, tools=[], read=read,
+        mime_type=mime_type, variables=NoArguments, tools=[], read=read,
     )  # fmt: skip
 
 
-async def _filled(runner: Runner, args: Template) -> Document:
-    return Document(
+async def _read_template(runner: Runner, args: TemplateVariables) -> ResourceContent:
+    return ResourceContent(
         json.dumps({"id": args.id, "templateTest": True, "data": f"Data for ID: {args.id}"}), "application/json"
     )
 
 
-TEXT = Document("This is the content of the static text resource.", "text/plain")
+TEXT = ResourceContent("This is the content of the static text resource.", "text/plain")
 
-RESOURCES: tuple[ResourceKind[Any], ...] = (
-    *KINDS,
+RESOURCE_TYPES: tuple[ResourceType[Any], ...] = (
     _fixed("test://static-text", "text/plain", TEXT),
-    _fixed("test://static-binary", "image/png", Picture(_PIXEL, "image/png")),
-    _fixed("test://watched-resource", "text/plain", Document("Watched.", "text/plain")),
-    ResourceKind(
+    _fixed("test://static-binary", "image/png", BinaryContent(_PIXEL, "image/png")),
+    _fixed("test://watched-resource", "text/plain", ResourceContent("Watched.", "text/plain")),
+    ResourceType(
         template="test://template/{id}/data", name="template", title="Template", description="A fixture.",
-        mime_type="application/json", variables=Template, tools=[], read=_filled,
+        mime_type="application/json", variables=TemplateVariables, tools=[], read=_read_template,
     ),
 )  # fmt: skip
 
@@ -215,84 +210,94 @@ RESOURCES: tuple[ResourceKind[Any], ...] = (
 # ---- prompts
 
 
-def _said(text: str) -> list[t.PromptMessage]:
+def _user_message(text: str) -> list[t.PromptMessage]:
     return [t.PromptMessage(role="user", content=t.TextContent(text=text))]
 
 
 def _prompt(name: str, write: Callable[[Mapping[str, str]], list[t.PromptMessage]], *arguments: str) -> Prompt:
     return Prompt(
         name=name, title=name, description="A fixture.", tools=[], write=write,
-        arguments=[Argument(name=each, description=each) for each in arguments],
+        arguments=[Argument(name=argument, description=argument) for argument in arguments],
     )  # fmt: skip
 
 
-def _embedding(given: Mapping[str, str]) -> list[t.PromptMessage]:
-    held = t.TextResourceContents(uri=given["resourceUri"], mime_type="text/plain", text="Embedded resource content.")
-    return [t.PromptMessage(role="user", content=t.EmbeddedResource(resource=held)), *_said("Process it.")]
+def _embedded_resource(values: Mapping[str, str]) -> list[t.PromptMessage]:
+    content = t.TextResourceContents(
+        uri=values["resourceUri"], mime_type="text/plain", text="Embedded resource content."
+    )
+    return [t.PromptMessage(role="user", content=t.EmbeddedResource(resource=content)), *_user_message("Process it.")]
 
 
-def _showing(given: Mapping[str, str]) -> list[t.PromptMessage]:
+def _image(values: Mapping[str, str]) -> list[t.PromptMessage]:
     image = t.ImageContent(data=_PIXEL, mime_type="image/png")
-    return [t.PromptMessage(role="user", content=image), *_said("Analyze it.")]
+    return [t.PromptMessage(role="user", content=image), *_user_message("Analyze it.")]
 
 
-FIXTURE_PROMPTS = (
-    _prompt("test_simple_prompt", lambda given: _said("This is a simple prompt for testing.")),
+PROMPTS = (
+    _prompt("test_simple_prompt", lambda values: _user_message("This is a simple prompt for testing.")),
     _prompt(
         "test_prompt_with_arguments",
-        lambda given: _said(f"Prompt with arguments: arg1='{given['arg1']}', arg2='{given['arg2']}'"),
+        lambda values: _user_message(f"Prompt with arguments: arg1='{values['arg1']}', arg2='{values['arg2']}'"),
         "arg1", "arg2",
     ),
-    _prompt("test_prompt_with_embedded_resource", _embedding, "resourceUri"),
-    _prompt("test_prompt_with_image", _showing),
-    _prompt("test_input_required_result_prompt", lambda given: _said("Never without its context.")),
+    _prompt("test_prompt_with_embedded_resource", _embedded_resource, "resourceUri"),
+    _prompt("test_prompt_with_image", _image),
+    _prompt("test_input_required_result_prompt", lambda values: _user_message("Answered by a handler of `install`.")),
 )  # fmt: skip
 
 
-def make(settings: Settings, tenants: Tenants) -> Server[Tenants]:
-    """The product's server, with the fixtures that ask in front of its own handlers."""
-    surface = Surface(resources=RESOURCES, prompts=(*PROMPTS, *FIXTURE_PROMPTS))
-    server = make_server(settings, tenants=tenants, surface=surface)
-    tools, prompts = _handler(server, "tools/call"), _handler(server, "prompts/get")
+def install(server: Server[Any]) -> None:
+    """Wrap the server's handlers with those of the tools and the prompt that show forms."""
+    original_call_tool, original_get_prompt = _handler(server, "tools/call"), _handler(server, "prompts/get")
 
     async def call_tool(ctx: ServerRequestContext[Tenants], params: t.CallToolRequestParams) -> Any:
         try:
             if params.name in FORMS:
-                return await _asked(ctx, params, FORMS[params.name])
+                return await _show_forms(ctx, params, FORMS[params.name])
             if params.name == "test_missing_capability":
                 return await _needs_sampling(ctx)
-        except NeedsInput as needed:
-            return needed.result
-        return await tools(ctx, params)
+        except InputRequired as required:
+            return required.result
+        return await original_call_tool(ctx, params)
 
     async def get_prompt(ctx: ServerRequestContext[Tenants], params: t.GetPromptRequestParams) -> Any:
         if params.name != "test_input_required_result_prompt":
-            return await prompts(ctx, params)
+            return await original_get_prompt(ctx, params)
         try:
             context = _object(context={"type": "string"})
             answer = await Elicitation(ctx, params).form("user_context", "What context should the prompt use?", context)
-        except NeedsInput as needed:
-            return needed.result
-        return t.GetPromptResult(messages=_said(f"Context: {answer.content if answer else None}"))
+        except InputRequired as required:
+            return required.result
+        return t.GetPromptResult(messages=_user_message(f"Context: {answer.content if answer else None}"))
 
     server.add_request_handler("tools/call", t.CallToolRequestParams, call_tool)
     server.add_request_handler("prompts/get", t.GetPromptRequestParams, get_prompt)
-    return server
 
 
-def _handler(server: Server[Tenants], method: str) -> Callable[..., Awaitable[Any]]:
+def _handler(server: Server[Any], method: str) -> Callable[..., Awaitable[Any]]:
     entry = server.get_request_handler(method)
     assert entry
     return entry.handler
 
 
+EXTENSION = Extension(
+    operations=[
+        *fixtures.operations,
+        *(_form_tool(name, Message if name == "test_elicitation" else NoArguments) for name in FORMS),
+        _form_tool("test_missing_capability"),
+    ],
+    resource_types=RESOURCE_TYPES,
+    prompts=PROMPTS,
+    install=install,
+)
+
+
 async def main() -> None:
-    """Serve until the standard input closes."""
+    """Print the base URL, and serve until stdin closes."""
     settings = Settings(sandbox=True)
-    asked = [_form_tool(name, Message if name == "test_elicitation" else Nothing) for name in FORMS]
-    also = [*fixtures.operations, *asked, _form_tool("test_missing_capability")]
-    async with running(settings, port=int(sys.argv[1]), tenants=Tenants(settings, also=also), make=make) as url:
-        print(url, flush=True)  # noqa: T201 (for whoever started it)
+    tenants = Tenants(settings, over_http=True, extension=EXTENSION)
+    async with running(settings, port=int(sys.argv[1]), tenants=tenants) as url:
+        print(url, flush=True)  # noqa: T201 (`run.py` reads it)
         await asyncio.to_thread(sys.stdin.read)
 
 

@@ -1,4 +1,4 @@
-"""Native LangChain tools over Memories.ai: no server in between, sync and async."""
+"""Native LangChain tools, retriever and loader for Memories.ai, sync and async, without a server in between."""
 
 try:
     import langchain_core as _langchain_core

@@ -1,4 +1,4 @@
-"""What the tools of one toolkit share: callers, living on the bridge's loop until they are closed."""
+"""Runners and sandbox that the tools of a component share, from their first use until they are closed."""
 
 from __future__ import annotations
 
@@ -16,209 +16,227 @@ from typing import Any, NamedTuple, cast
 from pydantic import SecretStr
 
 from langchain_tools.bridge import bridge
-from langchain_tools.run_context import Run
-from memories_mcp.api.rate_limits import Limits
+from langchain_tools.run_context import CurrentRun
+from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.pool import Pool
-from memories_mcp.runner import Runner, at_sandbox, backed, limits_of
+from memories_mcp.runner import Runner, rate_limits_of, use_sandbox, with_sandbox
 from memories_mcp.settings import Settings, parse_setting
 
-_MOST_ACCOUNTS = 200
+_MAX_RUNNERS = 200
+_MAX_CONCURRENT_FETCHES = 4
+_CLOSE_SECONDS = 5.0
 
-# Toolkits, retrievers and loaders of one key share its limits, for as long as one of them has them.
-_limits: weakref.WeakValueDictionary[tuple[object, ...], Limits] = weakref.WeakValueDictionary()
-_turns: weakref.WeakKeyDictionary[Runner, asyncio.Semaphore] = weakref.WeakKeyDictionary()
-_FETCHES_AT_ONCE = 4
+# Runners of one key share its rate limits, as long as one of them exists.
+_limits: weakref.WeakValueDictionary[tuple[object, ...], RateLimiter] = weakref.WeakValueDictionary()
+_fetch_semaphores: weakref.WeakKeyDictionary[Runner, asyncio.Semaphore] = weakref.WeakKeyDictionary()
 
 
-def turns_of(runner: Runner) -> asyncio.Semaphore:
-    """Who fetches many transcripts takes turns with all others of the same caller.
+def fetch_semaphore(runner: Runner) -> asyncio.Semaphore:
+    """Return the semaphore that bounds the concurrent transcript requests of a runner.
 
-    So a batch of queries waits here for as long as it takes, and not in the rate limiter, which gives up.
+    A batch of queries waits here without a time limit; in the rate limiter it would time out.
     """
-    return _turns.setdefault(runner, asyncio.Semaphore(_FETCHES_AT_ONCE))
+    return _fetch_semaphores.setdefault(runner, asyncio.Semaphore(_MAX_CONCURRENT_FETCHES))
 
 
 class RunCredentials(NamedTuple):
-    """Whose call it is; secret."""
+    """Keys and namespace of one run; secret."""
 
     api_key: str
     caption_key: str
     unique_id: str
 
     def __repr__(self) -> str:
-        return "Identity(…)"  # never a key in a traceback
+        return "RunCredentials(…)"  # keeps the keys out of tracebacks
 
 
 class SharedClients:
-    """Opens clients, and the sandbox where asked for, on the first call.
+    """The runners of one component; each opens its HTTP client on the first call, and the sandbox if set.
 
     Args:
-        settings: Key, host and namespace; with `per_run` only the host, and a namespace that holds for everybody.
+        settings: Key, host and namespace; with `per_run` only the host, and a namespace fixed for all runs.
         per_run: Whether each run brings its own key and namespace.
     """
 
     def __init__(self, settings: Settings, *, per_run: bool = False) -> None:
-        limits_of(settings)  # a rate limit that makes no sense is told now
+        rate_limits_of(settings)  # an invalid rate limit fails here, not in the first call
         self._settings = settings
         self._per_run = per_run
-        self._begin()
+        self._reset()
 
     def __deepcopy__(self, memo: object) -> SharedClients:
         return SharedClients(self._settings, per_run=self._per_run)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("A connection holds a key and is not pickled; make the toolkit where it is used.")
+        raise TypeError(
+            "Toolkits and tools are not pickled, because they hold a key. Create the toolkit where it is used."
+        )
 
-    def identity(self, run: Run) -> RunCredentials | None:
-        """Who calls in this run; `None` where everybody is the same.
+    def credentials(self, run: CurrentRun) -> RunCredentials | None:
+        """Return the credentials of a run; `None` without `per_run`.
 
         Raises:
-            ConfigurationError: The run brings no key, one that would be written where others can read it, or a
-                namespace that contradicts the one that holds for everybody.
+            ConfigurationError: The run has no key, its key is not a `SecretStr`, or its namespace contradicts the
+                fixed one.
         """
         if not self._per_run:
             return None
-        key = _secret(run.given, "memories_api_key")
+        key = _read_secret(run.configurable, "memories_api_key")
         if not key:
             raise ConfigurationError(
-                "This run brings no key.",
+                "This run has no API key.",
                 next_step="Pass memories_api_key, a SecretStr, in the run's context or config['configurable'].",
             )
-        fixed, wanted = self._settings.unique_id, str(run.given.get("memories_unique_id") or "").strip()
-        if fixed and wanted and fixed != wanted:
-            raise ConfigurationError("The run's memories_unique_id is not the unique_id that was fixed for all runs.")
-        return RunCredentials(key, _secret(run.given, "memories_caption_api_key"), fixed or wanted)
+        fixed = self._settings.unique_id
+        unique_id = str(run.configurable.get("memories_unique_id") or "").strip()
+        if fixed and unique_id and fixed != unique_id:
+            raise ConfigurationError(
+                "memories_unique_id refused: it is not the unique_id that is fixed for all runs.",
+                next_step="Leave memories_unique_id out.",
+            )
+        return RunCredentials(key, _read_secret(run.configurable, "memories_caption_api_key"), fixed or unique_id)
 
     @asynccontextmanager
-    async def runner(self, identity: RunCredentials | None) -> AsyncGenerator[Runner, None]:
-        """The caller of an identity; to be used on the bridge's loop."""
-        if self._opened.process != os.getpid():  # a fork: what was opened belongs to the parent
-            self._begin()
-        async with self._opened.runner(identity) as runner:
+    async def runner(self, credentials: RunCredentials | None) -> AsyncGenerator[Runner, None]:
+        """Lend the runner of these credentials; must run on the bridge's loop."""
+        if self._open_runners.process != os.getpid():  # after a fork, the open clients belong to the parent
+            self._reset()
+        async with self._open_runners.runner(credentials) as runner:
             yield runner
 
     async def aclose(self) -> None:
-        """Close everything; to be awaited on the bridge's loop. A later call opens it again."""
-        if self._opened.process == os.getpid():
-            await self._opened.aclose()
+        """Close the runners and release the sandbox; must run on the bridge's loop. A later call opens new ones."""
+        if self._open_runners.process == os.getpid():
+            await self._open_runners.aclose()
 
-    def _begin(self) -> None:
-        self._opened = _Opened(self._settings, self._per_run)
-        # Nobody has to close a toolkit: what it opened goes with it, or at the end of the process.
-        weakref.finalize(self, _close, self._opened).atexit = False
+    def _reset(self) -> None:
+        self._open_runners = _OpenRunners(self._settings, self._per_run)
+        # Closing a component is optional: garbage collection closes its runners too.
+        finalizer = weakref.finalize(self, _close_in_background, self._open_runners)
+        # At exit `_close_all` does this, in time: `weakref` would run the finalizer when the bridge has already
+        # stopped, and so start its thread again.
+        finalizer.atexit = False
 
 
-class _Opened:
+class _OpenRunners:
+    """The open runners of one `SharedClients`, in one process."""
+
     def __init__(self, settings: Settings, per_run: bool) -> None:
         self.process = os.getpid()
         self._settings = settings
         self._per_run = per_run
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._stack = AsyncExitStack()
-        self._backed: Settings | None = None
-        self._callers = Pool[RunCredentials | None, Runner](_MOST_ACCOUNTS, Runner.aclose)
+        self._resolved: Settings | None = None
+        self._runners = Pool[RunCredentials | None, Runner](_MAX_RUNNERS, Runner.aclose)
 
     @asynccontextmanager
-    async def runner(self, identity: RunCredentials | None) -> AsyncGenerator[Runner, None]:
-        async with self._turn:
-            if _ending.is_set():
-                raise RuntimeError("The process ends; its connections are closed.")
-            if self._backed is None:
-                self._backed = await self._stack.enter_async_context(_twin.behind(self._settings))
-                _all_opened.add(self)
-        async with self._callers.use(identity, partial(self._new, self._backed, identity)) as runner:
+    async def runner(self, credentials: RunCredentials | None) -> AsyncGenerator[Runner, None]:
+        async with self._lock:
+            if _exiting.is_set():
+                raise RuntimeError("Call refused: the process is exiting and its connections are closed.")
+            if self._resolved is None:
+                self._resolved = await self._stack.enter_async_context(_sandbox.resolve(self._settings))
+                _all_open.add(self)
+        async with self._runners.use(credentials, partial(self._make_runner, self._resolved, credentials)) as runner:
             yield runner
 
     async def aclose(self) -> None:
-        async with self._turn:
-            self._backed = None
-            await self._callers.aclose(at_once=False)
+        async with self._lock:
+            self._resolved = None
+            await self._runners.aclose(force=False)
             await self._stack.aclose()
-            _all_opened.discard(self)
+            _all_open.discard(self)
 
-    def _new(self, settings: Settings, identity: RunCredentials | None) -> Runner:
-        if identity:
-            caption_key = identity.caption_key or (identity.api_key if settings.sandbox else "")
+    def _make_runner(self, settings: Settings, credentials: RunCredentials | None) -> Runner:
+        if credentials:
+            caption_key = credentials.caption_key
+            if settings.sandbox and not caption_key:
+                caption_key = credentials.api_key
             settings = replace(
-                settings, api_key=identity.api_key, caption_api_key=caption_key, unique_id=identity.unique_id
+                settings, api_key=credentials.api_key, caption_api_key=caption_key, unique_id=credentials.unique_id
             )
-        shared = (self.process, settings.base_url, settings.api_key, str(settings.rate_limits))
-        limits = _limits.setdefault(shared, limits_of(settings))
+        limits_key = (self.process, settings.base_url, settings.api_key, str(settings.rate_limits))
+        limits = _limits.setdefault(limits_key, rate_limits_of(settings))
         return Runner(settings, limits=limits, fixed_namespace=self._per_run)
 
 
-class _Twin:
-    """The sandbox of this process: toolkits, retrievers and loaders share it for as long as one of them is open."""
+class _ProcessSandbox:
+    """The sandbox of this process: runs as long as one component that uses it is open."""
 
     def __init__(self) -> None:
         self._process = 0
-        self._forget()
+        self._reset()
 
     @asynccontextmanager
-    async def behind(self, settings: Settings) -> AsyncGenerator[Settings, None]:
-        """The settings with a service behind them."""
+    async def resolve(self, settings: Settings) -> AsyncGenerator[Settings, None]:
+        """Yield the settings with the URL and the key to call; starts the sandbox if they ask for it."""
         if not settings.sandbox:
             yield settings
             return
         if self._process != os.getpid():
-            self._forget()
-        async with self._turn:
+            self._reset()
+        async with self._lock:
             if not self._users:
-                self._url = (await self._stack.enter_async_context(backed(Settings(sandbox=True)))).base_url
+                self._url = (await self._stack.enter_async_context(with_sandbox(Settings(sandbox=True)))).base_url
             self._users += 1
         try:
-            yield at_sandbox(settings, self._url)
+            yield use_sandbox(settings, self._url)
         finally:
-            async with self._turn:
+            async with self._lock:
                 self._users -= 1
                 if not self._users:
                     await self._stack.aclose()
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         if self._process:
-            _of_the_parent.append(self._stack)  # so that nothing of it is collected, and thus closed, here
-        self._process, self._users, self._url = os.getpid(), 0, ""
-        self._turn, self._stack = asyncio.Lock(), AsyncExitStack()
+            # The reference stays, because collecting the stack would close the parent's sandbox.
+            _inherited_stacks.append(self._stack)
+        self._process = os.getpid()
+        self._users = 0
+        self._url = ""
+        self._lock = asyncio.Lock()
+        self._stack = AsyncExitStack()
 
 
-_all_opened = set[_Opened]()
-_of_the_parent = list[AsyncExitStack]()
-_ending = threading.Event()
-_twin = _Twin()
+_all_open = set[_OpenRunners]()
+_inherited_stacks = list[AsyncExitStack]()
+_exiting = threading.Event()
+_sandbox = _ProcessSandbox()
 
 
-def _close(opened: _Opened) -> None:
-    if opened in _all_opened and opened.process == os.getpid():
-        bridge.submit(opened.aclose())
+def _close_in_background(open_runners: _OpenRunners) -> None:
+    if open_runners in _all_open and open_runners.process == os.getpid():
+        bridge.submit(open_runners.aclose())
 
 
 def _close_all() -> None:
-    """At the end of the process, before the bridge stops; whoever still calls from a thread comes too late."""
-    _ending.set()
-    mine = [each for each in _all_opened if each.process == os.getpid()]
-    if mine:
+    """Close all runners when the process exits; calls that other threads still make are refused from here on."""
+    _exiting.set()
+    open_here = [open_runners for open_runners in _all_open if open_runners.process == os.getpid()]
+    if open_here:
         with suppress(TimeoutError):
-            bridge.submit(_closed(mine)).result(_CLOSE_SECONDS)
+            bridge.submit(_aclose_all(open_here)).result(_CLOSE_SECONDS)
 
 
-async def _closed(all_opened: list[_Opened]) -> None:
-    await asyncio.gather(*(each.aclose() for each in all_opened), return_exceptions=True)
-    await asyncio.sleep(0)  # transports say goodbye in the next turn of the loop
+async def _aclose_all(runner_groups: list[_OpenRunners]) -> None:
+    await asyncio.gather(*(open_runners.aclose() for open_runners in runner_groups), return_exceptions=True)
+    await asyncio.sleep(0)  # transports finish closing in the next iteration of the loop
 
 
-_CLOSE_SECONDS = 5.0
-atexit.register(_close_all)  # after the bridge's own, and so it runs before it
+# `atexit` runs the last registered function first: this one must run before the bridge's own.
+atexit.register(_close_all)
 
 
-def _secret(given: Mapping[str, Any], name: str) -> str:
-    value = given.get(name)
+def _read_secret(configurable: Mapping[str, Any], name: str) -> str:
+    value = configurable.get(name)
     if value is None:
         return ""
     if not isinstance(value, SecretStr):
         raise ConfigurationError(
-            f"{name} is no SecretStr.",
-            next_step="Wrap it, SecretStr(key): plain strings end up in the metadata of checkpoints and traces.",
+            f"{name} refused: it is not a SecretStr, and checkpoints and traces record plain strings.",
+            next_step="Wrap the key: SecretStr(key).",
         )
     setting = name.removeprefix("memories_")
     return cast(str, parse_setting(setting, value.get_secret_value().strip(), name))

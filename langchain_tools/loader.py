@@ -1,4 +1,4 @@
-"""A loader of transcripts, cut by time."""
+"""A loader of transcripts, split into windows of time."""
 
 from __future__ import annotations
 
@@ -13,131 +13,141 @@ from pydantic import Field
 
 from langchain_tools.base import MemoriesComponent
 from langchain_tools.bridge import bridge
-from langchain_tools.documents import document, text_of
-from langchain_tools.lifetime import SharedClients, turns_of
+from langchain_tools.documents import join_text, to_document
+from langchain_tools.lifetime import SharedClients, fetch_semaphore
 from memories_mcp.api.endpoints import LIST_VIDEOS
 from memories_mcp.context import Context
 from memories_mcp.errors import NotFound, NotReady
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.ids import is_public
-from memories_mcp.operations.common.lookups import VideoRows, find_videos, name_and_link, not_in_namespace
+from memories_mcp.operations.common.lookups import WireVideoPage, fetch_name_and_link, find_videos, not_in_namespace
 from memories_mcp.operations.common.transcripts import fetch_transcript
 
-_PAGE = 20
-"""Videos whose transcripts are held at once."""
+_PAGE_SIZE = 20
+"""Videos whose transcripts are held in memory at a time."""
 
 
-class _Page(NamedTuple):
+class _DocumentPage(NamedTuple):
     documents: list[Document]
-    videos: tuple[str, ...]
-    """What the page was made of; the same again, or nothing, is the end."""
+    video_nos: tuple[str, ...]
+    """The videos of the page; none, or those of the page before, mark the end."""
 
 
-class _Named(NamedTuple):
+class _NamedVideo(NamedTuple):
     video_no: str
     name: str | None
 
 
 class MemoriesTranscriptLoader(MemoriesComponent, BaseLoader):
-    """Loads what is seen and said in videos: one `Document` a window of time.
+    """Loader of what is seen and said in videos: one `Document` per window of time.
 
-    Windows lie on a grid of `chunk_seconds` from the video's start, and a line belongs to the window in which it
-    begins. So `Document.id`, the evidence `ref` of the window, stays the same when it is loaded again, and an index
-    that knows ids replaces in place of doubling. Errors are `memories_mcp.errors.MemoriesError`.
+    Windows lie on a grid of `chunk_seconds` from the start of the video; a line belongs to the window in which it
+    begins. `Document.id` is the evidence `ref` of the window. It is the same each time, so that an index replaces a
+    document that it already holds. Errors are `memories_mcp.errors.MemoriesError`.
     """
 
     video_nos: Sequence[str] | None = None
-    """The videos, own or public; `None` for every ready video of the library."""
+    """Videos to load, own or public; `None` for every ready video of the library."""
     tracks: Annotated[Sequence[Track], Field(min_length=1)] = ("audio", "visual")
-    """`audio` is what is said, `visual` what is seen; where both are asked for, each line says which it is."""
+    """`audio` is what is said, `visual` what is seen; with both, each line has a label."""
     chunk_seconds: Annotated[float, Field(ge=1, le=86_400)] = 60
-    """How long a window is, to the millisecond."""
+    """Length of a window in seconds, to the millisecond."""
 
     def model_post_init(self, context: Any, /) -> None:
-        """Read the settings; nothing is connected yet."""
-        self._connection = SharedClients(self._settings())
+        """Read the settings; opens no connection."""
+        self._clients = SharedClients(self._read_settings())
 
     def lazy_load(self) -> Iterator[Document]:
-        """Load a page of videos at a time; memory stays flat however large the library is."""
-        number, before = 1, tuple[str, ...]()
-        while (page := bridge.wait(lambda _, at=number: self._page(at))).videos not in {before, ()}:
+        """Yield the documents; holds one page of videos in memory, however large the library is."""
+        number, previous = 1, tuple[str, ...]()
+        while True:
+            page = bridge.run(lambda _, page_number=number: self._load_page(page_number))
+            if page.video_nos in {previous, ()}:
+                return
             yield from page.documents
-            number, before = number + 1, page.videos
+            number, previous = number + 1, page.video_nos
 
     async def alazy_load(self) -> AsyncIterator[Document]:
-        """The same from async code."""
-        number, before = 1, tuple[str, ...]()
-        while (page := await bridge.run(lambda _, at=number: self._page(at))).videos not in {before, ()}:
-            for each in page.documents:
-                yield each
-            number, before = number + 1, page.videos
+        """Yield the documents in async code; holds one page of videos in memory."""
+        number, previous = 1, tuple[str, ...]()
+        while True:
+            page = await bridge.arun(lambda _, page_number=number: self._load_page(page_number))
+            if page.video_nos in {previous, ()}:
+                return
+            for document in page.documents:
+                yield document
+            number, previous = number + 1, page.video_nos
 
-    async def _page(self, number: int) -> _Page:
-        async with self._connection.runner(None) as runner:
+    async def _load_page(self, number: int) -> _DocumentPage:
+        async with self._clients.runner(None) as runner:
             context, unique_id = runner.context(), runner.settings.unique_id or None
             if self.video_nos is None:
-                seen, videos = await _listed(context, number, unique_id)
+                video_nos, videos = await _list_ready_videos(context, number, unique_id)
             else:
-                seen = tuple(dict.fromkeys(self.video_nos))[(number - 1) * _PAGE : number * _PAGE]
-                videos = await _named(context, seen, unique_id)
-            turns = turns_of(runner)
+                distinct = tuple(dict.fromkeys(self.video_nos))
+                video_nos = distinct[(number - 1) * _PAGE_SIZE : number * _PAGE_SIZE]
+                videos = await _get_videos(context, video_nos, unique_id)
+            semaphore = fetch_semaphore(runner)
 
-            async def load(video: _Named) -> list[Document]:
-                async with turns:
-                    return await self._windows(context, video, unique_id)
+            async def load(video: _NamedVideo) -> list[Document]:
+                async with semaphore:
+                    return await self._load_video(context, video, unique_id)
 
-            loaded = await asyncio.gather(*map(load, videos))
-        return _Page([document for of_video in loaded for document in of_video], seen)
+            documents_by_video = await asyncio.gather(*map(load, videos))
+        return _DocumentPage([document for documents in documents_by_video for document in documents], video_nos)
 
-    async def _windows(self, context: Context, video: _Named, unique_id: str | None) -> list[Document]:
+    async def _load_video(self, context: Context, video: _NamedVideo, unique_id: str | None) -> list[Document]:
         tracks: list[Track] = list(dict.fromkeys(self.tracks))
         windows: dict[int | None, list[Evidence]] = defaultdict(list)
         length = round(self.chunk_seconds * 1000)
         for track in tracks:
             try:
-                found = await fetch_transcript(context, video.video_no, track, unique_id)
+                transcript = await fetch_transcript(context, video.video_no, track, unique_id)
             except NotFound:
                 if self.video_nos is not None:
                     raise
-                return []  # deleted while the library was read
-            for _, segment in found.told(range(len(found))):
+                return []  # the video was deleted after the library was listed
+            for _, segment in transcript.evidence(range(len(transcript))):
                 start = segment.start_seconds
                 windows[None if start is None else round(start * 1000) // length].append(segment)
         kind = tracks[0] if len(tracks) == 1 else "clip"
         documents: list[Document] = []
-        for number in sorted(windows, key=lambda each: -1 if each is None else each):
+        # Lines without a time come first.
+        for number in sorted(windows, key=lambda number: -1 if number is None else number):
             start, end = (None, None) if number is None else (number * length / 1000, (number + 1) * length / 1000)
             moment = Evidence.at(video.video_no, kind, start, end, video_name=video.name)
-            documents.append(document(moment, text_of(windows[number])))
+            documents.append(to_document(moment, join_text(windows[number])))
         return documents
 
 
-async def _listed(context: Context, number: int, unique_id: str | None) -> tuple[tuple[str, ...], list[_Named]]:
-    """A page of the library: what was listed, and those of them that are ready."""
-    body = {"page": number, "size": _PAGE, "status": "PARSE", "unique_id": unique_id}
-    listed = (await context.api.call(LIST_VIDEOS, json=body, into=VideoRows)).videos
-    ready = [_Named(each.video_no, each.video_name) for each in listed if each.status == "ready"]
-    return tuple(each.video_no for each in listed), ready
+async def _list_ready_videos(
+    context: Context, number: int, unique_id: str | None
+) -> tuple[tuple[str, ...], list[_NamedVideo]]:
+    """Return one page of the library: all listed video numbers, and the videos among them that are ready."""
+    body = {"page": number, "size": _PAGE_SIZE, "status": "PARSE", "unique_id": unique_id}
+    videos = (await context.api.call(LIST_VIDEOS, json=body, into=WireVideoPage)).videos
+    ready = [_NamedVideo(video.video_no, video.video_name) for video in videos if video.status == "ready"]
+    return tuple(video.video_no for video in videos), ready
 
 
-async def _named(context: Context, video_nos: Sequence[str], unique_id: str | None) -> list[_Named]:
-    """Those videos with their names.
+async def _get_videos(context: Context, video_nos: Sequence[str], unique_id: str | None) -> list[_NamedVideo]:
+    """Return these videos with their names.
 
     Raises:
-        NotFound: Some are not in this namespace.
-        NotReady: Some are not processed yet.
+        NotFound: Some videos are not in this namespace.
+        NotReady: Some videos are not processed yet, or their processing failed.
     """
-    own = [each for each in video_nos if not is_public(each)]
-    found = {each.video_no: each for each in await find_videos(context, own, unique_id)} if own else {}
-    if missing := [each for each in own if each not in found]:
+    own = [video_no for video_no in video_nos if not is_public(video_no)]
+    videos = {video.video_no: video for video in await find_videos(context, own, unique_id)} if own else {}
+    if missing := [video_no for video_no in own if video_no not in videos]:
         raise not_in_namespace(missing)
-    if unready := [each.video_no for each in found.values() if each.status != "ready"]:
+    if unready := [video.video_no for video in videos.values() if video.status != "ready"]:
         raise NotReady(
-            f"Not processed yet, or failed: {', '.join(unready)}.",
-            next_step="wait_until_ready tells their state; load them when they are ready.",
+            f"Videos not loaded: {', '.join(unready)} are still processing, or failed.",
+            next_step="Check their state with wait_until_ready, and load them when they are ready.",
         )
-    names = {each.video_no: each.video_name for each in found.values()}
-    for each in video_nos:
-        if each not in names:
-            names[each], _ = await name_and_link(context, each, None)
-    return [_Named(each, names[each]) for each in video_nos]
+    names = {video.video_no: video.video_name for video in videos.values()}
+    for video_no in video_nos:
+        if video_no not in names:
+            names[video_no], _ = await fetch_name_and_link(context, video_no, None)
+    return [_NamedVideo(video_no, names[video_no]) for video_no in video_nos]

@@ -1,4 +1,4 @@
-"""The application's side of one call: its configuration, who hears its progress, who is asked.
+"""The LangChain run around a tool call: its configuration, progress events and confirmations.
 
 Everything here runs in the caller's thread or task, where LangChain and LangGraph keep their context variables.
 """
@@ -21,13 +21,15 @@ from memories_mcp.context import Preview, Progress
 from memories_mcp.errors import ConfigurationError, Declined
 
 EVENT = "memories_progress"
-"""The name of the custom events, and the `type` of what LangGraph's stream writer gets."""
+"""The name of the custom events, and the `type` of the chunks in LangGraph's custom stream."""
 INTERRUPT = "memories_confirmation"
 """The `type` of an interrupt's value."""
 
+_CONTEXT_ATTRIBUTES = ("memories_api_key", "memories_unique_id", "memories_caption_api_key")
 
-class Run:
-    """What a call knows of the run that it belongs to.
+
+class CurrentRun:
+    """The run that a tool call belongs to, taken from the context variables of the caller.
 
     Args:
         tool: The tool's name.
@@ -36,120 +38,123 @@ class Run:
     def __init__(self, tool: str = "") -> None:
         self._tool = tool
         self._config: RunnableConfig = ensure_config()
-        self._writer = _stream_writer()
+        self._stream_writer = _get_stream_writer()
 
     @property
-    def given(self) -> Mapping[str, Any]:
-        """What the run was configured with: LangGraph's context wins over `config["configurable"]`."""
+    def configurable(self) -> Mapping[str, Any]:
+        """The values of the run: `config["configurable"]`, overridden by LangGraph's context."""
         configurable: dict[str, Any] = self._config.get("configurable", {})
-        context = _context() if self._writer else None
+        context = _get_context() if self._stream_writer else None
         if context is None:
             return configurable
         if isinstance(context, Mapping):
             return {**configurable, **cast(Mapping[str, Any], context)}
-        names = ("memories_api_key", "memories_unique_id", "memories_caption_api_key")
-        return {**configurable, **{name: getattr(context, name) for name in names if hasattr(context, name)}}
+        attributes = {name: getattr(context, name) for name in _CONTEXT_ATTRIBUTES if hasattr(context, name)}
+        return {**configurable, **attributes}
 
     @property
-    def followed(self) -> bool:
-        """Whether anybody can hear progress."""
-        return self._writer is not None or self._handled
+    def has_listeners(self) -> bool:
+        """Whether a callback or a stream writer receives progress."""
+        return self._stream_writer is not None or self._has_callbacks
 
     @property
-    def _handled(self) -> bool:
+    def _has_callbacks(self) -> bool:
         return bool(getattr(self._config.get("callbacks"), "handlers", None))
 
-    def tell(self, progress: Progress) -> None:
-        """Pass progress on: to the stream writer, and as a custom event to the callbacks."""
-        data = self._event(progress)
-        if self._handled:
-            dispatch_custom_event(EVENT, data, config=self._config)
+    def report_progress(self, progress: Progress) -> None:
+        """Send progress to the stream writer, and to the callbacks as a custom event."""
+        event = self._write_event(progress)
+        if self._has_callbacks:
+            dispatch_custom_event(EVENT, event, config=self._config)
 
-    async def atell(self, progress: Progress) -> None:
-        """The same from async code."""
-        data = self._event(progress)
-        if self._handled:
-            await adispatch_custom_event(EVENT, data, config=self._config)
+    async def areport_progress(self, progress: Progress) -> None:
+        """Send progress from async code."""
+        event = self._write_event(progress)
+        if self._has_callbacks:
+            await adispatch_custom_event(EVENT, event, config=self._config)
 
-    def ask(self, preview: Preview) -> bool | None:
-        """Interrupt the graph until a person has answered; `None` outside a graph.
+    def confirm(self, preview: Preview) -> bool | None:
+        """Interrupt the graph until a person has answered, and return whether they agreed; `None` outside a graph.
 
         Raises:
-            ConfigurationError: The step is async, where only an async call can be paused.
+            ConfigurationError: The step is async, so that only an async call can be paused.
+            Declined: The preview has changed since the person agreed.
         """
-        if self._writer is None:
+        if self._stream_writer is None:
             return None
-        if _inside_a_loop():
+        if _in_event_loop():
             raise ConfigurationError(
                 'confirm="interrupt" cannot pause a synchronous call inside an async step.',
                 next_step="Call the tool with ainvoke there.",
             )
-        task, interrupt = _tasks()
-        value, mark = self._question(preview), uuid.uuid4().hex
+        task, interrupt = _import_langgraph()
+        value, mark = self._interrupt_value(preview), uuid.uuid4().hex
 
-        def confirm() -> tuple[Any, bool]:
-            unseen = task(name="shown")(lambda: mark)().result() == mark
-            return interrupt(value), unseen
+        def ask() -> tuple[Any, bool]:
+            is_new = task(name=_MARK_TASK)(lambda: mark)().result() == mark
+            return interrupt(value), is_new
 
-        return _agreed(*task(name=_name_of(value))(confirm)().result())
+        return _read_answer(*task(name=_task_name(value))(ask)().result())
 
-    async def aask(self, preview: Preview) -> bool | None:
-        """The same from async code."""
-        if self._writer is None:
+    async def aconfirm(self, preview: Preview) -> bool | None:
+        """Interrupt the graph from async code; otherwise as `confirm`."""
+        if self._stream_writer is None:
             return None
-        task, interrupt = _tasks()
-        value, mark = self._question(preview), uuid.uuid4().hex
+        task, interrupt = _import_langgraph()
+        value, mark = self._interrupt_value(preview), uuid.uuid4().hex
 
-        async def shown() -> str:
+        async def get_mark() -> str:
             return mark
 
-        async def confirm() -> tuple[Any, bool]:
-            unseen = await task(name="shown")(shown)() == mark
-            return interrupt(value), unseen
+        async def ask() -> tuple[Any, bool]:
+            is_new = await task(name=_MARK_TASK)(get_mark)() == mark
+            return interrupt(value), is_new
 
-        return _agreed(*await task(name=_name_of(value))(confirm)())
+        return _read_answer(*await task(name=_task_name(value))(ask)())
 
-    def _event(self, progress: Progress) -> dict[str, Any]:
-        data = {"type": EVENT, "tool": self._tool, **progress._asdict()}
-        if self._writer:
-            self._writer(data)
-        return data
+    def _write_event(self, progress: Progress) -> dict[str, Any]:
+        event = {"type": EVENT, "tool": self._tool, **progress._asdict()}
+        if self._stream_writer:
+            self._stream_writer(event)
+        return event
 
-    def _question(self, preview: Preview) -> dict[str, Any]:
+    def _interrupt_value(self, preview: Preview) -> dict[str, Any]:
         return {"type": INTERRUPT, "tool": self._tool, **preview.model_dump()}
 
 
-def inherited(config: RunnableConfig | None) -> RunnableConfig | None:
-    """The configuration of a call, on top of that of the step around it.
+def merge_parent_config(config: RunnableConfig | None) -> RunnableConfig | None:
+    """Return the configuration of a call with the `configurable` of the step around it merged in.
 
-    LangChain has a `configurable` that is given replace the one around it, and with it all that LangGraph keeps there.
+    LangChain itself replaces the parent's `configurable` by that of the call, and with it LangGraph's own entries.
     """
-    around = var_child_runnable_config.get() or {}
-    if not config or not around.get("configurable") or "configurable" not in config:
+    parent = var_child_runnable_config.get() or {}
+    if not config or not parent.get("configurable") or "configurable" not in config:
         return config
-    return {**config, "configurable": {**around.get("configurable", {}), **config["configurable"]}}
+    return {**config, "configurable": {**parent.get("configurable", {}), **config["configurable"]}}
 
 
-# LangGraph repeats an interrupted step from its start and gives the answers back by their number, or to whoever asks
-# first. Calls that run side by side may come in another order then, and what would be lost may have changed. So a
-# question is a task of its own name, whose outcome LangGraph keeps; and within it a mark is kept the same way, which
-# tells a question that was there before the answer came from one that took the answer to another.
+# LangGraph resumes an interrupted step by running it again from its start, and hands the answers to its interrupts in
+# the order in which they are raised. Parallel calls may raise theirs in another order than before, and the videos in
+# question may have changed. So each question is a LangGraph task, named by a hash of its content, whose result
+# LangGraph keeps. Inside that task a second one keeps a random mark of the first execution: a mark from an earlier
+# execution shows that the person was asked this question; a new mark, that the answer belongs to another one.
+_MARK_TASK = "shown"
 
 
-def _name_of(value: dict[str, Any]) -> str:
+def _task_name(value: dict[str, Any]) -> str:
     return f"confirm_{hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]}"
 
 
-def _agreed(answer: Any, unseen: bool) -> bool:
-    if unseen:
+def _read_answer(answer: Any, is_new: bool) -> bool:
+    if is_new:
         raise Declined(
-            "What would be lost has changed since the user agreed; nothing was done.",
-            next_step="Call again, so that they see what it is now.",
+            "Nothing was done: the items have changed since the user agreed.",
+            next_step="Call again, so that the user sees the current items.",
         )
     return answer is True or answer == {"type": "approve"}
 
 
-def _inside_a_loop() -> bool:
+def _in_event_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -157,9 +162,9 @@ def _inside_a_loop() -> bool:
     return True
 
 
-def _stream_writer() -> Callable[[Any], None] | None:
-    """LangGraph's, inside a graph; what is not imported yet runs no graph."""
-    if "langgraph" not in sys.modules:
+def _get_stream_writer() -> Callable[[Any], None] | None:
+    """Return LangGraph's stream writer; `None` outside a graph."""
+    if "langgraph" not in sys.modules:  # an unimported LangGraph runs no graph, and importing it takes long
         return None
     from langgraph.config import get_stream_writer
 
@@ -169,16 +174,16 @@ def _stream_writer() -> Callable[[Any], None] | None:
         return None
 
 
-def _tasks() -> tuple[Any, Callable[[Any], Any]]:
-    """LangGraph's `task` and `interrupt`, where it runs a graph."""
+def _import_langgraph() -> tuple[Any, Callable[[Any], Any]]:
+    """Return LangGraph's `task` and `interrupt`."""
     # LangGraph is a namespace package: its py.typed is not found for every part.
-    from langgraph.func import task  # pyright: ignore[reportMissingTypeStubs] -- as said above
+    from langgraph.func import task  # pyright: ignore[reportMissingTypeStubs] -- see above
     from langgraph.types import interrupt
 
     return task, interrupt
 
 
-def _context() -> Any:
+def _get_context() -> Any:
     from langgraph.runtime import get_runtime
 
     return get_runtime().context

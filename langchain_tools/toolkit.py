@@ -1,4 +1,4 @@
-"""The toolkit: settings in, tools out."""
+"""The toolkit, which turns settings into LangChain tools."""
 
 from __future__ import annotations
 
@@ -9,73 +9,74 @@ from typing import Any, Literal
 from langchain_core.tools import BaseTool, BaseToolkit, ToolException
 from pydantic import ConfigDict, PrivateAttr
 
-from langchain_tools.base import MemoriesComponent, parsed
+from langchain_tools.base import MemoriesComponent, parse_argument
 from langchain_tools.lifetime import SharedClients
 from langchain_tools.tools import MemoriesTool
 from memories_mcp.runner import Runner
 
 Confirm = Literal["token", "interrupt", "off"]
-"""How is asked before what cannot be undone."""
+"""How irreversible actions are confirmed."""
 
 
 class MemoriesToolkit(MemoriesComponent, BaseToolkit):
-    """Tools over one account of Memories.ai, or over many with `per_run`.
+    """Tools for one Memories.ai account, or with `per_run` for the account of each run.
 
-    What is not given comes from the environment (`MEMORIES_API_KEY` and its kind); read-only and exclusions can only
-    narrow what it allows. Closing is optional: `with`, `async with`, or nothing at all.
+    A field without a value takes the environment's (`MEMORIES_API_KEY` and the like); `read_only` and `exclude_tools`
+    can only narrow what the environment allows. Closing is optional; `with` and `async with` close the connections at
+    their end.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)  # the tools are made once
+    model_config = ConfigDict(extra="forbid", frozen=True)  # the tools are built only once
 
     toolsets: Sequence[str] | None = None
     """Names of toolsets, `default` or `all`."""
     tools: Sequence[str] | None = None
-    """Names of single tools, besides the toolsets or in their place."""
+    """Names of single tools, in addition to the toolsets or in place of them."""
     exclude_tools: Sequence[str] = ()
     """Names of tools to leave out."""
     read_only: bool = False
-    """Leave out whatever changes something."""
+    """Leave out every tool that changes data."""
     files_root: Path | None = None
-    """The one folder that file tools may read and write."""
+    """The only folder that file tools may read and write."""
     confirm: Confirm | None = None
-    """Before what cannot be undone: `token` (the default) returns a preview and a token that a second call carries,
-    which a model can do by itself; `interrupt` pauses a LangGraph run until a person has answered; `off` asks nobody,
-    for `HumanInTheLoopMiddleware`."""
+    """How to confirm irreversible actions: `token` (the default) returns a preview and a token that a second call
+    carries, which a model can do by itself; `interrupt` pauses a LangGraph run until a person has answered; `off`
+    confirms nothing, for `HumanInTheLoopMiddleware`."""
     handle_tool_error: bool | str | Callable[[ToolException], str] = True
-    """Give the model the text of errors it can act on, in place of raising them; as `BaseTool` has it."""
+    """Return the text of errors that the model can act on, instead of raising them; as in `BaseTool`."""
     per_run: bool = False
     """Each run brings its own `memories_api_key`, a `SecretStr`, and `memories_unique_id`, in LangGraph's context or
-    in `config["configurable"]`; neither the environment's key nor its files are used; file tools
-    need `files_root`."""
+    in `config["configurable"]`. The environment's keys, namespace and files are not used; file tools need
+    `files_root`."""
 
     _tools: list[BaseTool] = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
-        """Read the settings and make the tools; nothing is connected yet."""
-        settings = self._settings(per_run=self.per_run)
-        chosen = self.toolsets is not None or self.tools is not None
+        """Read the settings and build the tools; opens no connection."""
+        settings = self._read_settings(per_run=self.per_run)
+        has_selection = self.toolsets is not None or self.tools is not None
         settings = settings.change(
-            toolsets=tuple(self.toolsets or ()) if chosen else None,
-            tools=tuple(self.tools or ()) if chosen else None,
+            toolsets=tuple(self.toolsets or ()) if has_selection else None,
+            tools=tuple(self.tools or ()) if has_selection else None,
             exclude_tools=(*settings.exclude_tools, *self.exclude_tools),
             read_only=settings.read_only or self.read_only,
-            files_root=parsed("files_root", str(self.files_root) if self.files_root else None),
+            files_root=parse_argument("files_root", str(self.files_root) if self.files_root else None),
             confirm=None if self.confirm is None else self.confirm != "off",
         )
-        self._connection = SharedClients(settings, per_run=self.per_run)
-        offered = Runner(settings, fixed_namespace=self.per_run)
+        self._clients = SharedClients(settings, per_run=self.per_run)
+        runner = Runner(settings, fixed_namespace=self.per_run)
         self._tools = [
-            MemoriesTool.of(
+            MemoriesTool.from_operation(
                 operation,
-                self._connection,
-                offered.pinned,
+                self._clients,
+                runner.pinned,
                 handle_tool_error=self.handle_tool_error,
                 interrupts=self.confirm == "interrupt",
             )
-            for operation in offered.operations.values()
+            for operation in runner.operations.values()
             if settings.files_root or not (self.per_run and operation.uses_files)
         ]
 
     def get_tools(self) -> list[BaseTool]:
-        """The tools, in a fixed order."""
+        """Return the tools, always in the same order."""
         return list(self._tools)

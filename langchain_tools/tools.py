@@ -1,4 +1,4 @@
-"""One LangChain tool an operation: the same name, schema, text, structured content and errors as over MCP."""
+"""One LangChain tool per operation, with the name, schema, text, structured content and errors of the MCP tool."""
 
 from __future__ import annotations
 
@@ -12,38 +12,46 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import PrivateAttr
 from pydantic.alias_generators import to_snake
 
-from langchain_tools.bridge import Back, bridge
+from langchain_tools.bridge import CallerExecutor, bridge
 from langchain_tools.lifetime import RunCredentials, SharedClients
-from langchain_tools.run_context import Run, inherited
+from langchain_tools.run_context import CurrentRun, merge_parent_config
 from memories_mcp.context import Preview, Progress
-from memories_mcp.errors import UNMENDABLE, MemoriesError
+from memories_mcp.errors import FATAL_ERRORS, MemoriesError
 from memories_mcp.operation import Operation
 from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.text import render_error
-from memories_mcp.runner import Ask, Follow
+from memories_mcp.runner import ConfirmationHandler, ProgressHandler
 
 Result = tuple[str, dict[str, Any]]
 """Content and artifact."""
 
 
 class MemoriesTool(BaseTool):
-    """An operation as a tool; made by `MemoriesToolkit`."""
+    """An operation as a LangChain tool; built by `MemoriesToolkit`."""
 
     _operation: Operation[Any, Any] = PrivateAttr()
-    _connection: SharedClients = PrivateAttr()
+    _clients: SharedClients = PrivateAttr()
     _interrupts: bool = PrivateAttr()
 
     @classmethod
-    def of(
+    def from_operation(
         cls,
         operation: Operation[Any, Any],
-        connection: SharedClients,
+        clients: SharedClients,
         pinned: Mapping[str, Any],
         *,
         handle_tool_error: bool | str | Callable[[ToolException], str],
         interrupts: bool,
     ) -> MemoriesTool:
-        """The tool for an operation, over a connection that it shares."""
+        """Build the tool of an operation.
+
+        Args:
+            operation: The operation to run.
+            clients: The runners that all tools of the toolkit share.
+            pinned: Arguments with a fixed value, which the tool's schema leaves out.
+            handle_tool_error: As in `BaseTool`.
+            interrupts: Whether irreversible actions pause the LangGraph run.
+        """
         definition = operation.definition_without(pinned)
         # LangChain passes a dict on unchanged; it would rebuild a pydantic class, with `anyOf null` and open schemas.
         annotations = {to_snake(name): value for name, value in definition["annotations"].items()}
@@ -56,64 +64,92 @@ class MemoriesTool(BaseTool):
             metadata={"mcp": {"tool": {"title": definition["title"], "annotations": annotations}}},
         )
         tool._operation = operation
-        tool._connection = connection
+        tool._clients = clients
         tool._interrupts = interrupts
         return tool
 
     def invoke(
         self, input: str | dict[str, Any] | ToolCall, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Any:
-        """Call the tool; what the step around it was configured with holds, beneath `config`."""
-        return super().invoke(input, inherited(config), **kwargs)
+        """Call the tool with `config` on top of the configuration of the step around the call.
+
+        Args:
+            input: The arguments, or a tool call of a model.
+            config: The configuration of this call.
+            **kwargs: Passed on to `BaseTool.invoke`.
+        """
+        return super().invoke(input, merge_parent_config(config), **kwargs)
 
     async def ainvoke(
         self, input: str | dict[str, Any] | ToolCall, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Any:
-        """The same from async code."""
-        return await super().ainvoke(input, inherited(config), **kwargs)
+        """Call the tool from async code.
 
-    # No parameter but the arguments: one named `config` would swallow what a model sent under that name.
+        Args:
+            input: The arguments, or a tool call of a model.
+            config: The configuration of this call.
+            **kwargs: Passed on to `BaseTool.ainvoke`.
+        """
+        return await super().ainvoke(input, merge_parent_config(config), **kwargs)
+
+    # The arguments are the only parameters: a parameter named `config` would take an argument of that name.
     def _run(self, /, **arguments: Any) -> Result:
-        run, nonce = Run(self.name), make_nonce()
-        with self._for_the_model(nonce):
-            identity = self._connection.identity(run)
-            return bridge.wait(lambda back: self._answer(back, arguments, identity, nonce, run, run.tell, run.ask))
+        run, nonce = CurrentRun(self.name), make_nonce()
+        with self._as_tool_exceptions(nonce):
+            credentials = self._clients.credentials(run)
+
+            async def work(caller: CallerExecutor) -> Result:
+                follow, ask = self._callbacks(caller, run, run.report_progress, run.confirm)
+                return await self._run_operation(arguments, credentials, nonce, follow, ask)
+
+            return bridge.run(work)
 
     async def _arun(self, /, **arguments: Any) -> Result:
-        run, nonce = Run(self.name), make_nonce()
-        with self._for_the_model(nonce):
-            identity = self._connection.identity(run)
-            return await bridge.run(
-                lambda back: self._answer(back, arguments, identity, nonce, run, run.atell, run.aask)
-            )
+        run, nonce = CurrentRun(self.name), make_nonce()
+        with self._as_tool_exceptions(nonce):
+            credentials = self._clients.credentials(run)
 
-    async def _answer(
+            async def work(caller: CallerExecutor) -> Result:
+                follow, ask = self._callbacks(caller, run, run.areport_progress, run.aconfirm)
+                return await self._run_operation(arguments, credentials, nonce, follow, ask)
+
+            return await bridge.arun(work)
+
+    def _callbacks(
         self,
-        back: Back,
-        arguments: dict[str, Any],
-        identity: RunCredentials | None,
-        nonce: str,
-        run: Run,
-        tell: Callable[[Progress], Awaitable[None] | None],
-        ask: Callable[[Preview], Awaitable[bool | None] | bool | None],
-    ) -> Result:
+        caller: CallerExecutor,
+        run: CurrentRun,
+        report: Callable[[Progress], Awaitable[None] | None],
+        confirm: Callable[[Preview], Awaitable[bool | None] | bool | None],
+    ) -> tuple[ProgressHandler | None, ConfirmationHandler | None]:
+        """Return the runner's callbacks for progress and confirmation, which run in the caller."""
+
         async def follow(progress: Progress) -> None:
-            await back(lambda: tell(progress))
+            await caller.run(lambda: report(progress))
 
-        async def asked(preview: Preview) -> bool | None:
-            return await back(lambda: ask(preview))
+        async def ask(preview: Preview) -> bool | None:
+            return await caller.run(lambda: confirm(preview))
 
-        following: Follow | None = follow if run.followed else None
-        asking: Ask | None = asked if self._interrupts else None
-        async with self._connection.runner(identity) as runner:
-            answer = await runner.run(self._operation, arguments, follow=following, ask=asking, nonce=nonce)
+        return follow if run.has_listeners else None, ask if self._interrupts else None
+
+    async def _run_operation(
+        self,
+        arguments: dict[str, Any],
+        credentials: RunCredentials | None,
+        nonce: str,
+        follow: ProgressHandler | None,
+        ask: ConfirmationHandler | None,
+    ) -> Result:
+        async with self._clients.runner(credentials) as runner:
+            answer = await runner.run(self._operation, arguments, on_progress=follow, on_confirm=ask, nonce=nonce)
         return answer.text, {"structured_content": answer.structured}
 
     @contextmanager
-    def _for_the_model(self, nonce: str) -> Generator[None, None, None]:
+    def _as_tool_exceptions(self, nonce: str) -> Generator[None, None, None]:
+        """Convert errors that the model can act on to `ToolException`."""
         try:
             yield
-        except UNMENDABLE:  # an agent would only try again
+        except FATAL_ERRORS:  # the model cannot correct these, and an agent would only repeat the call
             raise
         except MemoriesError as error:
             raise ToolException(render_error(self.name, error, nonce)) from None

@@ -1,4 +1,4 @@
-"""`python -m memories_mcp` is `memories-mcp`."""
+"""The entry point of `python -m memories_mcp`, the same as `memories-mcp`."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""Previews and sealed tokens for what cannot be undone.
+"""Signed confirmation tokens for irreversible actions.
 
-A token is bound to the operation, its exact arguments and the caller's key, and is valid for ten minutes. It proves
-that a preview was shown for these arguments; whether a person read it is up to the client.
+A token is bound to the operation, its exact arguments and the caller's key, and expires after ten minutes. A valid
+token proves that a preview for these arguments was issued; showing the preview to the user is the client's task.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memories_mcp.context import Pending, Preview
 from memories_mcp.errors import InvalidArguments
+
+if TYPE_CHECKING:
+    from itsdangerous import TimestampSigner
 
 VALID_SECONDS = 600
 TOKEN_ARGUMENT = "confirmation_token"
@@ -23,44 +26,66 @@ _process_secret = secrets.token_hex(32)
 
 
 @dataclass(frozen=True)
-class Confirmations:
-    """Makes and checks tokens.
+class ConfirmationTokens:
+    """Issues and verifies confirmation tokens.
 
     Attributes:
-        secret: What seals them; empty for one that lives as long as this process.
+        secret: Signing key; empty for a random one that lasts as long as this process.
     """
 
     secret: str = ""
 
-    def check(self, operation: str, arguments: Mapping[str, Any], key: str, preview: Preview) -> Pending | None:
-        """`None` when the arguments carry a valid token for themselves, otherwise the preview with a new one.
+    def issue(self, operation: str, arguments: Mapping[str, Any], key: str, preview: Preview) -> Pending:
+        """Return a preview together with a new token.
+
+        Args:
+            operation: Name of the operation to confirm.
+            arguments: Validated arguments of the call; a token among them is ignored.
+            key: The caller's API key; only its hash enters the token.
+            preview: What the operation is about to do.
+        """
+        token = self._signer().sign(_digest(operation, arguments, key)).decode()
+        return Pending(
+            action=preview.action,
+            items=preview.items,
+            confirmation_token=token,
+            expires_in_seconds=VALID_SECONDS,
+        )
+
+    def verify(self, operation: str, arguments: Mapping[str, Any], key: str, token: str) -> None:
+        """Check that a token was issued for this call and has not expired.
+
+        Args:
+            operation: Name of the operation to confirm.
+            arguments: Validated arguments of the call; the token among them is ignored.
+            key: The caller's API key.
+            token: The token that the caller passed back.
 
         Raises:
-            InvalidArguments: The token is forged, expired, or was made for other arguments.
+            InvalidArguments: The token is forged, expired or bound to another call.
         """
-        from itsdangerous import BadSignature, TimestampSigner
+        from itsdangerous import BadSignature
 
-        signer = TimestampSigner(self.secret or _process_secret, salt="memories-mcp confirmation")
-        bound = {name: value for name, value in arguments.items() if name != TOKEN_ARGUMENT}
-        statement = json.dumps([operation, bound, key], sort_keys=True, default=str)
-        digest = hashlib.sha256(statement.encode()).hexdigest()[:32]
-        token = arguments.get(TOKEN_ARGUMENT)
-        if not token:
-            return Pending(
-                action=preview.action,
-                items=preview.items,
-                confirmation_token=signer.sign(digest).decode(),
-                expires_in_seconds=VALID_SECONDS,
-            )
         try:
-            valid = signer.unsign(str(token), max_age=VALID_SECONDS).decode() == digest
+            digest = self._signer().unsign(token, max_age=VALID_SECONDS).decode()
         except BadSignature:
-            valid = False
-        if not valid:
+            digest = ""
+        if digest != _digest(operation, arguments, key):
             raise InvalidArguments(
                 [
-                    f"{TOKEN_ARGUMENT}: it has expired, or belongs to other arguments, another key or a server that "
-                    "was restarted; nothing was done. Call again without it for a new preview."
+                    f"{TOKEN_ARGUMENT}: the token has expired, or belongs to other arguments, another key or a server "
+                    "that was restarted; nothing was done. Call again without the token for a new preview."
                 ]
             )
-        return None
+
+    def _signer(self) -> TimestampSigner:
+        from itsdangerous import TimestampSigner  # imported late: most processes never confirm anything
+
+        return TimestampSigner(self.secret or _process_secret, salt="memories-mcp confirmation")
+
+
+def _digest(operation: str, arguments: Mapping[str, Any], key: str) -> str:
+    """Return 32 hex digits of a SHA-256 over everything that a token is bound to."""
+    bound = {name: value for name, value in arguments.items() if name != TOKEN_ARGUMENT}
+    statement = json.dumps([operation, bound, key], sort_keys=True, default=str)
+    return hashlib.sha256(statement.encode()).hexdigest()[:32]

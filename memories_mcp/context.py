@@ -1,4 +1,4 @@
-"""What an operation gets from the surface that calls it: the API, files, progress, confirmation."""
+"""The interface between an operation and the surface that runs it: API, files, progress, confirmation."""
 
 from __future__ import annotations
 
@@ -8,40 +8,47 @@ from memories_mcp.api import Api
 from memories_mcp.file_access import Files
 from memories_mcp.models.base import Row
 
-NOT_YET = (
-    "Nothing was done yet. Show the user this; if they agree, call again with the same arguments and "
+CONFIRMATION_NEEDED = (
+    "Nothing was done yet. Show this preview to the user. If the user agrees, call again with the same arguments and "
     "confirmation_token."
 )
-
+"""The note of a result that holds a `Pending`."""
 
 ProgressKind = Literal["status", "thinking", "answer"]
-"""What a message of progress is: where the work stands, a step of reasoning, or the answer so far."""
+"""The content of a progress message: the state of the work, the title of a reasoning step, or the answer so far."""
 
 
 class Preview(Row):
-    """What would be lost, shown before anything is sent."""
+    """The effect of an irreversible action, shown before any request is sent."""
 
     action: str
-    """What will happen, in one sentence."""
+    """The action, in one sentence."""
     items: list[str]
-    """What it happens to, one line each."""
+    """The affected items, one line each."""
 
 
 class Pending(Row):
-    """Nothing was done yet: the same call with the token does it."""
+    """An action that was not carried out yet: the same call with the token carries it out."""
 
     action: str
-    """What will happen, in one sentence."""
+    """The action, in one sentence."""
     items: list[str] = []
-    """What it happens to, one line each."""
+    """The affected items, one line each."""
     confirmation_token: str
-    """Pass it back with the same arguments, after the user agreed."""
+    """Token to pass back with the same arguments after the user agreed."""
     expires_in_seconds: int
-    """How long the token is valid."""
+    """Seconds until the token expires."""
 
 
 class Progress(NamedTuple):
-    """How far a call is; `done` only grows."""
+    """The progress of a call.
+
+    Attributes:
+        done: Amount of work done, in a unit that the operation chooses; never decreases during a call.
+        total: Amount of work in all, or `None` if unknown.
+        message: The state in one line; for the kind `answer`, all of the answer so far.
+        kind: The content of `message`.
+    """
 
     done: float
     total: float | None
@@ -50,43 +57,52 @@ class Progress(NamedTuple):
 
 
 class Context(Protocol):
-    """What an operation gets from whoever calls it: MCP, LangChain or the command line."""
+    """The services that MCP, LangChain or the command line provide to a running operation."""
 
     @property
     def api(self) -> Api:
-        """The API, with the caller's key."""
+        """The API client, with the caller's key."""
         ...
 
     @property
     def files(self) -> Files:
-        """The files the caller opened to tools."""
+        """The files that tools may access."""
         ...
 
     @property
     def callback_url(self) -> str | None:
-        """Where the operator wants the service to report; never an argument, or a model could send data anywhere."""
+        """The operator's callback URL. Never a tool argument: a model could send data to any host."""
         ...
 
     @property
-    def follows(self) -> bool:
-        """Whether anybody follows the progress, so that streaming an answer is of use."""
+    def reports_progress(self) -> bool:
+        """Whether progress is reported to the caller; only then is streaming an answer useful."""
         ...
 
     async def progress(self, done: float, total: float | None, message: str, kind: ProgressKind = "status") -> None:
-        """Say how far it is; a no-op where nobody follows. The message of an `answer` is all of it so far."""
+        """Report progress; a no-op if the caller receives none.
+
+        Args:
+            done: Amount of work done; never decreases during a call.
+            total: Amount of work in all, or `None` if unknown.
+            message: The state in one line; for the kind `answer`, all of the answer so far.
+            kind: The content of `message`.
+        """
         ...
 
     def changed(self, *uris: str) -> None:
-        """Say which resources are no longer what they were, so that subscribers read them again."""
+        """Report the URIs of changed resources, for the subscribers to these resources."""
         ...
 
     async def confirm(self, preview: Preview) -> Pending | None:
-        """Ask before what cannot be undone.
+        """Obtain confirmation of an irreversible action.
 
         Returns:
-            `None` to go on, or what the result must carry so that a second call can confirm.
+            `None` if the action is confirmed; otherwise a `Pending` for the result, with the token that confirms the
+            action in a second call.
 
         Raises:
-            Declined: A person said no.
+            Declined: The user refused.
+            InvalidArguments: The confirmation token is not valid for this call.
         """
         ...

@@ -1,13 +1,13 @@
-"""Every error this package raises on purpose.
+"""The exceptions that this package raises deliberately.
 
-MemoriesError                 the text is for whoever must act next
-├── ConfigurationError        no key, bad setting: names the variable
-├── InvalidArguments          one line a field
-├── Declined                  a person said no; nothing was sent
-├── Unreachable               connection or timeout, after retries
+MemoriesError                 base class; the text says what failed and what to do next
+├── ConfigurationError        missing or invalid setting; the text names the variable
+├── InvalidArguments          one line per field
+├── Declined                  the user refused to confirm; nothing was sent
+├── Unreachable               no connection or timeout, after retries
 ├── UnexpectedResponse        not the documented shape
 ├── FileRefused               outside the files root, wrong type, too large
-└── ApiError(code, status)    the API said no
+└── ApiError(code, status)    the API refused the request
     ├── Unauthorized   ├── OutOfCredits   ├── NotFound   ├── NotReady   └── RateLimited(retry_after)
 """
 
@@ -18,12 +18,12 @@ from typing import Any
 
 
 class MemoriesError(Exception):
-    """Something went wrong that the reader can act on.
+    """Base class of every error that the caller, user or operator can act on.
 
     Attributes:
-        summary: What failed, in our words.
-        words: What the network said, verbatim and untrusted; surfaces fence it.
-        next_step: What to do now, in our words.
+        summary: What failed and why, in one or two sentences.
+        words: The message that the service sent, verbatim and untrusted; renderers fence it. Empty if there is none.
+        next_step: What to do next, as an imperative sentence; may be empty.
     """
 
     def __init__(self, summary: str, *, words: str = "", next_step: str = "") -> None:
@@ -33,26 +33,31 @@ class MemoriesError(Exception):
         self.next_step = next_step
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (type(self), self.args, self.__dict__)  # constructors differ; workers send errors by pickle
+        # Worker processes pickle errors. The default would call the constructor, whose signature differs by class.
+        return _restore, (type(self), self.args, self.__dict__)
 
     def __str__(self) -> str:
         quoted = f'"{self.words}"' if self.words else ""
         return " ".join(part for part in (self.summary, quoted, self.next_step) if part)
 
 
-def _again(kind: type[MemoriesError], args: tuple[Any, ...], attributes: dict[str, Any]) -> MemoriesError:
-    error = kind.__new__(kind, *args)
+def _restore(error_class: type[MemoriesError], args: tuple[Any, ...], attributes: dict[str, Any]) -> MemoriesError:
+    error = error_class.__new__(error_class, *args)
     error.args = args
     error.__dict__.update(attributes)
     return error
 
 
 class ConfigurationError(MemoriesError):
-    """A setting is missing or makes no sense; the text names it."""
+    """A setting is missing or invalid; the text names it."""
 
 
 class InvalidArguments(MemoriesError):
-    """Arguments that were refused before any request was made, one line a problem."""
+    """The arguments are invalid; no request was sent.
+
+    Args:
+        problems: One line per problem: the field, a colon, the reason.
+    """
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("Invalid arguments:\n" + "\n".join(f"- {problem}" for problem in problems))
@@ -60,27 +65,27 @@ class InvalidArguments(MemoriesError):
 
 
 class Declined(MemoriesError):
-    """A person was asked to confirm and said no; nothing was sent."""
+    """The user refused to confirm; nothing was sent."""
 
 
 class Unreachable(MemoriesError):
-    """No connection, or no answer in time."""
+    """No connection, or no complete response in time."""
 
 
 class UnexpectedResponse(MemoriesError):
-    """An answer that does not have the documented shape."""
+    """A response does not have the documented shape."""
 
 
 class FileRefused(MemoriesError):
-    """A file may not be read or written: outside the files root, wrong type, too large, exists."""
+    """A file may not be read or written: outside the files root, wrong type, too large, already present."""
 
 
 class ApiError(MemoriesError):
     """The API refused the request.
 
     Attributes:
-        code: The API's own code, such as `0001`; empty where only HTTP failed.
-        status: The HTTP status, which is 200 for most of the API's refusals.
+        code: The API's code, such as `0001`; empty if only the HTTP status shows the refusal.
+        status: The HTTP status; 200 for most refusals.
     """
 
     def __init__(
@@ -92,7 +97,7 @@ class ApiError(MemoriesError):
 
 
 class Unauthorized(ApiError):
-    """The key is wrong, disabled, or not allowed to do this."""
+    """The key is wrong, disabled or lacks the permission."""
 
 
 class OutOfCredits(ApiError):
@@ -100,7 +105,7 @@ class OutOfCredits(ApiError):
 
 
 class NotFound(ApiError):
-    """No such video, session or task in this namespace."""
+    """The namespace has no such video, session or task."""
 
 
 class NotReady(ApiError):
@@ -108,7 +113,11 @@ class NotReady(ApiError):
 
 
 class RateLimited(ApiError):
-    """Too many requests; `retry_after` seconds from now another may pass."""
+    """Too many requests.
+
+    Attributes:
+        retry_after: Seconds until a request may succeed.
+    """
 
     def __init__(
         self,
@@ -124,5 +133,5 @@ class RateLimited(ApiError):
         self.retry_after = retry_after
 
 
-UNMENDABLE = (ConfigurationError, Unauthorized, OutOfCredits)
-"""What no other arguments can mend: somebody must act first."""
+FATAL_ERRORS = (ConfigurationError, Unauthorized, OutOfCredits)
+"""Errors that other arguments cannot avoid: the operator must change the key, the account or a setting."""

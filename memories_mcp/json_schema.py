@@ -1,7 +1,7 @@
-"""JSON Schemas that every provider and client takes, made from pydantic models.
+"""Portable JSON Schemas of pydantic models, and the generated tool definitions.
 
-No `title` keys, no `anyOf` for optionals, no defaults of `null`: hosts reject or misread them, and they cost tokens.
-Lengths of strings are checked and explained when a call breaks them; no model needs them to make one.
+The schemas have no `title` keys, no `anyOf` for optionals and no `null` defaults: some providers reject or misread
+these, and all of them cost tokens. String lengths are omitted too; validation enforces them and explains violations.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pydantic_core import core_schema
 from memories_mcp.errors import ConfigurationError
 
 DEFINITIONS = Path(__file__).with_name("definitions")
-"""One JSON file a tool, written by `make definitions` and compared with the code by a test."""
+"""Folder with one JSON file per tool, written by `make definitions`; a test compares the files with the code."""
 
 
-def written_definition(name: str) -> dict[str, Any]:
-    """What models see of a tool: its file in `DEFINITIONS`.
+def load_definition(name: str) -> dict[str, Any]:
+    """Return a tool's definition (name, title, description, annotations, schemas) from its file in `DEFINITIONS`.
 
     Raises:
-        ConfigurationError: `make definitions` was not run after the operation was added.
+        ConfigurationError: The file is missing because `make definitions` was not run.
     """
     try:
         return json.loads((DEFINITIONS / f"{name}.json").read_text(encoding="utf-8"))
@@ -32,7 +32,7 @@ def written_definition(name: str) -> dict[str, Any]:
         raise ConfigurationError(f"The tool {name} has no definition.", next_step="Run `make definitions`.") from None
 
 
-class _Plain(GenerateJsonSchema):
+class _PortableSchema(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
@@ -40,38 +40,40 @@ class _Plain(GenerateJsonSchema):
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        made = super().default_schema(schema)
-        if self.mode == "serialization" or made.get("default") in (None, [], ""):
-            made.pop("default", None)
-        return made
+        json_schema = super().default_schema(schema)
+        if self.mode == "serialization" or json_schema.get("default") in (None, [], ""):
+            json_schema.pop("default", None)
+        return json_schema
 
     def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
         return {"type": "string"}
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
-        made = super().model_schema(schema)
-        made.pop("title", None)
-        if made.get("description") == "":
-            del made["description"]
-        return made
+        json_schema = super().model_schema(schema)
+        json_schema.pop("title", None)
+        if json_schema.get("description") == "":
+            del json_schema["description"]
+        return json_schema
 
 
 def json_schema(model: type[BaseModel], mode: Literal["validation", "serialization"]) -> dict[str, Any]:
-    """The model's schema: `validation` for arguments, `serialization` for results."""
-    made = model.model_json_schema(by_alias=False, schema_generator=_Plain, mode=mode)
-    made.pop("description", None)  # the tool's own description says it
-    for each in made.get("properties", {}).values():
-        each.pop("examples", None)
-    return _inlined(made, made.pop("$defs", {})) if mode == "validation" else made
+    """Return a model's JSON Schema: mode `validation` for arguments, `serialization` for results."""
+    schema = model.model_json_schema(by_alias=False, schema_generator=_PortableSchema, mode=mode)
+    schema.pop("description", None)  # repeats the tool's description
+    for property_schema in schema.get("properties", {}).values():
+        property_schema.pop("examples", None)
+    if mode == "serialization":
+        return schema
+    return _resolve_references(schema, schema.pop("$defs", {}))
 
 
-def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
-    """References replaced by what they name: some providers do not follow them in arguments."""
+def _resolve_references(node: Any, definitions: dict[str, Any]) -> Any:
+    """Return a schema with each `$ref` replaced by its target: some providers do not resolve them in arguments."""
     if isinstance(node, list):
-        return [_inlined(each, definitions) for each in cast(list[Any], node)]
+        return [_resolve_references(item, definitions) for item in cast(list[Any], node)]
     if not isinstance(node, dict):
         return node
-    found = cast(dict[str, Any], node)
-    if "$ref" in found:
-        return _inlined(definitions[str(found["$ref"]).rsplit("/", 1)[1]], definitions)
-    return {name: _inlined(each, definitions) for name, each in found.items()}
+    schema = cast(dict[str, Any], node)
+    if "$ref" in schema:
+        return _resolve_references(definitions[str(schema["$ref"]).rsplit("/", 1)[1]], definitions)
+    return {name: _resolve_references(value, definitions) for name, value in schema.items()}

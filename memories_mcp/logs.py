@@ -1,4 +1,4 @@
-"""Logs for whoever operates the server: one JSON object a line, on stderr, with the id of the request it belongs to."""
+"""Logging for the operator: one JSON object per line on stderr, with the id of the current request."""
 
 from __future__ import annotations
 
@@ -9,39 +9,40 @@ from contextvars import ContextVar
 
 _request: ContextVar[str] = ContextVar("memories_mcp_request", default="")
 
-_OURS = ("memories_mcp", "langchain_tools")
+_PACKAGES = ("memories_mcp", "langchain_tools")
 
 
 def configure(level: str) -> None:
-    """Write our own logs from this level on, those of libraries from `warning` on.
+    """Send this package's records from `level` upwards, and those of libraries from `warning` upwards, to stderr.
 
-    Below `warning` libraries log what passes through them, which is the callers' and not the operator's.
+    Below `warning`, libraries log the content of requests, which is the callers' private data.
     """
-    from pythonjsonlogger.json import JsonFormatter  # not before something is served
+    from pythonjsonlogger.json import JsonFormatter  # imported late: only a running server logs
 
     handler = logging.StreamHandler(sys.stderr)
-    names = "%(levelname)s %(name)s %(message)s %(request)s"
-    handler.setFormatter(JsonFormatter(names, rename_fields={"levelname": "level"}, timestamp=True))
-    handler.addFilter(_tidied)
+    field_names = "%(levelname)s %(name)s %(message)s %(request)s"
+    handler.setFormatter(JsonFormatter(field_names, rename_fields={"levelname": "level"}, timestamp=True))
+    handler.addFilter(_prepare)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    for name in _OURS:
+    for name in _PACKAGES:
         logging.getLogger(name).setLevel(level.upper())
 
 
 def begin_request() -> str:
-    """Give the request under way an id of its own; every line that is logged for it carries it."""
-    made = secrets.token_hex(6)
-    _request.set(made)
-    return made
+    """Assign a new id to the current request and return it; every record that the request logs carries the id."""
+    new_id = secrets.token_hex(6)
+    _request.set(new_id)
+    return new_id
 
 
 def request_id() -> str:
-    """The id of the request under way; empty outside of one."""
+    """Return the id of the current request, or an empty string outside a request."""
     return _request.get()
 
 
-def _tidied(record: logging.LogRecord) -> bool:
+def _prepare(record: logging.LogRecord) -> bool:
+    """Add the request id to a record; a logging filter that passes every record."""
     record.request = request_id() or None
     if record.name.startswith("mcp."):
-        record.exc_info = record.exc_text = None  # the SDK's tracebacks quote what the caller sent
+        record.exc_info = record.exc_text = None  # tracebacks of the SDK quote the caller's input
     return True

@@ -1,4 +1,4 @@
-"""Servers inside this process: bind a socket, run uvicorn on it in the running event loop."""
+"""Embedded servers: bind a socket and run uvicorn on it in the running event loop."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from memories_mcp.errors import ConfigurationError
 
 
 class EmbeddedServer(uvicorn.Server):
-    """A server that leaves signals to the program around it."""
+    """A uvicorn server that installs no signal handlers; the surrounding program handles signals."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Capture nothing."""
+        """Install no handlers."""
         yield
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Listen on an address.
+    """Return a socket that listens on an address.
 
     Args:
-        host: A name or an address; empty for every address of this machine.
-        port: 0 picks a free one.
+        host: Host name or IP address; empty for every address of this machine.
+        port: TCP port; 0 selects a free port.
 
     Raises:
         ConfigurationError: The address cannot be used.
     """
     try:
-        if not 0 <= port <= 65535:  # getaddrinfo would take the remainder
-            raise OverflowError("it is not between 0 and 65535")
+        if not 0 <= port <= 65535:  # getaddrinfo would silently reduce the number modulo 65536
+            raise OverflowError("the port is not between 0 and 65535")
         family, _, _, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        # With the protocol named, asyncio turns Nagle's algorithm off; otherwise each answer waits for 40 ms.
+        # asyncio disables Nagle's algorithm only if the protocol is named; otherwise a response takes 40 ms longer.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -49,28 +49,30 @@ def bind(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigurationError(
-            f"Cannot listen on port {port} of {host or 'every address'}: {reason}.",
+            f"Cannot listen on port {port} of {host or 'all addresses'}: {reason}.",
             next_step="Choose another port or host.",
         ) from None
     return listener
 
 
 def url_of(listener: socket.socket) -> str:
-    """The base URL under which a listening socket is reached."""
+    """Return the base URL of a listening socket."""
     host, port, *_ = listener.getsockname()
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    if ":" in host:  # IPv6
+        host = f"[{host}]"
+    return f"http://{host}:{port}"
 
 
 @asynccontextmanager
-async def serving(
+async def run_server(
     server: EmbeddedServer, listener: socket.socket, stop: Callable[[], None]
 ) -> AsyncGenerator[str, None]:
-    """Serve in the running event loop while the body runs.
+    """Run a server in the current event loop while the body runs.
 
     Args:
-        server: Configured, not started.
+        server: A configured server that is not started.
         listener: The socket to serve on; the caller closes it.
-        stop: Asks the server to stop; called when the body ends.
+        stop: Makes the server stop; called when the body ends.
 
     Yields:
         The base URL.

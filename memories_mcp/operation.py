@@ -1,6 +1,6 @@
-"""What an operation is: an input model and a typed async function, recorded by a decorator.
+"""Operations: an input model and a typed async function each, registered in a toolset by a decorator.
 
-Everything else (MCP tool, LangChain tool, command line, documentation, contract tests) is derived from the records.
+MCP tools, LangChain tools, the command line, the documentation and the contract tests are derived from this registry.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, Generic, TypeVar, cast, get_args
 
+from pydantic.fields import FieldInfo
+
 from memories_mcp.api import Endpoint
 from memories_mcp.context import Context
 from memories_mcp.file_access import LOCAL
-from memories_mcp.json_schema import written_definition
+from memories_mcp.json_schema import load_definition
 from memories_mcp.models.base import Input, Output
 from memories_mcp.validation import validate
 
 
 class Effect(Enum):
-    """What calling an operation does to the world."""
+    """The effect of an operation on the user's library and files."""
 
     READ = "read"
     WRITE = "write"
@@ -29,7 +31,7 @@ class Effect(Enum):
 
     @property
     def hints(self) -> dict[str, bool]:
-        """The annotations of an MCP tool."""
+        """The annotations of the MCP tool."""
         return {
             "readOnlyHint": self is Effect.READ,
             "destructiveHint": self is Effect.DESTRUCTIVE,
@@ -39,22 +41,31 @@ class Effect(Enum):
 
 
 In = TypeVar("In", bound=Input)
-
-
 Out = TypeVar("Out", bound=Output)
 
-
 Handler = Callable[[Context, In], Awaitable[Out]]
-Definer = Callable[["Operation[Any, Any]"], dict[str, Any]]
+DefinitionSource = Callable[["Operation[Any, Any]"], dict[str, Any]]
 
 
-def _written(operation: Operation[Any, Any]) -> dict[str, Any]:
-    return written_definition(operation.name)
+def _load_definition(operation: Operation[Any, Any]) -> dict[str, Any]:
+    return load_definition(operation.name)
 
 
 @dataclass(frozen=True)
 class Operation(Generic[In, Out]):
-    """One operation, as the decorator recorded it."""
+    """One registered operation.
+
+    Attributes:
+        name: The name of the tool; also the name of the function.
+        title: The title that MCP clients display.
+        toolset: The name of the toolset.
+        effect: The effect of a call.
+        endpoints: Every endpoint that the function may call.
+        input: The model of the arguments.
+        output: The model of the result.
+        function: The async function that carries out the operation.
+        define: Returns the definition of the operation.
+    """
 
     name: str
     title: str
@@ -64,11 +75,11 @@ class Operation(Generic[In, Out]):
     input: type[In]
     output: type[Out]
     function: Handler[In, Out] = field(repr=False)
-    define: Definer = field(repr=False)
+    define: DefinitionSource = field(repr=False)
 
     @cached_property
     def definition(self) -> dict[str, Any]:
-        """What models see: name, title, description, annotations and schemas, in the shape of MCP's `Tool`."""
+        """Name, title, description, annotations and schemas, as models see them, in the shape of MCP's `Tool`."""
         return self.define(self)
 
     @property
@@ -78,7 +89,7 @@ class Operation(Generic[In, Out]):
 
     @property
     def input_schema(self) -> dict[str, Any]:
-        """The JSON Schema of the arguments; one object, served by every surface."""
+        """The JSON Schema of the arguments; every surface serves this same object."""
         return self.definition["inputSchema"]
 
     @property
@@ -88,19 +99,16 @@ class Operation(Generic[In, Out]):
 
     @cached_property
     def uses_files(self) -> bool:
-        """Whether it reads or writes files of the caller's."""
-        return any(
-            LOCAL in (*each.metadata, *(mark for part in get_args(each.annotation) for mark in _marks(part)))
-            for each in self.input.model_fields.values()
-        )
+        """Whether an argument is the path of a local file, or a list of such paths."""
+        return any(LOCAL in _annotations(argument) for argument in self.input.model_fields.values())
 
     @property
     def example(self) -> dict[str, Any]:
-        """A valid call: the first example of each argument that has one."""
-        return {name: each.examples[0] for name, each in self.input.model_fields.items() if each.examples}
+        """The arguments of a valid call: the first example of each argument that has one."""
+        return {name: argument.examples[0] for name, argument in self.input.model_fields.items() if argument.examples}
 
     def definition_without(self, pinned: Mapping[str, Any]) -> dict[str, Any]:
-        """The definition for callers whose arguments named in `pinned` are fixed."""
+        """Return the definition without the arguments that the operator fixed, which are the keys of `pinned`."""
         schema = self.input_schema
         if not pinned.keys() & schema["properties"].keys():
             return self.definition
@@ -108,52 +116,59 @@ class Operation(Generic[In, Out]):
         return {**self.definition, "inputSchema": {**schema, "properties": properties}}
 
     def validate(self, raw: Mapping[str, Any] | None, pinned: Mapping[str, Any]) -> In:
-        """Turn raw arguments into the input model, the same way on every surface.
+        """Return the input model with validated arguments.
+
+        Args:
+            raw: The arguments as the caller sent them.
+            pinned: Arguments that the operator fixed, by name.
 
         Raises:
-            InvalidArguments: One line a field; pinned and unknown arguments are refused.
+            InvalidArguments: Lists every problem, one line each; pinned and unknown arguments are refused.
         """
         return validate(self.input, raw or {}, pinned)
 
 
-def _marks(annotation: Any) -> tuple[Any, ...]:
-    return getattr(annotation, "__metadata__", ())
+def _annotations(argument: FieldInfo) -> list[Any]:
+    """Return the metadata of an argument's own `Annotated` type and of the types inside it, such as a list's items."""
+    metadata = list(argument.metadata)
+    for inner_type in get_args(argument.annotation):
+        metadata += getattr(inner_type, "__metadata__", ())
+    return metadata
 
 
 @dataclass(frozen=True)
 class Toolset:
-    """A group of operations that an operator switches as one.
+    """A group of operations that the operator turns on or off together.
 
     Attributes:
-        name: As written in `--toolsets`.
-        about: What it is for, in one sentence.
-        default: Whether it is offered without `--toolsets`.
-        define: Gives the definition of an operation; the product's are files that `make definitions` writes.
-        operations: In the order of their definition.
+        name: The name, as used in `--toolsets`.
+        about: The purpose, in one sentence.
+        default: Whether the toolset is offered without `--toolsets`.
+        define: Returns the definition of an operation; the default loads the file that `make definitions` wrote.
+        operations: The operations in the order of their registration.
     """
 
     name: str
     about: str
     default: bool = True
-    define: Definer = field(default=_written, repr=False)
+    define: DefinitionSource = field(default=_load_definition, repr=False)
     operations: list[Operation[Any, Any]] = field(default_factory=list[Operation[Any, Any]], repr=False)
 
     def operation(
         self, *, title: str, effect: Effect, endpoints: Sequence[Endpoint]
     ) -> Callable[[Handler[In, Out]], Handler[In, Out]]:
-        """Record a function as an operation of this toolset and return it unchanged.
+        """Return a decorator that registers a function as an operation and returns the function unchanged.
 
-        The name is the function's, the description its docstring, the models its annotations.
+        The function's name, docstring and annotations give the operation's name, description and models.
 
         Args:
-            title: The title that clients show.
-            effect: What a call does to the world.
+            title: The title that MCP clients display.
+            effect: The effect of a call.
             endpoints: Every endpoint that the function may call.
         """
 
-        def record(function: Handler[In, Out]) -> Handler[In, Out]:
+        def register(function: Handler[In, Out]) -> Handler[In, Out]:
             hints = typing.get_type_hints(function)
-            returned = cast(type[Out], hints.pop("return"))
             self.operations.append(
                 Operation(
                     name=function.__name__,
@@ -162,11 +177,11 @@ class Toolset:
                     effect=effect,
                     endpoints=tuple(endpoints),
                     input=cast(type[In], hints["args"]),
-                    output=returned,
+                    output=cast(type[Out], hints["return"]),
                     function=function,
                     define=self.define,
                 )
             )
             return function
 
-        return record
+        return register

@@ -1,4 +1,4 @@
-"""Things that are made on first use and kept for whom they were made, up to a number."""
+"""LRU pool of closable values; never evicts one in use."""
 
 from __future__ import annotations
 
@@ -13,57 +13,67 @@ V = TypeVar("V")
 
 
 @dataclass
-class _Kept(Generic[V]):
+class _Entry(Generic[V]):
     value: V
     users: int = 0
-    leaving: bool = False
+    close_when_unused: bool = False
 
 
 class Pool(Generic[K, V]):
-    """Values by key; over the limit, those that nobody uses go, longest unused first.
+    """Values by key, created on first use; above the limit the least recently used idle ones are closed.
+
+    The pool exceeds its limit while more values than that are in use.
 
     Args:
-        most: How many are kept.
-        close: What is done with one that goes.
+        max_size: Number of values to keep.
+        close: Closes an evicted value.
     """
 
-    def __init__(self, most: int, close: Callable[[V], Awaitable[None]]) -> None:
-        self._most = most
+    def __init__(self, max_size: int, close: Callable[[V], Awaitable[None]]) -> None:
+        self._max_size = max_size
         self._close = close
-        self._kept: OrderedDict[K, _Kept[V]] = OrderedDict()
+        self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()  # least recently used first
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
     @property
     def values(self) -> list[V]:
-        """All that are kept, longest unused first."""
-        return [each.value for each in self._kept.values()]
+        """The pooled values, least recently used first."""
+        return [entry.value for entry in self._entries.values()]
 
     @asynccontextmanager
-    async def use(self, key: K, make: Callable[[], V]) -> AsyncGenerator[V, None]:
-        """The value of a key, made where there is none; it is not closed while the body runs."""
-        kept = self._kept.get(key)
-        if kept is None:
-            kept = self._kept[key] = _Kept(make())
-        self._kept.move_to_end(key)
-        kept.users += 1
+    async def use(self, key: K, create: Callable[[], V]) -> AsyncGenerator[V, None]:
+        """Yield the value of a key, created if missing; the pool does not evict the value while the body runs."""
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = _Entry(create())
+        self._entries.move_to_end(key)
+        entry.users += 1
         try:
-            idle = [each for each, other in self._kept.items() if not other.users]
-            superfluous = [self._kept.pop(each) for each in idle[: max(0, len(self._kept) - self._most)]]
-            for each in superfluous:
-                await self._close(each.value)
-            yield kept.value
+            for evicted in self._evict():
+                await self._close(evicted)
+            yield entry.value
         finally:
-            kept.users -= 1
-            if kept.leaving and not kept.users:
-                await self._close(kept.value)
+            entry.users -= 1
+            if entry.close_when_unused and not entry.users:
+                await self._close(entry.value)
 
-    async def aclose(self, *, at_once: bool) -> None:
-        """Let all of them go: at once, or those in use when their last user leaves."""
-        all_kept = list(self._kept.values())
-        self._kept.clear()
-        for each in all_kept:
-            each.leaving = not at_once and each.users > 0
-            if not each.leaving:
-                await self._close(each.value)
+    async def aclose(self, *, force: bool) -> None:
+        """Close all values and empty the pool.
+
+        Args:
+            force: Whether to close values in use too; otherwise each of them is closed when its last user is done.
+        """
+        entries = list(self._entries.values())
+        self._entries.clear()
+        for entry in entries:
+            entry.close_when_unused = not force and entry.users > 0
+            if not entry.close_when_unused:
+                await self._close(entry.value)
+
+    def _evict(self) -> list[V]:
+        """Remove the least recently used idle values above the limit and return them."""
+        excess = max(0, len(self._entries) - self._max_size)
+        idle = [key for key, entry in self._entries.items() if not entry.users]
+        return [self._entries.pop(key).value for key in idle[:excess]]

@@ -1,4 +1,4 @@
-"""Running an operation for one caller: validate, call, render; the same on every surface."""
+"""The runner: validates arguments, runs an operation and renders the result, identically for every surface."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from memories_mcp.api import Api
-from memories_mcp.api.rate_limits import NO_LIMITS, Limits
-from memories_mcp.confirmation import Confirmations
+from memories_mcp.api.rate_limits import NO_LIMITS, RateLimiter
+from memories_mcp.confirmation import TOKEN_ARGUMENT, ConfirmationTokens
 from memories_mcp.context import Context, Pending, Preview, Progress, ProgressKind
 from memories_mcp.errors import Declined
 from memories_mcp.file_access import Files
-from memories_mcp.models.base import Output, parts
+from memories_mcp.models.base import Output, iter_parts
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.uris import in_namespace
@@ -25,25 +25,25 @@ from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.text import render
 from memories_mcp.settings import Settings
 
-Follow = Callable[[Progress], Awaitable[None]]
-"""Hears how far an operation is while it runs."""
-Ask = Callable[[Preview], Awaitable[bool | None]]
-"""Shows a person what would be lost and says whether they agreed; `None` where nobody could be asked."""
-Changed = Callable[[Iterable[str]], None]
-"""Hears the URIs of resources that are no longer what they were."""
+ProgressHandler = Callable[[Progress], Awaitable[None]]
+"""Receives the progress of a running operation."""
+ConfirmationHandler = Callable[[Preview], Awaitable[bool | None]]
+"""Shows the user a preview and returns whether the user agrees; `None` if the user could not be asked."""
+ChangeHandler = Callable[[Iterable[str]], None]
+"""Receives the URIs of changed resources."""
 
 Out = TypeVar("Out", bound=Output)
 AnyOperation = Operation[Any, Any]
 
 
 @dataclass(frozen=True)
-class Answer(Generic[Out]):
-    """A finished call.
+class RunResult(Generic[Out]):
+    """The result of a call.
 
     Attributes:
-        text: The result as compact text, fenced.
+        text: Compact text, with text from videos and the network fenced.
         structured: The same facts as JSON data.
-        output: The typed result.
+        output: The same facts as the operation's output model.
     """
 
     text: str
@@ -53,13 +53,13 @@ class Answer(Generic[Out]):
 
 @dataclass(frozen=True)
 class _RunContext:
-    """The `Context` of one call; a surface gives it who follows and who is asked."""
+    """The `Context` of one call; the surface supplies the handlers for progress and confirmation."""
 
     runner: Runner
     operation: str
     arguments: Mapping[str, Any]
-    follow: Follow | None
-    ask: Ask | None
+    on_progress: ProgressHandler | None
+    on_confirm: ConfirmationHandler | None
 
     @property
     def api(self) -> Api:
@@ -74,12 +74,12 @@ class _RunContext:
         return self.runner.settings.callback_url or None
 
     @property
-    def follows(self) -> bool:
-        return self.follow is not None
+    def reports_progress(self) -> bool:
+        return self.on_progress is not None
 
     async def progress(self, done: float, total: float | None, message: str, kind: ProgressKind = "status") -> None:
-        if self.follow is not None:
-            await self.follow(Progress(done, total, message, kind))
+        if self.on_progress is not None:
+            await self.on_progress(Progress(done, total, message, kind))
 
     def changed(self, *uris: str) -> None:
         if self.runner.changed:
@@ -89,38 +89,54 @@ class _RunContext:
         settings = self.runner.settings
         if not settings.confirm:
             return None
-        agreed = await self.ask(preview) if self.ask else None
-        if agreed is None:
-            confirmations = Confirmations(settings.secret)
-            return confirmations.check(self.operation, self.arguments, settings.api_key, preview)
-        if not agreed:
-            raise Declined("The user declined; nothing was changed.", next_step="Do not try again unasked.")
+        agreed = await self.on_confirm(preview) if self.on_confirm else None
+        if agreed:
+            return None
+        if agreed is False:
+            raise Declined(
+                "The user declined; nothing was changed.", next_step="Do not try again unless the user requests it."
+            )
+        tokens = ConfirmationTokens(settings.secret)
+        token = self.arguments.get(TOKEN_ARGUMENT)
+        if not token:
+            return tokens.issue(self.operation, self.arguments, settings.api_key, preview)
+        tokens.verify(self.operation, self.arguments, settings.api_key, str(token))
         return None
 
 
 @asynccontextmanager
-async def connected(settings: Settings, *, api: Api | None = None) -> AsyncGenerator[Runner, None]:
-    """A caller that is closed at the end; with `sandbox` the offline twin runs beside it."""
+async def open_runner(settings: Settings, *, api: Api | None = None) -> AsyncGenerator[Runner, None]:
+    """Yield a runner that is closed when the body ends; with `settings.sandbox` a sandbox runs as long.
+
+    Args:
+        settings: The settings of the runner.
+        api: An API client to use instead of one for the settings; no sandbox is started then.
+    """
     async with AsyncExitStack() as stack:
-        runner = Runner(await stack.enter_async_context(backed(settings, api=api)), api=api)
+        runner = Runner(await stack.enter_async_context(with_sandbox(settings, api=api)), api=api)
         stack.push_async_callback(runner.aclose)
         yield runner
 
 
 @asynccontextmanager
-async def backed(settings: Settings, *, api: Api | None = None) -> AsyncGenerator[Settings, None]:
-    """The settings with a service behind them: with `sandbox` the offline twin, for as long as the body runs."""
+async def with_sandbox(settings: Settings, *, api: Api | None = None) -> AsyncGenerator[Settings, None]:
+    """Yield settings that point to a running service: a sandbox started for the body if `settings.sandbox` is set.
+
+    Args:
+        settings: The settings; without `sandbox` they are yielded unchanged.
+        api: An API client that replaces the service; no sandbox is started then.
+    """
     if not settings.sandbox or api is not None:
         yield settings
         return
     from memories_mcp import sandbox
 
     async with sandbox.running() as url:
-        yield at_sandbox(settings, url)
+        yield use_sandbox(settings, url)
 
 
-def at_sandbox(settings: Settings, url: str) -> Settings:
-    """The settings with a twin that runs already as the service; without a key it is the demo account."""
+def use_sandbox(settings: Settings, url: str) -> Settings:
+    """Return settings that use the running sandbox at `url`; without an API key they use the demo account."""
     from memories_mcp.sandbox import DEMO_KEY
 
     key = settings.api_key or DEMO_KEY
@@ -128,14 +144,25 @@ def at_sandbox(settings: Settings, url: str) -> Settings:
 
 
 class Runner:
-    """Whoever calls: a key, a namespace, a choice of operations and the connections that serve them.
+    """Runs operations for one caller: one key, one namespace, a selection of operations and one API client.
 
     Args:
-        settings: Key, host, namespace, toolsets and switches.
-        api: Used in place of a client made from the settings.
-        limits: How fast may be asked; made from the settings where nobody shares theirs.
-        also: Operations to offer besides those that the settings choose.
-        fixed_namespace: Whether the namespace is fixed even where the settings name none.
+        settings: The caller's key and namespace, the API's host, the toolsets and the other settings.
+        api: An API client to use instead of one for the settings. The runner closes it in both cases.
+        limits: Rate limits to share with other runners of the same key; by default those of the settings.
+        extra_operations: Operations to offer in addition to those that the settings select.
+        fixed_namespace: Whether to remove `unique_id` from the arguments even if the settings name no namespace.
+
+    Attributes:
+        settings: The settings.
+        operations: The offered operations by name.
+        pinned: The arguments that the operator fixed, by name.
+        changed: Receives the URIs of changed resources; set by the server.
+        api: The API client.
+        files: The files that tools may access.
+
+    Raises:
+        ConfigurationError: The settings name an unknown toolset, tool or class of rate limits.
     """
 
     def __init__(
@@ -143,82 +170,108 @@ class Runner:
         settings: Settings,
         *,
         api: Api | None = None,
-        limits: Limits | None = None,
-        also: Sequence[AnyOperation] = (),
+        limits: RateLimiter | None = None,
+        extra_operations: Sequence[AnyOperation] = (),
         fixed_namespace: bool = False,
     ) -> None:
         self.settings = settings
-        chosen = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
-        self.operations: dict[str, AnyOperation] = {each.name: each for each in (*chosen, *also)}
-        fixed = fixed_namespace or bool(settings.unique_id)
-        self.pinned: dict[str, Any] = {"unique_id": settings.unique_id or None} if fixed else {}
-        self.changed: Changed | None = None
+        selected = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
+        self.operations: dict[str, AnyOperation] = {
+            operation.name: operation for operation in (*selected, *extra_operations)
+        }
+        self.pinned: dict[str, Any] = {}
+        if fixed_namespace or settings.unique_id:
+            self.pinned["unique_id"] = settings.unique_id or None
+        self.changed: ChangeHandler | None = None
         self.api = api or Api(
             settings.api_key,
             settings.base_url,
             caption_key=settings.caption_api_key,
             caption_base_url=settings.caption_base_url,
-            rates=limits or limits_of(settings),
+            rates=limits or rate_limits_of(settings),
         )
         self.files = Files(settings.files_root)
 
-    def narrowed(self, offered: Callable[[AnyOperation], bool]) -> Runner:
-        """The same caller with fewer operations."""
-        narrow = copy.copy(self)
-        narrow.operations = {name: each for name, each in self.operations.items() if offered(each)}
-        return narrow
+    def restrict(self, offered: Callable[[AnyOperation], bool]) -> Runner:
+        """Return a runner that shares everything with this one but offers only some of its operations."""
+        runner = copy.copy(self)
+        runner.operations = {name: operation for name, operation in self.operations.items() if offered(operation)}
+        return runner
 
     def context(
         self,
         operation: str = "",
         arguments: Mapping[str, Any] | None = None,
         *,
-        follow: Follow | None = None,
-        ask: Ask | None = None,
+        on_progress: ProgressHandler | None = None,
+        on_confirm: ConfirmationHandler | None = None,
     ) -> Context:
-        """What an operation gets from this caller."""
-        return _RunContext(self, operation, arguments or {}, follow, ask)
+        """Return the context of one call.
+
+        Args:
+            operation: The name of the operation, to which confirmation tokens are bound.
+            arguments: The validated arguments, to which confirmation tokens are bound.
+            on_progress: Receives progress.
+            on_confirm: Asks the user for confirmation; without it, a confirmation takes a preview and a token.
+        """
+        return _RunContext(self, operation, arguments or {}, on_progress, on_confirm)
 
     async def run(
         self,
         operation: Operation[Any, Out],
         raw: Mapping[str, Any] | None,
         *,
-        follow: Follow | None = None,
-        ask: Ask | None = None,
+        on_progress: ProgressHandler | None = None,
+        on_confirm: ConfirmationHandler | None = None,
         nonce: str | None = None,
-    ) -> Answer[Out]:
-        """Run one operation with raw arguments.
+    ) -> RunResult[Out]:
+        """Validate the arguments, run an operation and render its result.
+
+        Args:
+            operation: The operation; it need not be among the offered ones.
+            raw: The arguments as the caller sent them.
+            on_progress: Receives progress.
+            on_confirm: Asks the user for confirmation; without it, a confirmation takes a preview and a token.
+            nonce: The nonce of the fence around untrusted text; random by default.
 
         Raises:
-            MemoriesError: The arguments, the API or a file stood in the way; the text says what to do.
+            InvalidArguments: The arguments are invalid; no request was sent.
+            Declined: The user refused to confirm.
+            ApiError: The API refused the request.
+            MemoriesError: Another failure that the text explains, such as a lost connection or a refused file.
         """
         args = operation.validate(raw, self.pinned)
-        context = self.context(operation.name, dict(args), follow=follow, ask=ask)
+        context = self.context(operation.name, dict(args), on_progress=on_progress, on_confirm=on_confirm)
         output = await operation.function(context, args)
-        self.locate(output, getattr(args, "unique_id", None))
+        self.add_namespaces(output, getattr(args, "unique_id", None))
         fit(output)
-        return Answer(render(output, nonce or make_nonce()), output.structured(), output)
+        return RunResult(render(output, nonce or make_nonce()), output.structured(), output)
 
-    def locate(self, output: Output, unique_id: str | None) -> None:
-        """Have every link of a result say its namespace, so that it can be followed."""
+    def add_namespaces(self, output: Output, unique_id: str | None) -> None:
+        """Add the namespace to the URI of each evidence in a result, in place, so that a client can read the URI."""
         if not unique_id:
             return
-        for each in parts(output, Evidence):
-            if each.uri:
-                each.uri = self.located(each.uri, unique_id, each.video_no or "")
+        for evidence in iter_parts(output, Evidence):
+            if evidence.uri:
+                evidence.uri = self.add_namespace(evidence.uri, unique_id, evidence.video_no or "")
 
-    def located(self, uri: str, unique_id: str | None, video_no: str = "") -> str:
-        """The URI with the namespace, where that is not this caller's own; public videos are in none."""
+    def add_namespace(self, uri: str, unique_id: str | None, video_no: str = "") -> str:
+        """Return a URI with the namespace added, unless it is the fixed namespace or the video is public.
+
+        Args:
+            uri: A resource URI.
+            unique_id: The namespace of the resource.
+            video_no: The video that the resource belongs to, if any.
+        """
         if not unique_id or unique_id == self.pinned.get("unique_id") or is_public(video_no):
             return uri
         return in_namespace(uri, unique_id)
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the API client."""
         await self.api.aclose()
 
 
-def limits_of(settings: Settings) -> Limits:
-    """How fast may be asked; the sandbox knows no limits."""
-    return Limits(NO_LIMITS if settings.sandbox else settings.rate_limits)
+def rate_limits_of(settings: Settings) -> RateLimiter:
+    """Return the rate limits of the settings; the sandbox has none."""
+    return RateLimiter(NO_LIMITS if settings.sandbox else settings.rate_limits)

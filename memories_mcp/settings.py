@@ -1,4 +1,4 @@
-"""What an operator can set; the only reader of the environment."""
+"""The settings of the operator, and the only module that reads the environment."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ API_URL = "https://api.memories.ai"
 CAPTION_URL = "https://security.memories.ai"
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
-def _switch(text: str) -> bool:
-    word = text.strip().lower()
-    if word in {"1", "true", "yes", "on"}:
+def _boolean(text: str) -> bool:
+    value = text.strip().lower()
+    if value in {"1", "true", "yes", "on"}:
         return True
-    if word in {"0", "false", "no", "off"}:
+    if value in {"0", "false", "no", "off"}:
         return False
     raise ValueError("use true or false")
 
@@ -36,65 +36,70 @@ def _url(text: str) -> str:
     return parts._replace(scheme=parts.scheme).geturl().rstrip("/")
 
 
-def _callback(text: str) -> str:
+def _callback_url(text: str) -> str:
     if len(text) > 299:
-        raise ValueError("the service takes at most 299 characters")
+        raise ValueError("the service accepts at most 299 characters")
     return _url(text)
 
 
 def _key(text: str) -> str:
     key = text.strip()
-    # The API wants the bare key; many documents of third parties say otherwise.
+    # The API takes the bare key (API 2.2), but many third-party guides show it with the prefix.
     key = key[7:].strip() if key.lower().startswith("bearer ") else key
     if not key.isprintable() or not key.isascii() or " " in key:
-        raise ValueError("it holds characters that no key has")
+        raise ValueError("use printable ASCII characters without spaces")
     return key
 
 
 def _secret(text: str) -> str:
-    return _long(text, 32)
+    return _check_length(text, 32)
 
 
 def _token(text: str) -> str:
-    return _long(_key(text), 16)
+    return _check_length(_key(text), 16)
 
 
-def _long(text: str, length: int) -> str:
-    if len(text) < length:
-        raise ValueError(f"it needs at least {length} random characters, such as `openssl rand -hex 32` prints")
+def _check_length(text: str, minimum: int) -> str:
+    if len(text) < minimum:
+        raise ValueError(f"use at least {minimum} random characters, for example the output of `openssl rand -hex 32`")
     return text
 
 
+_HOST = re.compile(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9a-fA-F:]+\](:\d+)?")
+"""A host name or a bracketed IPv6 address, with an optional port."""
+
+
 def _hosts(text: str) -> tuple[str, ...]:
-    hosts = _words(text.lower())
-    if wrong := [each for each in hosts if not re.fullmatch(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9a-fA-F:]+\](:\d+)?", each)]:
-        raise ValueError(f"{wrong[0]!r} is not a host name; use names such as mcp.example.com, without a scheme")
+    hosts = _list(text.lower())
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise ValueError(f"{host!r} is not a host name; use names such as mcp.example.com, without a scheme")
     return hosts
 
 
-def _level(text: str) -> str:
+def _log_level(text: str) -> str:
     if text.lower() not in {"debug", "info", "warning", "error"}:
         raise ValueError("use debug, info, warning or error")
     return text.lower()
 
 
 Rates = dict[str, tuple[float, float]]
-"""Requests and seconds for classes of requests; empty for no limits."""
+"""Rate limits by request class: requests, and the seconds in which they are allowed; empty for no limits."""
 
 
 def _rates(text: str) -> Rates:
     if text.lower() == "off":
         return {}
     rates: Rates = {}
-    for word in _words(text):
-        name, _, figures = word.partition("=")
-        requests, _, seconds = figures.partition("/")
+    for item in _list(text):
+        name, _, rate = item.partition("=")
+        requests, _, seconds = rate.partition("/")
         try:
             allowed, period = float(requests), float(seconds or 1)
         except ValueError:
             raise ValueError("use `off` or `class=requests/seconds`, separated by commas") from None
         if min(allowed, period) <= 0:
-            raise ValueError("requests and seconds are more than 0")
+            raise ValueError("use requests and seconds greater than 0")
         rates[name.strip()] = (allowed, period)
     return rates
 
@@ -102,102 +107,131 @@ def _rates(text: str) -> Rates:
 def _directory(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.is_dir():
-        raise ValueError("it is not an existing folder")
+        raise ValueError("use the path of an existing folder")
     return path.resolve()
 
 
 def setting(variable: str, help: str, default: Any, parse: Callable[[str], Any], *, secret: bool = False) -> Any:
-    """A field of `Settings` that the variable fills."""
+    """Return a dataclass field of `Settings`.
+
+    Args:
+        variable: The environment variable that sets the field.
+        help: A noun phrase or imperative without a final period, for manifests and documentation.
+        default: The value if the variable is unset or empty.
+        parse: Converts the variable's text; raises `ValueError` with a reason that completes `<variable>: …`.
+        secret: Whether the value must never appear in `repr` or in a message.
+    """
     metadata = {"variable": variable, "help": help, "parse": parse, "secret": secret}
     return field(default=default, repr=not secret, metadata=metadata)
 
 
-_LEFT_EMPTY = re.compile(r"\$\{user_config\.\w+\}")
-"""What Claude Desktop hands over for an optional field of a bundle that nobody filled in."""
+_EMPTY_USER_CONFIG = re.compile(r"\$\{user_config\.\w+\}")
+"""The placeholder that Claude Desktop passes for an optional field of a bundle that the user left empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything that can be set, with its default; no field shows a key in `repr`."""
+    """All settings of the operator; `repr` shows no secret.
 
-    api_key: str = setting("MEMORIES_API_KEY", "Key of the Memories.ai account", "", _key, secret=True)
-    base_url: str = setting("MEMORIES_BASE_URL", "Where the API is", API_URL, _url)
+    The help text of each field, which documentation and manifests show, is its description. Construct from the
+    environment with `from_environment`; values passed to the constructor are used as they are, without parsing.
+    """
+
+    api_key: str = setting("MEMORIES_API_KEY", "API key of the Memories.ai account", "", _key, secret=True)
+    base_url: str = setting("MEMORIES_BASE_URL", "Base URL of the API", API_URL, _url)
     caption_api_key: str = setting(
-        "MEMORIES_CAPTION_API_KEY", "Key of the caption service, which is issued apart", "", _key, secret=True
+        "MEMORIES_CAPTION_API_KEY", "API key of the caption service, which is separate", "", _key, secret=True
     )
-    caption_base_url: str = setting("MEMORIES_CAPTION_BASE_URL", "Where the caption service is", CAPTION_URL, _url)
+    caption_base_url: str = setting("MEMORIES_CAPTION_BASE_URL", "Base URL of the caption service", CAPTION_URL, _url)
     callback_url: str = setting(
-        "MEMORIES_CALLBACK_URL", "Where the service reports finished uploads and video captions", "", _callback
+        "MEMORIES_CALLBACK_URL",
+        "URL to which the service reports finished uploads and video captions",
+        "",
+        _callback_url,
     )
     unique_id: str = setting(
         "MEMORIES_UNIQUE_ID",
-        "Fixes the namespace of the library; the argument then leaves the tools",
+        "Namespace of every call; removes the argument `unique_id` from all tools",
         "",
         str.strip,
     )
-    toolsets: tuple[str, ...] = setting("MEMORIES_TOOLSETS", "Comma-separated toolsets, `default` or `all`", (), _words)
+    toolsets: tuple[str, ...] = setting(
+        "MEMORIES_TOOLSETS", "Comma-separated toolsets to offer, or `default` or `all`", (), _list
+    )
     tools: tuple[str, ...] = setting(
-        "MEMORIES_TOOLS", "Comma-separated single tools, besides the toolsets or in their place", (), _words
+        "MEMORIES_TOOLS",
+        "Comma-separated tools to offer; with MEMORIES_TOOLSETS, in addition to those toolsets",
+        (),
+        _list,
     )
-    exclude_tools: tuple[str, ...] = setting("MEMORIES_EXCLUDE_TOOLS", "Comma-separated tools to leave out", (), _words)
-    read_only: bool = setting("MEMORIES_READ_ONLY", "Offer only tools that change nothing", False, _switch)
+    exclude_tools: tuple[str, ...] = setting("MEMORIES_EXCLUDE_TOOLS", "Comma-separated tools to omit", (), _list)
+    read_only: bool = setting("MEMORIES_READ_ONLY", "Offer only tools that change nothing", False, _boolean)
     files_root: Path | None = setting(
-        "MEMORIES_FILES_ROOT", "The one folder that file tools may read and write", None, _directory
+        "MEMORIES_FILES_ROOT", "The only folder that file tools may read and write", None, _directory
     )
-    sandbox: bool = setting("MEMORIES_SANDBOX", "Serve the offline twin instead of the API", False, _switch)
+    sandbox: bool = setting("MEMORIES_SANDBOX", "Use the offline sandbox instead of the API", False, _boolean)
     confirm: bool = setting(
-        "MEMORIES_CONFIRM", "Ask before what cannot be undone; `off` when the client asks", True, _switch
+        "MEMORIES_CONFIRM",
+        "Require confirmation of irreversible actions; `off` if the client itself asks for approval",
+        True,
+        _boolean,
     )
     rate_limits: Rates | None = setting(
-        "MEMORIES_RATE_LIMITS", "`off`, or changes such as `search=10/1,chat=1/60` (requests/seconds)", None, _rates
+        "MEMORIES_RATE_LIMITS",
+        "Rate limits that differ from the API's, as `search=10/1,chat=1/60` (requests/seconds); `off` for none",
+        None,
+        _rates,
     )
     secret: str = setting(
         "MEMORIES_SECRET",
-        "Seals confirmations across restarts and replicas; at least 32 random characters",
+        "Signing key that keeps confirmation tokens valid across restarts and replicas; at least 32 random characters",
         "",
         _secret,
         secret=True,
     )
     http_token: str = setting(
         "MEMORIES_HTTP_TOKEN",
-        "What HTTP requests must carry; it opens MEMORIES_API_KEY to them. At least 16 characters",
+        "Bearer token with which HTTP requests may use MEMORIES_API_KEY; at least 16 characters",
         "",
         _token,
         secret=True,
     )
     allowed_hosts: tuple[str, ...] = setting(
         "MEMORIES_ALLOWED_HOSTS",
-        "Comma-separated names under which the HTTP server is reached, besides loopback",
+        "Comma-separated host names of the HTTP server, in addition to loopback",
         (),
         _hosts,
     )
     http_files: bool = setting(
         "MEMORIES_HTTP_FILES",
-        "Offer file tools over HTTP too; with a token set, only to its holders",
+        "Offer file tools over HTTP; with MEMORIES_HTTP_TOKEN set, only to requests that carry the token",
         False,
-        _switch,
+        _boolean,
     )
-    log_level: str = setting("MEMORIES_LOG_LEVEL", "`debug`, `info`, `warning` or `error`", "warning", _level)
+    log_level: str = setting(
+        "MEMORIES_LOG_LEVEL", "Lowest level to log: `debug`, `info`, `warning` or `error`", "warning", _log_level
+    )
 
     @classmethod
     def from_environment(
         cls, environ: Mapping[str, str] = os.environ, *, problems: list[MemoriesError] | None = None
     ) -> Settings:
-        """Read every `MEMORIES_*` variable.
+        """Return the settings that the `MEMORIES_*` variables give; an empty variable counts as unset.
 
         Args:
-            environ: The variables.
-            problems: Where what makes no sense is put, in place of raising the first.
+            environ: The environment variables.
+            problems: Collects the errors of all invalid values; without it the first one is raised.
 
         Raises:
-            ConfigurationError: A value makes no sense; the text names the variable.
+            ConfigurationError: A value is invalid; the text names the variable.
         """
         values: dict[str, Any] = {}
-        for each in fields(cls):
-            text = environ.get(each.metadata["variable"], "").strip()
-            if text and not _LEFT_EMPTY.fullmatch(text):
+        for setting_field in fields(cls):
+            variable = setting_field.metadata["variable"]
+            text = environ.get(variable, "").strip()
+            if text and not _EMPTY_USER_CONFIG.fullmatch(text):
                 try:
-                    values[each.name] = parse_setting(each.name, text, each.metadata["variable"])
+                    values[setting_field.name] = parse_setting(setting_field.name, text, variable)
                 except ConfigurationError as error:
                     if problems is None:
                         raise
@@ -205,25 +239,34 @@ class Settings:
         return cls(**values)
 
     def change(self, **changes: Any) -> Settings:
-        """A copy with the given values; `None` means unchanged."""
+        """Return a copy with some values replaced; `None` leaves a value unchanged."""
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
 
 def environment() -> Mapping[str, str]:
-    """All variables, for those who look for other programs' files."""
+    """Return all environment variables, for code that locates files of other programs."""
     return os.environ
 
 
 def parse_setting(name: str, text: str, source: str) -> object:
-    """One value from text, as `from_environment` reads it; `source` is what the error names."""
-    metadata = next(each.metadata for each in fields(Settings) if each.name == name)
+    """Return the value of one setting parsed from text, as `from_environment` does.
+
+    Args:
+        name: The name of the field.
+        text: The text to parse.
+        source: The variable, header or argument that the error names.
+
+    Raises:
+        ConfigurationError: The text is invalid.
+    """
+    metadata = next(candidate.metadata for candidate in fields(Settings) if candidate.name == name)
     if text.startswith("${"):
         raise ConfigurationError(
-            f"{source} still holds a placeholder.",
-            next_step="Replace it by a value in the client's configuration.",
+            f"{source} still contains a placeholder.",
+            next_step="Replace the placeholder with a value in the client's configuration.",
         )
     try:
         return cast(Callable[[str], object], metadata["parse"])(text)
     except ValueError as error:
-        shown = "" if metadata["secret"] else f" is {text!r}"
-        raise ConfigurationError(f"{source}{shown}: {error}.") from None
+        value = "" if metadata["secret"] else f" is {text!r}"
+        raise ConfigurationError(f"{source}{value}: {error}.") from None

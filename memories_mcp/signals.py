@@ -1,4 +1,4 @@
-"""Hearing of Ctrl-C and SIGTERM inside an event loop, on every platform."""
+"""Handlers for SIGINT and SIGTERM inside an event loop, on every platform."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+_TERMINATION_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def on_signals(loop: asyncio.AbstractEventLoop, hear: Callable[[signal.Signals], None]) -> None:
-    """Have `hear` called in the loop when the process is asked to end."""
-    for each in _ENDING:
+def on_signals(loop: asyncio.AbstractEventLoop, handler: Callable[[signal.Signals], None]) -> None:
+    """Call `handler` in the loop on SIGINT and SIGTERM."""
+    for termination_signal in _TERMINATION_SIGNALS:
         try:
-            loop.add_signal_handler(each, hear, each)
-        except NotImplementedError:  # Windows' loops hear none; the interpreter does
+            loop.add_signal_handler(termination_signal, handler, termination_signal)
+        except NotImplementedError:  # event loops on Windows support no signal handlers; the interpreter does
 
-            def heard(number: int, frame: FrameType | None) -> None:
-                loop.call_soon_threadsafe(hear, signal.Signals(number))
+            def schedule(number: int, frame: FrameType | None) -> None:
+                loop.call_soon_threadsafe(handler, signal.Signals(number))
 
-            signal.signal(each, heard)
+            signal.signal(termination_signal, schedule)

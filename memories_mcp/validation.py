@@ -1,4 +1,4 @@
-"""Raw arguments to input models, with one line a problem."""
+"""Validation of raw arguments against an input model, with one line per problem."""
 
 from __future__ import annotations
 
@@ -15,44 +15,50 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def validate(model: type[M], raw: Mapping[str, Any], pinned: Mapping[str, Any] | None = None) -> M:
-    """Turn raw arguments into an input model, the same way on every surface.
+    """Return an input model with validated arguments; all surfaces use this function.
 
     Args:
         model: The input model.
-        raw: Arguments as a model or a person wrote them.
+        raw: The arguments as the caller sent them.
         pinned: Arguments that the operator fixed; in `raw` they are refused as unknown.
 
     Raises:
-        InvalidArguments: One line a problem.
+        InvalidArguments: Lists every problem, one line each.
     """
     pinned = pinned or {}
     known = [name for name in model.model_fields if name not in pinned]
-    problems = [_unknown(name, known) for name in raw if name not in known]
+    problems = [_unknown_argument(name, known) for name in raw if name not in known]
     values = {name: value for name, value in raw.items() if name in known}
     values |= {name: value for name, value in pinned.items() if name in model.model_fields}
     try:
         args = model.model_validate(values)
     except ValidationError as error:
-        raise InvalidArguments([*problems, *map(_problem, error.errors())]) from None
+        raise InvalidArguments([*problems, *map(_describe_error, error.errors())]) from None
     if problems:
         raise InvalidArguments(problems)
     return args
 
 
-def _unknown(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    shown = name if len(name) <= 60 else f"{name[:60]}…"
-    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}."
-    return f"{shown}: unknown argument; {hint}"
+_QUOTED_LENGTH = 60
+"""Characters of an unknown name or a wrong value that a message repeats."""
 
 
-def _problem(error: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in error["loc"]) or "arguments"
+def _unknown_argument(name: str, known: Sequence[str]) -> str:
+    similar = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {similar[0]}?" if similar else f"valid arguments: {', '.join(known) or 'none'}."
+    if len(name) > _QUOTED_LENGTH:
+        name = f"{name[:_QUOTED_LENGTH]}…"
+    return f"{name}: unknown argument; {hint}"
+
+
+def _describe_error(error: ErrorDetails) -> str:
+    field = ".".join(str(part) for part in error["loc"]) or "arguments"
     if error["type"] == "missing":
-        return f"{where}: required."
+        return f"{field}: required."
     message = error["msg"].removeprefix("Value error, ")
-    given = error["input"]
-    if isinstance(given, str | int | float | bool):
-        shown = str(given)
-        message += f" (got {shown[:60]!r}{'…' if len(shown) > 60 else ''})"
-    return f"{where}: {message}."
+    value = error["input"]
+    if isinstance(value, str | int | float | bool):
+        text = str(value)
+        ellipsis = "…" if len(text) > _QUOTED_LENGTH else ""
+        message += f" (got {text[:_QUOTED_LENGTH]!r}{ellipsis})"
+    return f"{field}: {message}."

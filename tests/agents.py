@@ -1,4 +1,4 @@
-"""What the tests of the LangChain side share: a tool by its name, a graph of one step, a thread of its own."""
+"""Helpers for the tests of the LangChain side: tools by name, graphs of one tool call, checkpoint threads."""
 
 # Several of LangGraph's own signatures are only partly typed.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 from langchain_core.documents import Document
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
-from langgraph.graph import START, StateGraph  # pyright: ignore[reportMissingTypeStubs] -- none are found
+from langgraph.graph import START, StateGraph  # pyright: ignore[reportMissingTypeStubs] -- no stubs exist
 from langgraph.prebuilt import ToolNode
 from pydantic import SecretStr
 from scripted import calls
@@ -22,7 +22,7 @@ from memories_mcp.settings import Settings
 
 
 def tool(kit: MemoriesToolkit, name: str) -> BaseTool:
-    return next(each for each in kit.get_tools() if each.name == name)
+    return next(tool for tool in kit.get_tools() if tool.name == name)
 
 
 def numbers(kit: MemoriesToolkit, config: RunnableConfig | None = None) -> str:
@@ -34,7 +34,7 @@ class State(TypedDict):
 
 
 def graph(kit: MemoriesToolkit, name: str, checkpointer: Any = None, **arguments: Any) -> Any:
-    """A graph of one step, which calls one tool."""
+    """Build a graph that calls one tool."""
     node = ToolNode([tool(kit, name)], handle_tool_errors=False)
 
     def ask(state: State) -> State:
@@ -54,15 +54,15 @@ def thread() -> RunnableConfig:
     return {"configurable": {"thread_id": uuid.uuid4().hex}}
 
 
-def toolkit(settings: Settings, **more: Any) -> MemoriesToolkit:
+def toolkit(settings: Settings, **arguments: Any) -> MemoriesToolkit:
     key = SecretStr(settings.api_key)
-    return MemoriesToolkit(api_key=key, base_url=settings.base_url, toolsets=["all"], **more)
+    return MemoriesToolkit(api_key=key, base_url=settings.base_url, toolsets=["all"], **arguments)
 
 
 def check_document(document: Document) -> None:
-    """A moment: its id is a ref that can be passed back, its metadata are flat scalars, its text is clean."""
+    """Check a moment: its id is a valid ref, its metadata are flat scalars, its text is clean."""
     assert document.id is not None
     assert str(parse_ref(document.id)) == document.id == document.metadata["ref"]
-    assert all(isinstance(each, str | int | float) for each in document.metadata.values())
+    assert all(isinstance(value, str | int | float) for value in document.metadata.values())
     assert "untrusted" not in document.page_content
     assert document.page_content.strip()

@@ -1,4 +1,4 @@
-"""A chat model that says what a test wrote for it."""
+"""A chat model with scripted replies."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import PrivateAttr
 
-Say = AIMessage | Callable[[Sequence[BaseMessage]], AIMessage]
-"""What it says: a message, or one made from what it was told so far."""
+Reply = AIMessage | Callable[[Sequence[BaseMessage]], AIMessage]
+"""A message, or a function that builds one from the messages so far."""
 
 
 class ScriptedModel(BaseChatModel):
-    """Says one line a turn; it remembers what it was told and which tools were bound."""
+    """Returns one reply per turn; records the prompts and the bound tools."""
 
-    _lines: list[Say] = PrivateAttr()
-    _told: list[list[BaseMessage]] = PrivateAttr(default_factory=list[list[BaseMessage]])
+    _replies: list[Reply] = PrivateAttr()
+    _prompts: list[list[BaseMessage]] = PrivateAttr(default_factory=list[list[BaseMessage]])
     _tools: list[Any] = PrivateAttr(default_factory=list[Any])
 
     @classmethod
-    def saying(cls, *lines: Say) -> ScriptedModel:
+    def replying(cls, *replies: Reply) -> ScriptedModel:
         model = cls()
-        model._lines = list(lines)
+        model._replies = list(replies)
         return model
 
     @property
-    def told(self) -> list[list[BaseMessage]]:
-        return self._told
+    def prompts(self) -> list[list[BaseMessage]]:
+        return self._prompts
 
     @property
     def tools(self) -> list[Any]:
@@ -46,12 +46,12 @@ class ScriptedModel(BaseChatModel):
         return self
 
     def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
-        self._told.append(messages)
-        line = self._lines.pop(0)
-        said = line if isinstance(line, AIMessage) else line(messages)
-        return ChatResult(generations=[ChatGeneration(message=said)])
+        self._prompts.append(messages)
+        reply = self._replies.pop(0)
+        message = reply if isinstance(reply, AIMessage) else reply(messages)
+        return ChatResult(generations=[ChatGeneration(message=message)])
 
 
 def calls(name: str, arguments: dict[str, Any]) -> AIMessage:
-    """A turn that calls a tool."""
+    """Return a reply that calls a tool."""
     return AIMessage("", tool_calls=[ToolCall(name=name, args=arguments, id=uuid.uuid4().hex)])

@@ -40,7 +40,7 @@ async def ask(newest: list[dict[str, Any]]) -> Any:
 
     async with calling(FakeWire(answer)) as runner:
         operation = runner.operations["chat_with_library"]
-        return (await runner.run(operation, {"prompt": QUESTION}, follow=follow)).output
+        return (await runner.run(operation, {"prompt": QUESTION}, on_progress=follow)).output
 
 
 async def test_the_session_and_the_moments_are_those_of_the_conversation_that_ends_with_the_question() -> None:

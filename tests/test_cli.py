@@ -1,8 +1,9 @@
-"""The command line and the documents, as a newcomer meets them."""
+"""The command line and the documents."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,8 +21,6 @@ ROOT = Path(__file__).parents[1]
 
 
 def cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    import os
-
     env = {**os.environ, **environment}
     return subprocess.run(
         [sys.executable, "-m", "memories_mcp", *arguments], capture_output=True, text=True, timeout=60, env=env,
@@ -29,7 +28,7 @@ def cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )  # fmt: skip
 
 
-def test_the_demo_tells_a_story_with_citations_and_ends_well() -> None:
+def test_the_demo_shows_an_answer_with_citations_and_ends_well() -> None:
     done = cli("demo", MEMORIES_TOOLSETS="nonsense", MEMORIES_API_KEY="sk-real")
 
     assert done.returncode == 0, done.stderr
@@ -41,38 +40,64 @@ def test_the_demo_tells_a_story_with_citations_and_ends_well() -> None:
     assert done.stderr == ""
 
 
-def test_tools_are_listed_for_people_and_for_programs() -> None:
+def test_tools_are_listed_as_a_table_and_as_json() -> None:
     listed = cli("tools")
     as_json = json.loads(cli("tools", "--json").stdout)
 
     assert all(operation.name in listed.stdout for operation in select())
-    assert [each["name"] for each in as_json] == [operation.name for operation in select()]
+    assert [tool["name"] for tool in as_json] == [operation.name for operation in select()]
     assert as_json[0]["inputSchema"] == OPERATIONS[0].input_schema
 
 
-def test_a_tool_is_called_by_hand() -> None:
+@pytest.mark.skipif(os.name != "posix", reason="terminals are POSIX's here")
+@pytest.mark.parametrize("columns", [40, 80])
+def test_the_table_of_tools_cuts_no_name_in_a_narrow_terminal(columns: int) -> None:
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    env = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"TERM": "xterm"}
+    command = [sys.executable, "-m", "memories_mcp", "--toolsets", "all", "tools"]
+    process = subprocess.Popen(command, stdout=theirs, stdin=theirs, env=env)
+    os.close(theirs)
+    text = b""
+    try:
+        while block := os.read(ours, 65536):
+            text += block
+    except OSError:  # Linux ends the output of a closed terminal this way
+        pass
+    os.close(ours)
+
+    assert process.wait(timeout=30) == 0
+    assert [operation.name for operation in OPERATIONS if operation.name not in text.decode()] == []
+
+
+def test_call_prints_the_text_or_the_structured_result() -> None:
     text = cli("--sandbox", "call", "search_videos", '{"query": "price of the Team plan"}')
     data = json.loads(cli("--sandbox", "call", "list_videos", "--json").stdout)
 
     assert "Quarterly planning meeting" in text.stdout
-    assert MEETING in {each["video_no"] for each in data["videos"]}
+    assert MEETING in {video["video_no"] for video in data["videos"]}
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--sandbox", "call", "nothing"), "There is no tool nothing"),
+        (("--sandbox", "call", "nothing"), "Unknown tool: nothing"),
         (("--sandbox", "call", "list_videos", "{"), "not JSON"),
         (("--sandbox", "call", "list_videos", "[]"), "must be a JSON object"),
         (("--sandbox", "call", "search_videos", "{}"), "query: required"),
         (("--toolsets", "nope", "tools"), "Unknown toolset: nope. There are: default, all, search"),
         (("--exclude-tools", "nope", "tools"), "Unknown tool: nope"),
         (("call", "list_videos"), "MEMORIES_API_KEY"),
-        (("call", "caption_image_url"), "not offered with these settings. `memories-mcp --toolsets all tools`"),
+        (("call", "caption_image_url"), "not offered with these settings. Change --toolsets"),
         (("--nonsense",), "usage:"),
     ],
 )
-def test_wrong_use_ends_with_code_2_and_one_clear_line(arguments: tuple[str, ...], says: str) -> None:
+def test_wrong_use_ends_with_code_2_and_a_message_of_one_line(arguments: tuple[str, ...], says: str) -> None:
     done = cli(*arguments)
 
     assert done.returncode == 2
@@ -80,7 +105,7 @@ def test_wrong_use_ends_with_code_2_and_one_clear_line(arguments: tuple[str, ...
     assert "Traceback" not in done.stderr
 
 
-def test_what_cannot_be_undone_is_shown_by_hand_and_done_when_told() -> None:
+def test_an_irreversible_action_is_previewed_and_run_with_yes() -> None:
     arguments = ("--sandbox", "call", "delete_videos", json.dumps({"video_nos": [MEETING]}))
 
     assert "confirmation_token" in cli(*arguments).stdout
@@ -100,21 +125,25 @@ def test_a_refusal_of_the_api_ends_with_code_1() -> None:
         ("MEMORIES_READ_ONLY", "maybe", "MEMORIES_READ_ONLY is 'maybe': use true or false."),
         ("MEMORIES_BASE_URL", "https://host:abc", "MEMORIES_BASE_URL is 'https://host:abc'"),
         ("MEMORIES_BASE_URL", "api.memories.ai", "MEMORIES_BASE_URL is 'api.memories.ai': use a full URL"),
-        ("MEMORIES_FILES_ROOT", "/no/such/folder", "MEMORIES_FILES_ROOT is '/no/such/folder': it is not an existing"),
-        ("MEMORIES_API_KEY", "${MY_KEY}", "MEMORIES_API_KEY still holds a placeholder"),
+        (
+            "MEMORIES_FILES_ROOT",
+            "/no/such/folder",
+            "MEMORIES_FILES_ROOT is '/no/such/folder': use the path of an",
+        ),
+        ("MEMORIES_API_KEY", "${MY_KEY}", "MEMORIES_API_KEY still contains a placeholder"),
         ("MEMORIES_RATE_LIMITS", "fast", "MEMORIES_RATE_LIMITS is 'fast': use `off` or"),
-        ("MEMORIES_RATE_LIMITS", "chat=0/1", "more than 0"),
-        ("MEMORIES_API_KEY", "sk-ü", "MEMORIES_API_KEY: it holds characters that no key has"),
+        ("MEMORIES_RATE_LIMITS", "chat=0/1", "greater than 0"),
+        ("MEMORIES_API_KEY", "sk-ü", "MEMORIES_API_KEY: use printable ASCII characters without spaces"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_named(variable: str, value: str, says: str) -> None:
+def test_an_invalid_setting_is_named(variable: str, value: str, says: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Settings.from_environment({variable: value})
 
     assert says in str(caught.value)
 
 
-def test_settings_are_read_and_forgiving() -> None:
+def test_settings_are_read_tolerantly() -> None:
     settings = Settings.from_environment(
         {
             "MEMORIES_API_KEY": "Bearer sk-x ",
@@ -140,19 +169,19 @@ def test_the_generated_tables_are_current() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_configurations_in_the_documents_are_what_they_say() -> None:
+def test_the_configurations_in_the_documents_are_valid() -> None:
     text = (ROOT / "docs/clients.md").read_text(encoding="utf-8")
     configs = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
     [codex] = [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
 
     assert len(configs) == 3
-    for each in [*configs, codex]:
-        servers = each.get("mcpServers") or each.get("servers") or each["mcp_servers"]
+    for config in [*configs, codex]:
+        servers = config.get("mcpServers") or config.get("servers") or config["mcp_servers"]
         assert servers["memories"].keys() & {"command", "url"}
 
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", *(ROOT / "docs").glob("*.md")], ids=lambda path: path.stem)
-def test_the_links_of_a_document_lead_somewhere(path: Path) -> None:
+def test_the_links_of_a_document_lead_to_files(path: Path) -> None:
     text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
     for link in re.findall(r"\]\((?!https?:|memories:)([^)#]+)", text):
         assert (path.parent / link).exists(), link
@@ -187,10 +216,10 @@ def test_no_constraint_records_where_it_was_downloaded() -> None:
         (["--port", "9000"], "Add --transport http"),
         (["--transport", "http", "install", "cursor", "--dry-run"], "over stdio"),
         (["sandbox", "--port", "99999"], "Cannot listen on port 99999"),
-        (["sandbox", "--port", "0", "--data", __file__], "cannot run there"),
+        (["sandbox", "--port", "0", "--data", __file__], "cannot start"),
     ],
 )
-def test_options_that_make_no_sense_together_are_refused(arguments: list[str], words: str) -> None:
+def test_options_that_do_not_fit_together_are_refused(arguments: list[str], words: str) -> None:
     command = [sys.executable, "-m", "memories_mcp", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
 

@@ -69,7 +69,7 @@ async def hits(operation: Operation[Any, Any], files_root: Path) -> set[Hit]:
     async with calling(wire, files_root=files_root, confirm=False, callback_url="https://c.example") as runner:
         for follower in (follow, None):
             (files_root / "planning.mp4").unlink(missing_ok=True)
-            await runner.run(operation, operation.example, follow=follower)
+            await runner.run(operation, operation.example, on_progress=follower)
     return {sent(request) for request in wire.requests}
 
 
@@ -130,7 +130,7 @@ async def test_what_costs_or_changes_something_is_never_sent_twice_after_it_left
         async with calling(wire, files_root=files_root, confirm=False, callback_url="https://c.example") as runner:
             failed = False
             try:
-                await runner.run(operation, operation.example, follow=follower)
+                await runner.run(operation, operation.example, on_progress=follower)
             except MemoriesError:
                 failed = True
         counts = Counter(request.url.path for request in wire.requests if request.url.path in once)

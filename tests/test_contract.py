@@ -209,18 +209,18 @@ _DERIVED = {"uri", "kind", "ref"}
 
 
 def _as_text(name: str, value: Any) -> set[str]:
-    from memories_mcp.rendering.text import clock, megabytes
+    from memories_mcp.rendering.text import format_clock, format_megabytes
 
     if name.endswith("_seconds"):
-        return {clock(value)}
+        return {format_clock(value)}
     if isinstance(value, bool):
         return {"yes" if value else "no"}
     if name == "size_bytes":
-        return {megabytes(value), str(value)}
+        return {format_megabytes(value), str(value)}
     if name == "created_at":
         return {value, value[:16].replace("T", " ")}
     if name in {"status", "raw_status"}:  # the head of a list says what stands for what
-        return {value, "ready unless said (ready is PARSE, processing UNPARSE, failed FAIL)"}
+        return {value, "ready unless noted (ready is PARSE, processing UNPARSE, failed FAIL)"}
     if name == "score":
         return {f"{value:.2f}"}
     return {" ".join(str(value).split()), str(value)}

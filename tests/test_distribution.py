@@ -1,4 +1,4 @@
-"""What people install: one version everywhere, manifests that their readers accept, a wheel that works by itself."""
+"""The distribution: one version everywhere, valid manifests, a wheel that works on its own."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def data(name: str) -> dict[str, Any]:
 def test_the_version_is_the_same_everywhere() -> None:
     changelog = re.search(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert changelog
-    told = {
+    versions = {
         "installed": version("memories-mcp"),
         "server.json": data("server.json")["version"],
         "its package": data("server.json")["packages"][0]["version"],
@@ -43,21 +43,21 @@ def test_the_version_is_the_same_everywhere() -> None:
         "changelog": changelog[1],
     }
 
-    assert told == dict.fromkeys(told, VERSION)
+    assert versions == dict.fromkeys(versions, VERSION)
 
 
-def test_the_owner_is_the_one_of_the_project_wherever_it_stands() -> None:
+def test_the_owner_is_the_same_everywhere() -> None:
     places = ["server.json", "mcpb/manifest.json", "plugin/.claude-plugin/plugin.json", "README.md", "pyproject.toml"]
     for place in places:
         text = (ROOT / place).read_text(encoding="utf-8")
-        found = set(re.findall(r"(?:github\.com/|io\.github\.)([\w-]+)/memories-mcp", text))
-        assert found == {OWNER}, place
+        owners = set(re.findall(r"(?:github\.com/|io\.github\.)([\w-]+)/memories-mcp", text))
+        assert owners == {OWNER}, place
 
 
-def test_server_json_tells_the_registry_how_to_start_it_and_what_can_be_set() -> None:
+def test_server_json_describes_the_start_and_the_settings() -> None:
     server = data("server.json")
     [package] = server["packages"]
-    variables = {each["name"]: each for each in package["environmentVariables"]}
+    variables = {variable["name"]: variable for variable in package["environmentVariables"]}
 
     assert server["name"] == f"io.github.{OWNER}/memories-mcp"
     assert len(server["description"]) <= 100
@@ -68,64 +68,77 @@ def test_server_json_tells_the_registry_how_to_start_it_and_what_can_be_set() ->
     assert f"mcp-name: {server['name']}" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.skipif(not SHARED_SCHEMA.is_file(), reason="the registry's schema is not ours and lies beside the project")
+@pytest.mark.skipif(not SHARED_SCHEMA.is_file(), reason="the registry's schema is not part of the project")
 def test_server_json_is_valid_by_the_schema_of_the_registry() -> None:
     schema = json.loads(SHARED_SCHEMA.read_text(encoding="utf-8"))
-    problems = [each.message for each in jsonschema.Draft7Validator(schema).iter_errors(data("server.json"))]  # pyright: ignore[reportUnknownMemberType] -- jsonschema is partly typed
+    problems = [error.message for error in jsonschema.Draft7Validator(schema).iter_errors(data("server.json"))]  # pyright: ignore[reportUnknownMemberType] -- jsonschema is partly typed
 
     assert problems == []
     assert data("server.json")["$schema"] == schema["$id"]
 
 
-def test_the_bundle_asks_for_what_the_server_reads() -> None:
+def test_the_bundle_asks_for_settings_of_the_server() -> None:
     manifest = data("mcpb/manifest.json")
-    config, asked = manifest["server"]["mcp_config"], manifest["user_config"]
+    config, questions = manifest["server"]["mcp_config"], manifest["user_config"]
     used = {name for value in config["env"].values() for name in re.findall(r"\$\{user_config\.(\w+)\}", value)}
 
-    assert used == set(asked)
+    assert used == set(questions)
     assert (manifest["manifest_version"], manifest["server"]["type"]) == ("0.4", "uv")
-    assert asked["api_key"]["sensitive"] is True
-    assert asked["files_root"]["type"] == "directory"
+    assert questions["api_key"]["sensitive"] is True
+    assert questions["files_root"]["type"] == "directory"
     assert (ROOT / manifest["server"]["entry_point"]).is_file()
-    left_empty = Settings.from_environment(config["env"])
-    assert (left_empty.api_key, left_empty.files_root, left_empty.sandbox) == ("", None, False)
+    settings = Settings.from_environment(config["env"])
+    assert (settings.api_key, settings.files_root, settings.sandbox) == ("", None, False)
 
 
-def test_the_plugin_starts_the_server_and_brings_its_skill() -> None:
+def test_the_plugin_starts_the_server_and_contains_its_skill() -> None:
     entry = data("plugin/.mcp.json")["mcpServers"]["memories"]
     skill = (ROOT / "plugin/skills/memories/SKILL.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`([a-z]+_[a-z_]+)`", skill))
+    names = set(re.findall(r"`([a-z]+_[a-z_]+)`", skill))
 
     assert entry["command"] == "uvx"
     assert entry["env"]["MEMORIES_API_KEY"] == "${MEMORIES_API_KEY:-}"
     assert re.match(r"---\nname: memories\ndescription: .{50,1000}\n---\n", skill)
-    parameters = {name for each in OPERATIONS for name in each.input.model_fields}
-    assert named <= {each.name for each in OPERATIONS} | parameters
+    parameters = {name for operation in OPERATIONS for name in operation.input.model_fields}
+    assert names <= {operation.name for operation in OPERATIONS} | parameters
     assert data(".claude-plugin/marketplace.json")["plugins"][0]["source"] == "./plugin"
 
 
-def test_the_image_serves_as_nobody_and_is_looked_after() -> None:
+def test_the_image_runs_without_root_and_has_a_health_check() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     command = json.loads("[" + re.search(r"HEALTHCHECK.*?CMD \[(.*?)\]", dockerfile, re.DOTALL)[1] + "]")  # type: ignore[index]
 
     assert re.search(r"^USER \d+$", dockerfile, re.MULTILINE)
     assert "compileall" in dockerfile
     refused = subprocess.run([sys.executable, *command[1:]], capture_output=True, timeout=60)
-    assert refused.returncode != 0  # nobody serves here
+    assert refused.returncode != 0  # no server runs here
 
 
-def test_the_workflow_calls_the_recipes_that_there_are() -> None:
+def test_the_workflow_and_the_local_run_call_the_same_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     called = re.findall(r"run: make ([\w-]+)", (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
-    there = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    lists = dict(re.findall(r"^([a-z]+): CHECKS = (.*)$", makefile, re.MULTILINE))
 
-    assert {"setup", "lint", "types", "test", "test-lowest"} <= set(called) <= set(there)
+    assert set(called) == {"ci", "check", "test-lowest", "test-newest"}
+    assert re.findall(r"^make (.*)$", (ROOT / ".ci/run").read_text(encoding="utf-8"), re.MULTILINE) == ["ci"]
+    assert set(called) <= targets
+    assert set(lists["check"].split()) < set(lists["ci"].split()) <= targets
+    assert lists["ci"].split()[-1] == "test"  # the summary of pytest ends the output
+
+
+def test_the_workflow_pins_each_action_to_a_commit() -> None:
+    actions = re.findall(r"uses: (.*)", (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+
+    assert len(actions) == 5
+    assert [action for action in actions if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)] == []
 
 
 def test_the_readme_is_short_enough_to_read() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
 
 
-def test_importing_the_packages_says_nothing() -> None:
+def test_importing_the_packages_prints_nothing() -> None:
     command = [sys.executable, "-W", "error", "-c", "import memories_mcp, langchain_tools"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
 
@@ -134,8 +147,8 @@ def test_importing_the_packages_says_nothing() -> None:
 
 def test_every_dependency_has_bounds_on_both_sides() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
-    for each in [*PROJECT["project"]["dependencies"], *extras["langchain"], *extras["adapter"]]:
-        assert re.fullmatch(r"[\w-]+(\[\w+\])?>=[\d.]+,<\d+", each), each
+    for requirement in [*PROJECT["project"]["dependencies"], *extras["langchain"], *extras["adapter"]]:
+        assert re.fullmatch(r"[\w-]+(\[\w+\])?>=[\d.]+,<\d+", requirement), requirement
 
 
 # ---- the wheel
@@ -163,21 +176,21 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment that holds the wheel and what it asks for, and nothing of this folder."""
-    folder = tmp_path_factory.mktemp("elsewhere")
+def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment with the wheel and its dependencies, and nothing of this folder."""
+    folder = tmp_path_factory.mktemp("environment")
     venv.create(folder / "env", with_pip=True)
-    programs = folder / "env" / ("Scripts" if os.name == "nt" else "bin")
-    command = [str(programs / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    path = folder / "env" / ("Scripts" if os.name == "nt" else "bin")
+    command = [str(path / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     command += ["-c", str(ROOT / "constraints.txt"), str(wheel)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    return programs
+    return path
 
 
-def test_nothing_is_in_the_wheel_that_should_not_be_and_nothing_is_missing(wheel: Path) -> None:
+def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        sizes = {each.filename: each.file_size for each in archive.infolist()}
+        sizes = {member.filename: member.file_size for member in archive.infolist()}
         texts = {name: archive.read(name) for name in sizes}
 
     assert {name.split("/")[0] for name in sizes} == {
@@ -194,11 +207,11 @@ def test_nothing_is_in_the_wheel_that_should_not_be_and_nothing_is_missing(wheel
         assert str(ROOT).encode() not in text, name
 
 
-def test_the_wheel_runs_the_demo_and_a_call_without_this_folder(elsewhere: Path, tmp_path: Path) -> None:
+def test_the_wheel_runs_the_demo_and_a_call_without_this_folder(programs: Path, tmp_path: Path) -> None:
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("MEMORIES_", "PYTHON"))}
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [str(elsewhere / "memories-mcp"), *arguments]
+        command = [str(programs / "memories-mcp"), *arguments]
         return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=tmp_path, timeout=120)
 
     demo = run("demo")

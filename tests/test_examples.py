@@ -1,8 +1,9 @@
-"""The examples, each run against the sandbox with a model that says what is written for it."""
+"""The examples, each run against the sandbox with a scripted model."""
 
 from __future__ import annotations
 
-import os
+import re
+import subprocess
 import sys
 import warnings
 from collections.abc import Sequence
@@ -20,6 +21,10 @@ from langchain_tools import MemoriesRetriever, MemoriesToolkit
 from memories_mcp.settings import Settings
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+DOCUMENTATION = EXAMPLES.with_name("docs") / "langchain.md"
+PROGRAMS = sorted(path for path in EXAMPLES.glob("*.py") if path.stem != "offline")
+NO_ADAPTER = "the adapter needs newer versions than this package allows; the extra `adapter` installs them"
+sys.path.append(str(EXAMPLES))  # `python examples/….py` does the same, for `import offline`
 
 
 def example(name: str) -> Any:
@@ -33,13 +38,13 @@ def example(name: str) -> Any:
     return module
 
 
-def quoting(messages: Sequence[BaseMessage]) -> AIMessage:
-    """What a model would say that has read the last message."""
+def quote(messages: Sequence[BaseMessage]) -> AIMessage:
+    """Return an answer that quotes the last message."""
     return AIMessage(f"I read: {messages[-1].text}")
 
 
 def test_the_agent_answers_with_citations(account: dict[str, Any]) -> None:
-    model = ScriptedModel.saying(
+    model = ScriptedModel.replying(
         calls("search_videos", {"query": "price of the Team plan", "top_k": 2}),
         calls("chat_with_videos", {"prompt": "What does the Team plan cost?", "video_nos": [MEETING]}),
         AIMessage("Twenty-four euros [Quarterly planning meeting, 3:32]."),
@@ -48,13 +53,13 @@ def test_the_agent_answers_with_citations(account: dict[str, Any]) -> None:
         cited = example("agent_with_citations").ask(model, toolkit, "What does the Team plan cost?")
 
     assert cited.answer.startswith("Twenty-four euros")
-    assert f"{MEETING}#t=212,256&kind=clip" in {each["ref"] for each in cited.moments}
-    assert "audio" in {each["kind"] for each in cited.moments}
+    assert f"{MEETING}#t=212,256&kind=clip" in {moment["ref"] for moment in cited.moments}
+    assert "audio" in {moment["kind"] for moment in cited.moments}
     assert len(model.tools) == len(toolkit.get_tools())
 
 
 def test_the_chain_answers_from_what_was_retrieved(account: dict[str, Any]) -> None:
-    module, model = example("retrieval_augmented"), ScriptedModel.saying(quoting)
+    module, model = example("retrieval_augmented"), ScriptedModel.replying(quote)
     with MemoriesRetriever(**account, k=2) as retriever:
         answer = module.chain(model, retriever).invoke("What does the Team plan cost?")
 
@@ -66,46 +71,70 @@ def test_the_chain_answers_from_what_was_retrieved(account: dict[str, Any]) -> N
 def test_the_library_is_indexed_and_searched(live: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMORIES_API_KEY", live.api_key)
     monkeypatch.setenv("MEMORIES_BASE_URL", live.base_url)
-    found = example("index_library").main(DeterministicFakeEmbedding(size=16), "pricing")
+    windows = example("index_library").main(DeterministicFakeEmbedding(size=16), "pricing")
 
-    assert len(found) == 3
-    assert all("#t=" in each for each in found)
+    assert len(windows) == 3
+    assert all("#t=" in window for window in windows)
 
 
 @pytest.mark.parametrize("agreed", [True, False])
 def test_the_agent_deletes_only_after_a_yes(account: dict[str, Any], agreed: bool) -> None:
-    model, asked = ScriptedModel.saying(calls("delete_videos", {"video_nos": [BIKE]}), quoting), list[dict[str, Any]]()
+    model = ScriptedModel.replying(calls("delete_videos", {"video_nos": [BIKE]}), quote)
+    previews = list[dict[str, Any]]()
 
-    def agrees(preview: dict[str, Any]) -> bool:
-        asked.append(preview)
+    def confirm(preview: dict[str, Any]) -> bool:
+        previews.append(preview)
         return agreed
 
     with MemoriesToolkit(**account, confirm="interrupt") as toolkit:
-        answer = example("delete_after_yes").carry_out(model, toolkit, "Delete the bike video.", agrees)
-        listed = next(each for each in toolkit.get_tools() if each.name == "list_videos").invoke({})
+        answer = example("delete_after_yes").carry_out(model, toolkit, "Delete the bike video.", confirm)
+        videos = next(tool for tool in toolkit.get_tools() if tool.name == "list_videos").invoke({})
 
-    assert [each["action"] for each in asked] == ["Delete 1 video for good."]
-    assert (BIKE in listed) is not agreed
+    assert [preview["action"] for preview in previews] == ["Delete 1 video for good."]
+    assert (BIKE in videos) is not agreed
     assert ("declined" in answer) is not agreed
 
 
 @pytest.mark.anyio
 async def test_the_same_agent_works_over_the_server(live: Settings) -> None:
-    pytest.importorskip(
-        "fastmcp", reason="the adapter wants newer versions of what we allow; the extra `adapter` has it"
-    )
+    pytest.importorskip("fastmcp", reason=NO_ADAPTER)
     module = example("agent_over_mcp")
-    model = ScriptedModel.saying(calls("search_videos", {"query": "price of the Team plan", "top_k": 1}), quoting)
-    target = module.server(MEMORIES_API_KEY=live.api_key, MEMORIES_BASE_URL=live.base_url, PATH=os.environ["PATH"])
-    target["mcpServers"]["memories"]["command"] = str(Path(sys.executable).with_name("memories-mcp"))
+    model = ScriptedModel.replying(calls("search_videos", {"query": "price of the Team plan", "top_k": 1}), quote)
+    target = module.server(MEMORIES_API_KEY=live.api_key, MEMORIES_BASE_URL=live.base_url)
     answer = await module.ask(model, target, "What does the Team plan cost?")
 
     assert MEETING in answer
+
+
+def init_scripted_model(name: str) -> ScriptedModel:
+    return ScriptedModel()
+
+
+def test_the_code_blocks_of_the_documentation_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMORIES_SANDBOX", "true")
+    monkeypatch.setattr("langchain.agents.factory.init_chat_model", init_scripted_model)
+    blocks = re.findall(r"```python\n(.*?)```", DOCUMENTATION.read_text(encoding="utf-8"), re.DOTALL)
+
+    assert len(blocks) == 4
+    for block in blocks:
+        exec(block, {})
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_an_example_runs_offline_without_arguments(path: Path) -> None:
+    if path.stem == "agent_over_mcp":
+        pytest.importorskip("fastmcp", reason=NO_ADAPTER)
+    command = [sys.executable, str(path)]
+    completed = subprocess.run(command, input="y\n", capture_output=True, encoding="utf-8", timeout=120)
+
+    assert completed.returncode == 0, completed.stderr
+    assert "A real run needs" in completed.stderr
+    assert "VI6" in completed.stdout or "Team plan" in completed.stdout
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
 def test_an_example_is_short_enough_to_read(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
 
-    assert len(lines) < 60
+    assert len(lines) <= 60
     assert '"""' in lines[0]

@@ -172,7 +172,7 @@ async def test_each_host_is_verified_and_proxied_by_its_own_scheme_and_place(mon
 @pytest.mark.parametrize(
     ("name", "arguments", "says"),
     [
-        ("upload_video_url", {"url": "https://x.example/a.mp4"}, "look (list_videos) before"),
+        ("upload_video_url", {"url": "https://x.example/a.mp4"}, "check list_videos before"),
         ("generate_summary", {"video_no": "VI1"}, "list_sessions"),
         ("list_videos", {}, "Try again later"),
     ],

@@ -95,7 +95,7 @@ async def test_a_download_that_breaks_half_way_leaves_neither_a_part_nor_a_new_f
     async with calling(FakeWire(httpx2.Response(200, stream=Breaking())), files_root=tmp_path) as runner:
         operation = runner.operations["download_video"]
         with pytest.raises(errors.Unreachable):
-            await runner.run(operation, {"video_no": "VI1", "path": path}, follow=follow)
+            await runner.run(operation, {"video_no": "VI1", "path": path}, on_progress=follow)
 
     assert written
     assert [file.name for file in tmp_path.rglob("*")] == ["there"]
@@ -147,9 +147,9 @@ async def test_without_a_files_root_it_names_the_setting() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.mp4", b"not a video at all", "no video the service takes"),
-        ("a.txt", b"\0\0\0\x20ftypisom....", "no video the service takes"),
-        ("a.mp4", b"", "no video the service takes"),
+        ("a.mp4", b"not a video at all", "is not a video that the service accepts"),
+        ("a.txt", b"\0\0\0\x20ftypisom....", "is not a video that the service accepts"),
+        ("a.mp4", b"", "is not a video that the service accepts"),
         ("missing.mp4", None, "is not a file"),
     ],
 )
@@ -176,7 +176,7 @@ async def test_a_file_that_is_too_large_is_refused_before_anything_is_sent(tmp_p
             ("search_similar_images", {"path": "big.jpg"}),
             ("upload_images", {"paths": ["big.jpg"]}),
         ):
-            with pytest.raises(errors.FileRefused, match="at most 20971520 are taken"):
+            with pytest.raises(errors.FileRefused, match="the maximum is 20971520"):
                 await run(runner, name, **arguments)
 
     assert wire.requests == []
@@ -185,7 +185,7 @@ async def test_a_file_that_is_too_large_is_refused_before_anything_is_sent(tmp_p
 async def test_one_bad_image_stops_all_before_anything_is_sent(files_root: Path) -> None:
     wire = FakeWire(envelope([]))
     async with calling(wire, files_root=files_root) as runner:
-        with pytest.raises(errors.FileRefused, match=r"talk\.mp4 is no image"):
+        with pytest.raises(errors.FileRefused, match=r"talk\.mp4 is not an image"):
             await run(runner, "upload_images", paths=["bicycle.jpg", "talk.mp4"])
 
     assert wire.requests == []

@@ -11,12 +11,12 @@ from typing import Any
 import httpx2
 import pytest
 from conftest import MEETING, MEETING_SESSION
+from http_clients import TOKEN, TRANSPORTS, Transport, bearer_key, connect, each_transport, structured
 from mcp import MCPError
 from mcp_types import (
     ElicitResult,
     TextResourceContents,
 )
-from visits import TOKEN, WAYS, Way, each_way, mine, structured, visiting
 
 from memories_mcp.api import Api
 from memories_mcp.errors import ConfigurationError
@@ -27,14 +27,14 @@ from memories_mcp.settings import Settings
 pytestmark = pytest.mark.anyio
 
 
-@each_way
-async def test_everything_is_served(url: str, way: Way) -> None:
+@each_transport
+async def test_everything_is_served(url: str, transport: Transport) -> None:
     heard = list[str]()
 
     async def follow(progress: float, total: float | None, message: str | None) -> None:
         heard.append(message or "")
 
-    async with visiting(url, way, mine()) as client:
+    async with connect(url, transport, bearer_key()) as client:
         tools = (await client.list_tools()).tools
         prompts = (await client.list_prompts()).prompts
         read = await client.read_resource(f"memories://sessions/{MEETING_SESSION}")
@@ -50,15 +50,15 @@ async def test_everything_is_served(url: str, way: Way) -> None:
     assert heard[-1].endswith(" ".join(structured(chat)["answer"].split())[-40:])
 
 
-@each_way
-async def test_a_person_is_asked_over_http_too(url: str, way: Way) -> None:
+@each_transport
+async def test_a_person_is_asked_over_http_too(url: str, transport: Transport) -> None:
     shown = list[str]()
 
     async def agree(context: Any, params: Any) -> ElicitResult:
         shown.append(params.message)
         return ElicitResult(action="accept", content={"confirm": True})
 
-    async with visiting(url, way, mine(), elicitation_callback=agree) as client:
+    async with connect(url, transport, bearer_key(), elicitation_callback=agree) as client:
         result = await client.call_tool("delete_videos", {"video_nos": [MEETING]})
 
     assert result.structured_content == {"deleted": [MEETING]}
@@ -76,7 +76,7 @@ async def test_the_list_of_tools_is_the_same_bytes_each_time_with_a_cache_hint(u
     }
     body: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": meta}}
     async with httpx2.AsyncClient(base_url=url, trust_env=False) as client:
-        answers = [await client.post("/mcp", json=body, headers={**headers, **mine()}) for _ in range(3)]
+        answers = [await client.post("/mcp", json=body, headers={**headers, **bearer_key()}) for _ in range(3)]
         narrowed = await client.post("/mcp", json=body, headers={**headers, "X-Memories-Read-Only": "true"})
 
     assert len({answer.content for answer in answers}) == 1
@@ -131,7 +131,7 @@ async def test_the_operator_names_the_hosts_behind_a_proxy(open_house: Settings)
 
 
 async def test_a_body_over_the_limit_is_refused_on_both_transports(url: str) -> None:
-    found = await statuses(url, mine(), b" " * (4 * 1024 * 1024 + 1))
+    found = await statuses(url, bearer_key(), b" " * (4 * 1024 * 1024 + 1))
 
     assert [found[0], found[2]] == [413, 413]
 
@@ -174,7 +174,7 @@ async def test_headers_that_make_no_sense_are_refused_in_words(url: str, headers
 
 async def test_a_namespace_that_the_operator_fixed_cannot_be_changed(open_house: Settings) -> None:
     async with running(open_house.change(unique_id="team")) as url:
-        assert await statuses(url, {**mine(), "X-Memories-Unique-Id": "other"}) == [403, 403, 403]
+        assert await statuses(url, {**bearer_key(), "X-Memories-Unique-Id": "other"}) == [403, 403, 403]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.7.7", "example.com"])
@@ -200,8 +200,8 @@ async def first_lines(stream: httpx2.Response) -> AsyncIterator[str]:
 async def test_clients_that_leave_in_the_middle_leave_no_traceback(
     url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memories_mcp.operations.common.polling._POLLS", (0.05,))
-    base = {"content-type": "application/json", "accept": "application/json, text/event-stream", **mine()}
+    monkeypatch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.05,))
+    base = {"content-type": "application/json", "accept": "application/json, text/event-stream", **bearer_key()}
     hello = {
         "jsonrpc": "2.0", "id": 1, "method": "initialize",
         "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
@@ -238,7 +238,7 @@ async def test_leaving_a_modern_call_cancels_it(open_house: Settings) -> None:
 
     api = Api("sk-x", "https://api.example", rates={}, transport=httpx2.MockTransport(hang))
     tenants = Tenants(open_house, api=api)
-    async with running(open_house, tenants=tenants) as url, visiting(url, "http modern", mine()) as client:
+    async with running(open_house, tenants=tenants) as url, connect(url, "http modern", bearer_key()) as client:
         await client.list_tools()  # the SDK's client would ask for them after its first call
         call = asyncio.create_task(client.call_tool("list_videos", {}))
         await asyncio.wait_for(arrived.wait(), 30)
@@ -260,7 +260,9 @@ async def test_a_server_that_stops_finishes_calls_under_way_and_takes_no_new_one
     api = Api("sk-x", "https://api.example", rates={}, transport=httpx2.MockTransport(answer))
     tenants = Tenants(open_house, api=api)
     async with running(open_house, tenants=tenants) as url, AsyncExitStack() as clients:
-        visitors = [await clients.enter_async_context(visiting(url, way, mine())) for way in WAYS]
+        visitors = [
+            await clients.enter_async_context(connect(url, transport, bearer_key())) for transport in TRANSPORTS
+        ]
         for each in visitors:
             await each.list_tools()  # the SDK's client would ask for them after its first call
         calls = [asyncio.create_task(each.call_tool("list_videos", {})) for each in visitors]
@@ -272,10 +274,10 @@ async def test_a_server_that_stops_finishes_calls_under_way_and_takes_no_new_one
         for each in visitors:
             with pytest.raises(MCPError, match="stopping"):
                 await each.call_tool("list_sessions", {})
-        assert tenants.active == 3
+        assert tenants.active_requests == 3
         goes_on.set()
         results = await asyncio.gather(*calls)
 
     assert refused == [503, 503]
     assert not any(result.is_error for result in results)
-    assert tenants.active == 0
+    assert tenants.active_requests == 0

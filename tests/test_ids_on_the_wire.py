@@ -77,7 +77,7 @@ async def requests_of(
     async with calling(wire, **settings) as runner:
         for follower in (follow, None):
             (files_root / "planning.mp4").unlink(missing_ok=True)
-            await runner.run(operation, arguments, follow=follower)
+            await runner.run(operation, arguments, on_progress=follower)
     return wire.requests
 
 

@@ -1,4 +1,4 @@
-"""The LangChain tools: native, sync and async, over the same operations as MCP."""
+"""The LangChain tools, sync and async, over the same operations as MCP."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ pytestmark = pytest.mark.usefixtures("no_limits")
 SEARCH: dict[str, Any] = {"query": "price of the Team plan", "top_k": 2}
 
 
-def called(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def tool_call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "args": arguments, "id": "1", "type": "tool_call"}
 
 
 def test_it_offers_the_same_tools_as_the_server(settings: Settings) -> None:
-    assert [each.name for each in toolkit(settings).get_tools()] == [each.name for each in OPERATIONS]
-    assert {each.name for each in MemoriesToolkit(toolsets=["chat"]).get_tools()} == {
+    assert [tool.name for tool in toolkit(settings).get_tools()] == [operation.name for operation in OPERATIONS]
+    assert {tool.name for tool in MemoriesToolkit(toolsets=["chat"]).get_tools()} == {
         "chat_with_videos",
         "chat_with_library",
     }
-    assert "delete_videos" not in {each.name for each in MemoriesToolkit(read_only=True).get_tools()}
+    assert "delete_videos" not in {tool.name for tool in MemoriesToolkit(read_only=True).get_tools()}
 
 
 def test_it_works_without_an_event_loop(settings: Settings) -> None:
     with toolkit(settings) as kit:
-        message = tool(kit, "search_videos").invoke(called("search_videos", SEARCH))
+        message = tool(kit, "search_videos").invoke(tool_call("search_videos", SEARCH))
 
     assert isinstance(message, ToolMessage)
     assert "Quarterly planning meeting" in str(message.content)
@@ -52,7 +52,7 @@ def test_its_own_sandbox_needs_nothing() -> None:
         assert MEETING in tool(kit, "search_videos").invoke(SEARCH)
 
 
-def test_what_a_model_can_mend_is_a_tool_exception_where_asked_for(settings: Settings) -> None:
+def test_an_error_that_a_model_can_act_on_is_raised_as_a_tool_exception_on_request(settings: Settings) -> None:
     with toolkit(settings, handle_tool_error=False) as kit, pytest.raises(ToolException, match="video not found"):
         tool(kit, "get_audio_transcription").invoke({"video_no": "VI1"})
 
@@ -80,23 +80,23 @@ def test_arguments_are_read_like_the_variables_of_the_same_settings(settings: Se
 
 def test_every_error_survives_a_pickle() -> None:
     def kinds(kind: type[MemoriesError]) -> list[type[MemoriesError]]:
-        return [kind, *(each for below in kind.__subclasses__() for each in kinds(below))]
+        return [kind, *(subclass for child in kind.__subclasses__() for subclass in kinds(child))]
 
     assert len(kinds(MemoriesError)) > 10
     for kind in kinds(MemoriesError):
         problem: Any = ["a: b"] if kind is InvalidArguments else "what"
-        more: dict[str, Any] = {"retry_after": 3.0} if kind is RateLimited else {}
-        error = kind(problem, **more)
+        attributes: dict[str, Any] = {"retry_after": 3.0} if kind is RateLimited else {}
+        error = kind(problem, **attributes)
         again = pickle.loads(pickle.dumps(error))
         assert type(again) is kind
         assert (str(again), vars(again)) == (str(error), vars(error))
 
 
-def test_the_key_never_shows(settings: Settings) -> None:
+def test_the_key_is_in_no_representation(settings: Settings) -> None:
     kit = toolkit(settings)
-    shown = [repr(kit), str(kit), repr(kit.get_tools()), str(kit.model_dump())]
+    texts = [repr(kit), str(kit), repr(kit.get_tools()), str(kit.model_dump())]
 
-    assert not any(settings.api_key in each for each in shown)
+    assert not any(settings.api_key in text for text in texts)
 
 
 def test_arguments_win_over_the_environment_but_can_only_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,8 +104,8 @@ def test_arguments_win_over_the_environment_but_can_only_narrow(monkeypatch: pyt
     monkeypatch.setenv("MEMORIES_EXCLUDE_TOOLS", "list_sessions")
     monkeypatch.setenv("MEMORIES_TOOLSETS", "search")
     names = {
-        each.name
-        for each in MemoriesToolkit(
+        tool.name
+        for tool in MemoriesToolkit(
             toolsets=["transcripts", "library"], exclude_tools=["list_images"], read_only=False
         ).get_tools()
     }
@@ -125,11 +125,11 @@ def test_arguments_win_over_the_environment_but_can_only_narrow(monkeypatch: pyt
     ],
 )
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-def test_wrong_arguments_are_told_to_the_model(
+def test_the_model_gets_the_text_of_wrong_arguments(
     settings: Settings, arguments: dict[str, Any], words: str, way: str
 ) -> None:
     search = tool(toolkit(settings), "search_videos")
-    call = called("search_videos", arguments)
+    call = tool_call("search_videos", arguments)
     message = search.invoke(call) if way == "invoke" else asyncio.run(search.ainvoke(call))
 
     assert message.status == "error"
@@ -138,7 +138,7 @@ def test_wrong_arguments_are_told_to_the_model(
         assert f"{name}: unknown argument" in message.content
 
 
-def test_null_for_what_may_be_left_out_is_leaving_it_out(settings: Settings) -> None:
+def test_null_for_an_optional_argument_equals_leaving_the_argument_out(settings: Settings) -> None:
     arguments = {**SEARCH, "tag": None, "video_nos": None, "unique_id": "null"}
 
     assert MEETING in tool(toolkit(settings), "search_videos").invoke(arguments)
@@ -146,24 +146,24 @@ def test_null_for_what_may_be_left_out_is_leaving_it_out(settings: Settings) -> 
 
 @pytest.mark.anyio
 async def test_two_toolkits_with_different_keys_work_at_the_same_time(settings: Settings, key: str) -> None:
-    one, other = toolkit(settings), toolkit(settings.change(api_key=f"{key}-other"))
-    for number, kit in enumerate((one, other)):
+    first, second = toolkit(settings), toolkit(settings.change(api_key=f"{key}-other"))
+    for number, kit in enumerate((first, second)):
         await tool(kit, "upload_video_url").ainvoke({"url": f"https://media.example/of-{number}.mp4"})
 
-    lists = await asyncio.gather(*(tool(kit, "list_videos").ainvoke({}) for kit in (one, other) * 10))
+    lists = await asyncio.gather(*(tool(kit, "list_videos").ainvoke({}) for kit in (first, second) * 10))
 
-    assert all("of-0" in each and "of-1" not in each for each in lists[::2])
-    assert all("of-1" in each and "of-0" not in each for each in lists[1::2])
+    assert all("of-0" in text and "of-1" not in text for text in lists[::2])
+    assert all("of-1" in text and "of-0" not in text for text in lists[1::2])
 
 
 def test_a_namespace_that_does_not_exist_is_an_empty_library_with_a_hint(settings: Settings) -> None:
-    fixed = toolkit(settings, unique_id="nobody")
+    fixed = toolkit(settings, unique_id="no-such-namespace")
 
-    assert "Nothing came back from namespace 'nobody'" in tool(fixed, "search_videos").invoke(SEARCH)
+    assert "Nothing came back from namespace 'no-such-namespace'" in tool(fixed, "search_videos").invoke(SEARCH)
     assert "unique_id" not in tool(fixed, "search_videos").args
 
 
-def test_errors_may_be_told_in_the_developers_own_words(settings: Settings) -> None:
+def test_a_handler_may_replace_the_text_of_errors(settings: Settings) -> None:
     def sorry(error: ToolException) -> str:
         return f"sorry: {error}"
 
@@ -185,13 +185,13 @@ def test_an_unknown_argument_of_the_toolkit_is_refused() -> None:
 def test_single_tools_are_offered_in_place_of_the_toolsets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMORIES_TOOLSETS", "chat")
 
-    assert [each.name for each in MemoriesToolkit(tools=["search_videos"]).get_tools()] == ["search_videos"]
+    assert [tool.name for tool in MemoriesToolkit(tools=["search_videos"]).get_tools()] == ["search_videos"]
     both = MemoriesToolkit(tools=["search_videos"], toolsets=["evidence"]).get_tools()
-    assert {each.name for each in both} == {"search_videos", "get_evidence", "wait_until_ready"}
+    assert {tool.name for tool in both} == {"search_videos", "get_evidence", "wait_until_ready"}
 
 
 def test_without_langchain_the_import_names_the_command() -> None:
     code = "import sys; sys.modules['langchain_core'] = None; import langchain_tools"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
-    assert 'pip install "memories-mcp[langchain]"' in done.stderr
+    assert 'pip install "memories-mcp[langchain]"' in completed.stderr

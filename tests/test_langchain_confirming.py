@@ -1,4 +1,4 @@
-"""Asking a person before what cannot be undone: LangGraph's interrupts, tokens, and nobody."""
+"""Confirmation of irreversible actions: LangGraph's interrupts, tokens, and none."""
 
 # Several of LangGraph's own signatures are only partly typed.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -15,7 +15,7 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import START, StateGraph  # pyright: ignore[reportMissingTypeStubs] -- none are found
+from langgraph.graph import START, StateGraph  # pyright: ignore[reportMissingTypeStubs] -- no stubs exist
 from langgraph.prebuilt import ToolNode
 from langgraph.types import Command
 from pydantic import SecretStr
@@ -53,7 +53,7 @@ def test_an_interrupt_shows_what_would_be_lost_and_a_yes_deletes(live: Settings)
 @pytest.mark.anyio
 async def test_an_agent_is_interrupted_in_async_code_too(live: Settings) -> None:
     kit, config = interrupting(live), thread()
-    model = ScriptedModel.saying(calls("delete_videos", DELETE), AIMessage("done"))
+    model = ScriptedModel.replying(calls("delete_videos", DELETE), AIMessage("done"))
     agent = create_agent(model, kit.get_tools(), checkpointer=InMemorySaver())
     paused = await agent.ainvoke({"messages": [HumanMessage("?")]}, config)
     assert paused["__interrupt__"][0].value["action"] == "Delete 1 video for good."
@@ -65,11 +65,11 @@ async def test_an_agent_is_interrupted_in_async_code_too(live: Settings) -> None
 
 
 @pytest.mark.parametrize("answer", [False, None, "no", "yes", 1, {"type": "reject"}, {}])
-def test_anything_but_a_yes_deletes_nothing(live: Settings, answer: Any) -> None:
+def test_any_answer_but_a_yes_deletes_nothing(live: Settings, answer: Any) -> None:
     kit, config = interrupting(live), thread()
     deleting = graph(kit, "delete_videos", InMemorySaver(), **DELETE)
     deleting.invoke({"messages": []}, config)
-    # LangGraph takes an empty resume for none, so the person's answer goes in by the interrupt's id.
+    # LangGraph ignores an empty resume value, so the answer is passed by the interrupt's id.
     [interrupt] = deleting.get_state(config).interrupts
     done = deleting.invoke(Command(resume={interrupt.id: answer}), config)
 
@@ -78,19 +78,21 @@ def test_anything_but_a_yes_deletes_nothing(live: Settings, answer: Any) -> None
 
 
 @pytest.mark.parametrize("way", ["sync", "async"])
-def test_what_changed_since_the_person_agreed_is_not_deleted(live: Settings, way: str) -> None:
-    kit, config, more = interrupting(live), thread(), {"video_nos": [BIKE, MEETING]}
-    deleting = graph(kit, "delete_videos", InMemorySaver(), **more)
+def test_items_that_changed_since_the_person_agreed_are_not_deleted(live: Settings, way: str) -> None:
+    kit, config, arguments = interrupting(live), thread(), {"video_nos": [BIKE, MEETING]}
+    deleting = graph(kit, "delete_videos", InMemorySaver(), **arguments)
 
-    def go_on(given: Any) -> Any:
-        return deleting.invoke(given, config) if way == "sync" else asyncio.run(deleting.ainvoke(given, config))
+    def go_on(graph_input: Any) -> Any:
+        if way == "sync":
+            return deleting.invoke(graph_input, config)
+        return asyncio.run(deleting.ainvoke(graph_input, config))
 
     go_on({"messages": []})
-    with MemoriesToolkit(api_key=SecretStr(live.api_key), base_url=live.base_url, confirm="off") as unasked:
-        tool(unasked, "delete_videos").invoke({"video_nos": [MEETING]})
+    with MemoriesToolkit(api_key=SecretStr(live.api_key), base_url=live.base_url, confirm="off") as unconfirmed:
+        tool(unconfirmed, "delete_videos").invoke({"video_nos": [MEETING]})
     done = go_on(Command(resume=True))
 
-    assert "has changed since the user agreed; nothing was done" in done["messages"][-1].content
+    assert "Nothing was done: the items have changed since the user agreed" in done["messages"][-1].content
     assert BIKE in numbers(kit)
 
 
@@ -143,27 +145,29 @@ def test_an_answer_never_goes_to_another_question_of_the_same_turn(live: Setting
     compiled = StateGraph(State).add_node("tools", node).add_edge(START, "tools").compile(checkpointer=InMemorySaver())
     agrees = {BIKE: repetition % 2 == 0, MEETING: repetition % 2 == 1}
 
-    def go_on(given: Any) -> Any:
-        return compiled.invoke(given, config) if way == "sync" else asyncio.run(compiled.ainvoke(given, config))
+    def go_on(graph_input: Any) -> Any:
+        if way == "sync":
+            return compiled.invoke(graph_input, config)
+        return asyncio.run(compiled.ainvoke(graph_input, config))
 
     state = go_on({"messages": [two]})
-    for _ in range(30):  # a question may come again, its answer goes to no other
+    for _ in range(30):  # a question may come again, but its answer never applies to another question
         if not state.get("__interrupt__"):
             break
         question = state["__interrupt__"][0]
-        asked = BIKE if BIKE in question.value["items"][0] else MEETING
-        state = go_on(Command(resume={question.id: agrees[asked]}))
+        video_no = BIKE if BIKE in question.value["items"][0] else MEETING
+        state = go_on(Command(resume={question.id: agrees[video_no]}))
 
     assert "__interrupt__" not in state
     left = numbers(kit)
     assert (BIKE not in left, MEETING not in left) == (agrees[BIKE], agrees[MEETING])
 
 
-def test_the_middleware_that_asks_by_itself_works_with_off(live: Settings) -> None:
+def test_off_works_with_the_middleware_that_asks_by_itself(live: Settings) -> None:
     kit = MemoriesToolkit(api_key=SecretStr(live.api_key), base_url=live.base_url, confirm="off")
-    model = ScriptedModel.saying(calls("delete_videos", DELETE), AIMessage("done"))
-    asks = HumanInTheLoopMiddleware(interrupt_on={"delete_videos": True})
-    agent = create_agent(model, kit.get_tools(), middleware=[asks], checkpointer=InMemorySaver())
+    model = ScriptedModel.replying(calls("delete_videos", DELETE), AIMessage("done"))
+    middleware = HumanInTheLoopMiddleware(interrupt_on={"delete_videos": True})
+    agent = create_agent(model, kit.get_tools(), middleware=[middleware], checkpointer=InMemorySaver())
     config = thread()
 
     assert agent.invoke({"messages": [HumanMessage("?")]}, config)["__interrupt__"]
@@ -172,7 +176,7 @@ def test_the_middleware_that_asks_by_itself_works_with_off(live: Settings) -> No
     assert BIKE not in numbers(kit)
 
 
-def test_off_asks_nobody(live: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_off_deletes_without_confirmation(live: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     with MemoriesToolkit(api_key=SecretStr(live.api_key), base_url=live.base_url, confirm="off") as kit:
         tool(kit, "delete_videos").invoke(DELETE)
         assert BIKE not in numbers(kit)

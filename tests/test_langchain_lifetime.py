@@ -1,4 +1,4 @@
-"""How long what a toolkit opened lives: loops, threads, forks, copies, and the end of the process."""
+"""Lifetime of the connections of a toolkit: loops, threads, forks, copies, and the end of the process."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def test_sixteen_threads_make_four_hundred_calls_and_leave_no_thread_behind(sett
     assert threading.active_count() == before
 
 
-def test_a_toolkit_nobody_closed_leaves_nothing(settings: Settings) -> None:
+def test_an_unclosed_toolkit_leaves_no_connection_open(settings: Settings) -> None:
     kit = toolkit(settings)
     tool(kit, "list_sessions").invoke({})
     del kit
     gc.collect()
-    bridge.wait(lambda _: asyncio.sleep(0.05))
+    bridge.run(lambda _: asyncio.sleep(0.05))
     gc.collect()  # a client left open would warn here, and warnings are errors
 
 
@@ -85,7 +85,7 @@ import os, sys
 from pydantic import SecretStr, ValidationError
 from langchain_tools import MemoriesRetriever, MemoriesToolkit
 kit = MemoriesToolkit(api_key=SecretStr(sys.argv[1]), base_url=sys.argv[2])
-tool = next(each for each in kit.get_tools() if each.name == "list_sessions")
+tool = next(tool for tool in kit.get_tools() if tool.name == "list_sessions")
 tool.invoke({})
 child = os.fork()
 if child == 0:
@@ -93,9 +93,9 @@ if child == 0:
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     command = [sys.executable, "-W", "error", "-c", code, settings.api_key, settings.base_url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=60)
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (completed.returncode, completed.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
@@ -114,18 +114,18 @@ with MemoriesToolkit(sandbox=True, tools=["list_videos"]) as kit:
 sys.exit(code)
 """
     command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=60)
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (completed.returncode, completed.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("more", ["", "import weakref; weakref.finalize(type('X', (), {})(), print)"])
-def test_a_process_that_ends_with_an_open_toolkit_ends_in_silence(more: str) -> None:
+@pytest.mark.parametrize("statement", ["", "import weakref; weakref.finalize(type('X', (), {})(), print)"])
+def test_a_process_that_ends_with_an_open_toolkit_ends_in_silence(statement: str) -> None:
+    # asyncio's debug mode warns of slow callbacks, which does not matter here; its errors still fail the test.
     code = f"""
-import logging, sys
-# In development mode asyncio warns of a callback that took long, as any does on a busy machine.
+import logging
 logging.getLogger("asyncio").addFilter(lambda record: not record.msg.startswith("Executing "))
-{more}
+{statement}
 from langchain_tools import MemoriesToolkit, MemoriesRetriever
 kit = MemoriesToolkit(sandbox=True, tools=["list_videos"])
 kit.get_tools()[0].invoke({{}})
@@ -133,18 +133,18 @@ MemoriesRetriever(sandbox=True).invoke("pricing")
 print("done")
 """
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=60)
 
-    assert (done.stdout.split()[-1], done.stderr, done.returncode) == ("done", "", 0)
+    assert (completed.stdout.split()[-1], completed.stderr, completed.returncode) == ("done", "", 0)
 
 
 def test_toolkit_and_retriever_share_the_sandbox_of_the_process() -> None:
     with MemoriesToolkit(sandbox=True, tools=["upload_video_url"]) as kit, MemoriesRetriever(sandbox=True) as retriever:
         url = "https://media.example/zebra.mp4"
         kit.get_tools()[0].invoke({"url": url, "wait_seconds": 10})
-        [found] = retriever.invoke("zebra", k=1, search_type="BY_VIDEO")
+        [document] = retriever.invoke("zebra", k=1, search_type="BY_VIDEO")
 
-    assert found.metadata["video_name"] == "zebra"
+    assert document.metadata["video_name"] == "zebra"
 
 
 def test_closing_during_calls_breaks_none_of_them_and_leaves_nothing_open(settings: Settings) -> None:
@@ -171,19 +171,19 @@ def test_closing_during_calls_breaks_none_of_them_and_leaves_nothing_open(settin
     assert failed == []
 
 
-def test_copies_and_changes_are_what_they_say(settings: Settings, key: str) -> None:
+def test_copies_share_the_account_and_changed_copies_take_the_change(settings: Settings, key: str) -> None:
     kit = toolkit(settings)
     narrow = kit.model_copy(update={"read_only": True})
-    assert "delete_videos" not in {each.name for each in narrow.get_tools()}
+    assert "delete_videos" not in {tool.name for tool in narrow.get_tools()}
     tool(kit, "upload_video_url").invoke({"url": "https://media.example/of-one.mp4"})
     other = kit.model_copy(update={"api_key": SecretStr(f"{key}-other")})
     assert "of-one" in tool(copy.deepcopy(kit), "list_videos").invoke({})
     assert "of-one" not in tool(other, "list_videos").invoke({})
     with pytest.raises(ValidationError, match="frozen"):
         kit.read_only = True
-    for each in (kit, *kit.get_tools()):
+    for component in (kit, *kit.get_tools()):
         with pytest.raises(TypeError, match="not pickled"):
-            pickle.dumps(each)
+            pickle.dumps(component)
 
 
 @pytest.mark.anyio
@@ -201,9 +201,9 @@ async def count_tasks() -> int:
     return len(asyncio.all_tasks())
 
 
-def test_a_loop_that_was_closed_harms_nobody(settings: Settings) -> None:
+def test_closing_the_callers_loop_during_a_call_does_no_harm(settings: Settings) -> None:
     kit, loop = toolkit(settings), asyncio.new_event_loop()
-    tasks = bridge.wait(lambda _: count_tasks())
+    tasks = bridge.run(lambda _: count_tasks())
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(60)
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -216,7 +216,7 @@ def test_a_loop_that_was_closed_harms_nobody(settings: Settings) -> None:
                 body = b'{"code":"0000","data":{"sessions":[]}}'
                 connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
                 for _ in range(1000):
-                    if bridge.wait(lambda _: count_tasks()) <= tasks:
+                    if bridge.run(lambda _: count_tasks()) <= tasks:
                         break
                     time.sleep(0.01)
 

@@ -1,4 +1,4 @@
-"""MCP and LangChain give the same: one test over all tools, on two accounts that hold the same library."""
+"""Parity of MCP and LangChain: one test over all tools, on two accounts that hold the same library."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from langchain_tools import MemoriesToolkit
 from memories_mcp import errors
-from memories_mcp.errors import UNMENDABLE
+from memories_mcp.errors import FATAL_ERRORS
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.server.app import make_server
 from memories_mcp.settings import Settings
@@ -30,7 +30,7 @@ RAISED_BY_LANGCHAIN = {"ConfigurationError", "Unauthorized", "OutOfCredits"}
 """Errors that LangChain raises and MCP answers with their text."""
 
 CALLS: list[tuple[str, dict[str, Any]]] = [
-    *((each.name, each.example) for each in OPERATIONS),
+    *((operation.name, operation.example) for operation in OPERATIONS),
     ("search_videos", {"query": "price of the Team plan", "search_type": "BY_AUDIO", "top_k": 3}),
     ("search_videos", {"query": "price", "video_nos": f'["{MEETING}"]'}),
     ("search_videos", {"query": "price", "tag": None}),
@@ -38,7 +38,7 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     ("search_videos", {}),
     ("search_videos", {"query": None}),
     ("search_videos", {"query": "x", "top_k": 0, "config": 1, "self": 2, "run_manager": 3}),
-    ("search_videos", {"query": "x", "unique_id": "nobody"}),
+    ("search_videos", {"query": "x", "unique_id": "no-such-namespace"}),
     ("get_audio_transcription", {"video_no": "VI1"}),
     ("get_audio_transcription", {"video_no": MEETING, "start_seconds": 30, "end_seconds": 90}),
     ("get_video_transcription", {"video_no": "PI-604418309112233984"}),
@@ -54,8 +54,8 @@ _VARYING = re.compile(
 )
 
 
-def made_here(text: str) -> str:
-    """The text with what each account makes for itself (numbers of new things, the time of day) blotted out."""
+def mask_varying(text: str) -> str:
+    """Return the text with the values that differ by account masked: new ids, times, tokens."""
     return _VARYING.sub("…", text.replace("/theirs", "/files"))
 
 
@@ -68,9 +68,9 @@ def fixed_nonce(monkeypatch: pytest.MonkeyPatch) -> str:
 async def test_every_tool_is_the_same_over_mcp_and_in_langchain(
     live: Settings, key: str, files_root: Path, fixed_nonce: str
 ) -> None:
-    theirs = Path(shutil.copytree(files_root, files_root.with_name("theirs")))
-    twin = live.change(api_key=f"{key}-twin", caption_api_key=f"{key}-twin", files_root=theirs)
-    server = make_server(twin.change(toolsets=("all",)), nonce=lambda: fixed_nonce)
+    mcp_files = Path(shutil.copytree(files_root, files_root.with_name("theirs")))
+    mcp_settings = live.change(api_key=f"{key}-mcp", caption_api_key=f"{key}-mcp", files_root=mcp_files)
+    server = make_server(mcp_settings.change(toolsets=("all",)), nonce=lambda: fixed_nonce)
     compared = 0
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (
@@ -84,59 +84,59 @@ async def test_every_tool_is_the_same_over_mcp_and_in_langchain(
             api_key=SecretStr(key), base_url=live.base_url, toolsets=["all"], files_root=files_root, confirm="token"
         )
     async with Client(server) as client, kit:
-        listed = {each.name: each for each in (await client.list_tools()).tools}
-        tools = {each.name: each for each in kit.get_tools()}
-        assert list(listed) == list(tools)
+        mcp_tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        tools = {tool.name: tool for tool in kit.get_tools()}
+        assert list(mcp_tools) == list(tools)
         for name, tool in tools.items():
-            same_definition(listed[name], tool)
+            check_definition(mcp_tools[name], tool)
         for name, arguments in CALLS:
             over_mcp = await client.call_tool(name, arguments)
             in_langchain = await tools[name].ainvoke({"type": "tool_call", "id": "1", "name": name, "args": arguments})
-            same_result(over_mcp, in_langchain)
+            check_result(over_mcp, in_langchain)
             compared += 1
     assert {name for name, _ in CALLS} == set(tools)
     assert compared == len(CALLS)
 
 
-def same_definition(listed: Tool, tool: BaseTool) -> None:
+def check_definition(mcp_tool: Tool, tool: BaseTool) -> None:
     function = convert_to_openai_tool(tool)["function"]
-    annotations = listed.annotations
+    annotations = mcp_tool.annotations
     assert annotations is not None
-    assert function["name"] == listed.name
-    assert function["description"] == listed.description
-    assert function["parameters"] == {each: value for each, value in listed.input_schema.items() if each != "title"}
+    assert function["name"] == mcp_tool.name
+    assert function["description"] == mcp_tool.description
+    assert function["parameters"] == {name: value for name, value in mcp_tool.input_schema.items() if name != "title"}
     assert tool.metadata == {
         "mcp": {
             "tool": {
-                "title": listed.title,
+                "title": mcp_tool.title,
                 "annotations": annotations.model_dump(by_alias=False, exclude_none=True),
             }
         }
     }
 
 
-def same_result(over_mcp: CallToolResult, in_langchain: ToolMessage) -> None:
-    texts = [each.text for each in over_mcp.content if isinstance(each, TextContent)]
+def check_result(over_mcp: CallToolResult, in_langchain: ToolMessage) -> None:
+    texts = [block.text for block in over_mcp.content if isinstance(block, TextContent)]
     assert isinstance(in_langchain.content, str)
-    assert [made_here(in_langchain.content)] == [made_here(each) for each in texts]
+    assert [mask_varying(in_langchain.content)] == [mask_varying(text) for text in texts]
     assert (in_langchain.status == "error") == bool(over_mcp.is_error)
     if not over_mcp.is_error:
-        ours = json.dumps(in_langchain.artifact, sort_keys=True)
-        theirs = json.dumps({"structured_content": over_mcp.structured_content}, sort_keys=True)
-        assert made_here(ours) == made_here(theirs)
+        langchain_result = json.dumps(in_langchain.artifact, sort_keys=True)
+        mcp_result = json.dumps({"structured_content": over_mcp.structured_content}, sort_keys=True)
+        assert mask_varying(langchain_result) == mask_varying(mcp_result)
 
 
 def test_the_errors_that_langchain_raises_are_those_named_here() -> None:
-    assert {each.__name__ for each in UNMENDABLE} == RAISED_BY_LANGCHAIN
-    assert all(hasattr(errors, each) for each in RAISED_BY_LANGCHAIN)
+    assert {error.__name__ for error in FATAL_ERRORS} == RAISED_BY_LANGCHAIN
+    assert all(hasattr(errors, name) for name in RAISED_BY_LANGCHAIN)
 
 
 @pytest.mark.parametrize("pinned", [True, False])
-async def test_a_fixed_namespace_leaves_the_schemas_on_both_sides(live: Settings, pinned: bool) -> None:
+async def test_a_fixed_namespace_removes_the_argument_from_both_schemas(live: Settings, pinned: bool) -> None:
     fixed = "team" if pinned else ""
     async with Client(make_server(live.change(unique_id=fixed or None))) as client:
-        listed = (await client.list_tools()).tools
+        mcp_tools = (await client.list_tools()).tools
     kit = MemoriesToolkit(api_key=SecretStr("sk-1"), unique_id=fixed or None, toolsets=["all"])
-    for one, other in zip(listed, kit.get_tools(), strict=True):
-        same_definition(one, other)
-        assert not (pinned and "unique_id" in one.input_schema["properties"])
+    for mcp_tool, tool in zip(mcp_tools, kit.get_tools(), strict=True):
+        check_definition(mcp_tool, tool)
+        assert not (pinned and "unique_id" in mcp_tool.input_schema["properties"])

@@ -24,12 +24,12 @@ PRICE = "price of the Team plan"
 
 
 def test_each_document_is_a_moment_with_what_is_seen_and_said_there(account: dict[str, Any]) -> None:
-    found = MemoriesRetriever(**account).invoke(PRICE)
+    documents = MemoriesRetriever(**account).invoke(PRICE)
 
-    assert len(found) == 4
-    for each in found:
-        check_document(each)
-    first = found[0]
+    assert len(documents) == 4
+    for document in documents:
+        check_document(document)
+    first = documents[0]
     assert first.metadata == {
         "source": f"memories://videos/{MEETING}",
         "ref": f"{MEETING}#t=212,256&kind=clip",
@@ -43,25 +43,25 @@ def test_each_document_is_a_moment_with_what_is_seen_and_said_there(account: dic
     }
     assert "Said: Then I suggest we lower the price of the Team plan" in first.page_content
     assert "Seen: " in first.page_content
-    assert [each.metadata["score"] for each in found] == sorted(
-        (each.metadata["score"] for each in found), reverse=True
+    assert [document.metadata["score"] for document in documents] == sorted(
+        (document.metadata["score"] for document in documents), reverse=True
     )
 
 
 def test_a_documents_id_reads_the_evidence_again(account: dict[str, Any]) -> None:
-    [found] = MemoriesRetriever(**account, k=1).invoke(PRICE)
-    tools = {each.name: each for each in MemoriesToolkit(**account).get_tools()}
+    [document] = MemoriesRetriever(**account, k=1).invoke(PRICE)
+    tools = {tool.name: tool for tool in MemoriesToolkit(**account).get_tools()}
 
-    assert "lower the price of the Team plan" in tools["get_evidence"].invoke({"refs": [found.id]})
+    assert "lower the price of the Team plan" in tools["get_evidence"].invoke({"refs": [document.id]})
 
 
-def test_what_is_said_needs_no_transcript(account: dict[str, Any], live: Settings) -> None:
+def test_a_search_by_speech_needs_no_transcript(account: dict[str, Any], live: Settings) -> None:
     retriever = MemoriesRetriever(**account, search_type="BY_AUDIO", k=2)
     asyncio.run(order(live, "html", path="get_audio_transcription", times=20))
-    found = retriever.invoke(PRICE)
+    documents = retriever.invoke(PRICE)
 
-    assert [each.metadata["kind"] for each in found] == ["audio", "audio"]
-    assert found[0].page_content.startswith("Then I suggest we lower the price")
+    assert [document.metadata["kind"] for document in documents] == ["audio", "audio"]
+    assert documents[0].page_content.startswith("Then I suggest we lower the price")
 
 
 def test_context_is_added_to_the_text_and_not_to_the_times(account: dict[str, Any]) -> None:
@@ -78,16 +78,21 @@ def test_overlapping_moments_become_one_and_k_counts_afterwards(account: dict[st
     apart = MemoriesRetriever(**account, k=5, merge_overlaps=False).invoke(PRICE)
     merged = MemoriesRetriever(**account, k=5).invoke(PRICE)
     spans = [
-        (each.metadata["video_no"], each.metadata["start_seconds"], each.metadata["end_seconds"]) for each in apart
+        (document.metadata["video_no"], document.metadata["start_seconds"], document.metadata["end_seconds"])
+        for document in apart
     ]
 
     assert len(apart) == len(merged) == 5
     assert (MEETING, 60, 98) in spans
     assert (MEETING, 58, 104) in spans
-    assert f"{MEETING}#t=58,104&kind=clip" in {each.id for each in merged}
-    assert not {(60, 98)} & {(each.metadata["start_seconds"], each.metadata["end_seconds"]) for each in merged}
-    score = next(each.metadata["score"] for each in merged if each.metadata["start_seconds"] == 58)
-    assert score == max(each.metadata["score"] for each in apart if each.metadata["start_seconds"] in {58, 60})
+    assert f"{MEETING}#t=58,104&kind=clip" in {document.id for document in merged}
+    assert not {(60, 98)} & {
+        (document.metadata["start_seconds"], document.metadata["end_seconds"]) for document in merged
+    }
+    score = next(document.metadata["score"] for document in merged if document.metadata["start_seconds"] == 58)
+    assert score == max(
+        document.metadata["score"] for document in apart if document.metadata["start_seconds"] in {58, 60}
+    )
     for one, other in ((a, b) for a in merged for b in merged if a is not b):
         same = one.metadata["video_no"] == other.metadata["video_no"]
         assert not same or not (
@@ -102,7 +107,7 @@ async def test_k_and_filters_may_be_given_to_a_call(account: dict[str, Any]) -> 
         assert len(await retriever.ainvoke(PRICE)) == 2
         assert len(await retriever.ainvoke(PRICE, k=3)) == 3
         only = await retriever.ainvoke("chain", k=3, video_nos=[BIKE])
-        assert {each.metadata["video_no"] for each in only} == {BIKE}
+        assert {document.metadata["video_no"] for document in only} == {BIKE}
         assert retriever.k == 2
 
 
@@ -114,7 +119,7 @@ def test_a_wrong_argument_is_named_in_constructor_and_call(account: dict[str, An
         MemoriesRetriever(**account).invoke(PRICE, **wrong)
 
 
-def test_a_question_that_the_service_refuses_says_why(account: dict[str, Any]) -> None:
+def test_a_refused_query_is_an_error_with_the_reason(account: dict[str, Any]) -> None:
     with pytest.raises(InvalidArguments, match="query"):
         MemoriesRetriever(**account).invoke("")
     with pytest.raises(InvalidArguments, match="public library"):
@@ -128,21 +133,21 @@ def test_the_public_library_and_whole_videos_are_searched_too(account: dict[str,
     assert public[0].metadata["video_no"] == BREAD
     assert "start_seconds" not in videos[0].metadata
     assert videos[0].page_content == "Quarterly planning meeting"
-    for each in (*public, *videos):
-        check_document(each)
+    for document in (*public, *videos):
+        check_document(document)
 
 
 def test_a_namespace_that_does_not_exist_has_nothing(account: dict[str, Any]) -> None:
-    assert MemoriesRetriever(**account, unique_id="nobody").invoke(PRICE) == []
-    assert MemoriesTranscriptLoader(**account, unique_id="nobody").load() == []
+    assert MemoriesRetriever(**account, unique_id="no-such-namespace").invoke(PRICE) == []
+    assert MemoriesTranscriptLoader(**account, unique_id="no-such-namespace").load() == []
 
 
 def test_a_transcript_that_cannot_be_read_leaves_the_moment_its_name(account: dict[str, Any], live: Settings) -> None:
     asyncio.run(order(live, "null_body", path="get_video_transcription", times=20))
     asyncio.run(order(live, "null_body", path="get_audio_transcription", times=20))
-    [found] = MemoriesRetriever(**account, k=1).invoke(PRICE)
+    [document] = MemoriesRetriever(**account, k=1).invoke(PRICE)
 
-    assert found.page_content == "Quarterly planning meeting"
+    assert document.page_content == "Quarterly planning meeting"
 
 
 def test_a_missing_or_refused_key_is_raised(live: Settings) -> None:
@@ -154,9 +159,9 @@ def test_a_missing_or_refused_key_is_raised(live: Settings) -> None:
         MemoriesTranscriptLoader(api_key=SecretStr("sk-refused"), base_url=live.base_url).load()
 
 
-def of(unique: str) -> RunnableConfig:
+def user(unique_id: str) -> RunnableConfig:
     key = SecretStr(f"sk-user-{uuid.uuid4().hex}")
-    return {"configurable": {"memories_api_key": key, "memories_unique_id": unique}}
+    return {"configurable": {"memories_api_key": key, "memories_unique_id": unique_id}}
 
 
 @pytest.mark.anyio
@@ -165,25 +170,28 @@ async def test_two_tenants_who_call_one_retriever_directly_see_only_their_own(li
     [upload] = MemoriesToolkit(
         base_url=live.base_url, per_run=True, toolsets=(), tools=["upload_video_url"]
     ).get_tools()
-    ann, bob = of("ann"), of("bob")
+    ann, bob = user("ann"), user("bob")
     for name, config in (("zebra-of-ann", ann), ("zebra-of-bob", bob)):
         await upload.ainvoke({"url": f"https://media.example/{name}.mp4", "wait_seconds": 10}, config)
 
-    def names(found: list[Document]) -> set[str]:
-        return {each.metadata["video_name"] for each in found}
+    def names(documents: list[Document]) -> set[str]:
+        return {document.metadata["video_name"] for document in documents}
 
     for _ in range(3):
         both = await asyncio.gather(retriever.ainvoke("zebra", ann), retriever.ainvoke("zebra", bob))
-        assert [names(each) for each in both] == [{"zebra-of-ann"}, {"zebra-of-bob"}]
+        assert [names(documents) for documents in both] == [{"zebra-of-ann"}, {"zebra-of-bob"}]
     assert names(retriever.invoke("zebra", ann)) == {"zebra-of-ann"}
-    assert [names(each) for each in retriever.batch(["zebra"] * 2, [ann, bob])] == [{"zebra-of-ann"}, {"zebra-of-bob"}]
+    assert [names(documents) for documents in retriever.batch(["zebra"] * 2, [ann, bob])] == [
+        {"zebra-of-ann"},
+        {"zebra-of-bob"},
+    ]
     chain: Runnable[str, list[Document]] = RunnableLambda(str) | retriever
     assert names(await chain.ainvoke("zebra", bob)) == {"zebra-of-bob"}
-    with pytest.raises(ConfigurationError, match="brings no key"):
+    with pytest.raises(ConfigurationError, match="has no API key"):
         retriever.invoke("zebra")
 
 
-def test_a_service_that_is_busy_is_an_error_and_no_poorer_document(
+def test_a_busy_service_raises_an_error_instead_of_returning_less_text(
     account: dict[str, Any], live: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("memories_mcp.api.retry.FIRST_WAIT", 0.001)
@@ -199,8 +207,8 @@ def test_a_batch_waits_for_its_transcripts_however_tight_the_limit(
     monkeypatch.setattr("memories_mcp.api.rate_limits.LONGEST_WAIT", 0.2)
     monkeypatch.setenv("MEMORIES_RATE_LIMITS", "read=40/1,search=1000/1")
     with MemoriesRetriever(**account, k=2) as retriever:
-        found = retriever.batch([PRICE] * 20)
+        results = retriever.batch([PRICE] * 20)
 
-    assert len({json.dumps([each.page_content for each in one]) for one in found}) == 1
-    assert "Said: " in found[0][0].page_content
-    assert "Seen: " in found[0][0].page_content
+    assert len({json.dumps([document.page_content for document in documents]) for documents in results}) == 1
+    assert "Said: " in results[0][0].page_content
+    assert "Seen: " in results[0][0].page_content

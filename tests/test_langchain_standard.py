@@ -44,11 +44,11 @@ class OneTool:
 
     @property
     def tool_constructor(self) -> BaseTool:
-        return next(each for each in self._kit.get_tools() if each.name == self.name)
+        return next(tool for tool in self._kit.get_tools() if tool.name == self.name)
 
     @property
     def tool_invoke_params_example(self) -> dict[str, Any]:
-        return next(each for each in OPERATIONS if each.name == self.name).example or {"page": 1}
+        return next(operation for operation in OPERATIONS if operation.name == self.name).example or {"page": 1}
 
 
 for _operation in OPERATIONS:

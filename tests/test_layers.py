@@ -59,6 +59,7 @@ LAYERS = """
     memories_mcp.operations.toolsets
     memories_mcp.operations.common
     memories_mcp.operations.common.paging
+    memories_mcp.operations.common.transfers
     memories_mcp.operations.common.lookups
     memories_mcp.operations.common.transcripts
     memories_mcp.operations.common.polling
@@ -79,12 +80,21 @@ LAYERS = """
 
     memories_mcp.sandbox.demo_data
     memories_mcp.sandbox.store
+    memories_mcp.sandbox.accounts
+    memories_mcp.sandbox.uploads
     memories_mcp.sandbox.routing
     memories_mcp.sandbox.replies
-    memories_mcp.sandbox.reading
-    memories_mcp.sandbox.adding
-    memories_mcp.sandbox.asking
-    memories_mcp.sandbox.images
+    memories_mcp.sandbox.routes.common
+    memories_mcp.sandbox.routes.search
+    memories_mcp.sandbox.routes.chat
+    memories_mcp.sandbox.routes.transcripts
+    memories_mcp.sandbox.routes.library
+    memories_mcp.sandbox.routes.sessions
+    memories_mcp.sandbox.routes.upload
+    memories_mcp.sandbox.routes.public
+    memories_mcp.sandbox.routes.public_upload
+    memories_mcp.sandbox.routes.captions
+    memories_mcp.sandbox.routes
     memories_mcp.sandbox.app
     memories_mcp.sandbox
 
@@ -97,11 +107,12 @@ LAYERS = """
     memories_mcp.server.subscriptions
     memories_mcp.server.http
     memories_mcp.server.http.credentials
-    memories_mcp.server.tenants
     memories_mcp.server.resource_types
+    memories_mcp.server.prompts
+    memories_mcp.server.extension
+    memories_mcp.server.tenants
     memories_mcp.server.resources
     memories_mcp.server.resource_links
-    memories_mcp.server.prompts
     memories_mcp.server.completions
     memories_mcp.server.tools
     memories_mcp.server.app
@@ -127,6 +138,8 @@ LAYERS = """
     memories_mcp.cli.install
     memories_mcp.cli.doctor
     memories_mcp.cli.commands
+    memories_mcp.cli.tool_commands
+    memories_mcp.cli.serve
     memories_mcp.cli.demo
     memories_mcp.cli.main
     memories_mcp.__main__
@@ -292,5 +305,6 @@ def test_the_server_brings_no_langchain_and_nothing_that_its_start_does_not_need
     assert not {
         "langchain_core", "langchain_tools", "sqlite3", "rich", "itsdangerous", "tenacity",
         "memories_mcp.sandbox", "memories_mcp.loopback", "memories_mcp.cli.commands", "memories_mcp.cli.progress",
+        "memories_mcp.cli.tool_commands",
         "memories_mcp.cli.doctor", "memories_mcp.cli.install",
     } & loaded  # fmt: skip

@@ -78,7 +78,7 @@ def test_trouble_is_logged_with_its_cause_and_without_the_key() -> None:
     _, lines = served([HELLO, listing], MEMORIES_API_KEY=KEY, MEMORIES_BASE_URL="http://127.0.0.1:9")
 
     assert {line["level"] for line in lines} == {"WARNING"}
-    assert any("the list of resources lacks what list_videos gives" in line["message"] for line in lines)
+    assert any("the list of resources is incomplete: list_videos failed" in line["message"] for line in lines)
 
 
 def test_libraries_do_not_tell_what_passes_through_them_even_when_we_say_everything() -> None:

@@ -36,7 +36,7 @@ async def test_a_file_goes_up_is_found_comes_back_byte_for_byte_and_is_deleted(
         told.append((progress.done, progress.total))
 
     arguments = {"path": "sunrise-rowing.mp4", "tags": ["rowing"]}
-    uploaded = (await runner.run(runner.operations["upload_video_file"], arguments, follow=follow)).output
+    uploaded = (await runner.run(runner.operations["upload_video_file"], arguments, on_progress=follow)).output
     await run(runner, "wait_until_ready", video_nos=[uploaded.video_no])
     found = await run(runner, "search_videos", query="oars on the water", tag="rowing")
     await run(runner, "download_video", video_no=uploaded.video_no, path="back/again.mp4")
@@ -101,7 +101,7 @@ async def test_the_library_is_asked_as_a_whole_and_streaming_loses_neither_sessi
     operation = runner.operations["chat_with_library"]
     prompt = {"prompt": "How do I stop the chain slipping?"}
     plain = (await runner.run(operation, prompt)).output
-    streamed = (await runner.run(operation, prompt, follow=follow)).output
+    streamed = (await runner.run(operation, prompt, on_progress=follow)).output
 
     assert plain.evidence[0].video_no == BIKE
     assert streamed.session_id != plain.session_id
@@ -222,7 +222,7 @@ async def test_a_person_who_declines_stops_it_before_anything_is_sent(settings: 
 
     runner = Runner(settings)
     with pytest.raises(Declined):
-        await runner.run(runner.operations["delete_videos"], {"video_nos": [BIKE]}, ask=decline)
+        await runner.run(runner.operations["delete_videos"], {"video_nos": [BIKE]}, on_confirm=decline)
     still_there = await run(runner, "get_private_video_details", video_no=BIKE)
     await runner.aclose()
 

@@ -83,7 +83,7 @@ async def test_each_missing_argument_is_named(client: Client, prompt: Prompt) ->
     ("name", "arguments", "words"),
     [
         ("nonsense", {}, "Unknown prompt: nonsense"),
-        ("meeting_minutes", {"video": "x", "vidoe": "y"}, "unknown argument vidoe. It takes: video."),
+        ("meeting_minutes", {"video": "x", "vidoe": "y"}, "unknown argument vidoe. Arguments: video."),
         ("meeting_minutes", {"video": "x" * 5000}, "video is too long"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from conftest import FakeWire, envelope, run
 
 from memories_mcp.api import Api
-from memories_mcp.api.rate_limits import Limits
+from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.errors import RateLimited
 from memories_mcp.runner import Runner
 from memories_mcp.settings import Settings
@@ -55,20 +55,20 @@ async def test_as_many_calls_as_a_rate_allows_start_together() -> None:
 
 async def test_parallel_calls_wait_their_turn() -> None:
     loop = asyncio.get_running_loop()
-    limits = Limits({"search": (2, 0.1)})
+    limits = RateLimiter({"search": (2, 0.1)})
     began = loop.time()
-    await asyncio.gather(*(limits.turn("search") for _ in range(6)))
+    await asyncio.gather(*(limits.acquire("search") for _ in range(6)))
 
     assert loop.time() - began > 0.15
 
 
 async def test_a_queue_that_is_too_long_is_refused_at_once_and_nothing_is_sent() -> None:
-    limits = Limits({"chat": (1, 15)})
-    await limits.turn("chat")
-    waiting = asyncio.create_task(limits.turn("chat"))
+    limits = RateLimiter({"chat": (1, 15)})
+    await limits.acquire("chat")
+    waiting = asyncio.create_task(limits.acquire("chat"))
     await asyncio.sleep(0)
     with pytest.raises(RateLimited) as caught:
-        await limits.turn("chat")
+        await limits.acquire("chat")
     waiting.cancel()
 
     assert caught.value.retry_after == pytest.approx(30, abs=5)

@@ -10,10 +10,10 @@ from conftest import FakeWire, calling, envelope, run
 
 from memories_mcp.errors import ApiError, MemoriesError
 from memories_mcp.models.chat import ChatAnswer
-from memories_mcp.models.coercions import clean, one_line
+from memories_mcp.models.coercions import clean_text, one_line
 from memories_mcp.models.evidence import Evidence, Kind, Reference, parse_ref
 from memories_mcp.rendering.budget import BUDGET
-from memories_mcp.rendering.text import clock, render, render_error, span
+from memories_mcp.rendering.text import format_clock, format_span, render, render_error
 
 
 @pytest.mark.parametrize(
@@ -21,13 +21,13 @@ from memories_mcp.rendering.text import clock, render, render_error, span
     [(0, "0:00"), (65.5, "1:05.5"), (3725, "1:02:05"), (59.9996, "1:00"), (36000, "10:00:00"), (0.25, "0:00.25")],
 )
 def test_a_time_reads_like_a_players(seconds: float, shown: str) -> None:
-    assert clock(seconds) == shown
+    assert format_clock(seconds) == shown
 
 
 def test_a_moment_is_a_span_of_time() -> None:
-    assert span(30, 36) == "0:30-0:36"
-    assert span(30, None) == "0:30"
-    assert span(None, None) == ""
+    assert format_span(30, 36) == "0:30-0:36"
+    assert format_span(30, None) == "0:30"
+    assert format_span(None, None) == ""
 
 
 @pytest.mark.parametrize("kind", ["clip", "visual", "audio", "keyframe", "metadata"])
@@ -114,7 +114,7 @@ def test_an_apis_words_are_fenced_in_errors_too() -> None:
 def test_cleaning_keeps_what_people_write() -> None:
     kept = "Ünïcödé 足球 🥲 ❤️ 𝒳 “quotes”\n- item"
 
-    assert clean(kept) == kept
+    assert clean_text(kept) == kept
     assert one_line("a \n\t b") == "a b"
 
 

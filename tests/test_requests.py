@@ -13,10 +13,14 @@ import pytest
 from conftest import FakeWire, calling, envelope, run
 
 from memories_mcp.errors import ConfigurationError
+from memories_mcp.models.base import ConfirmableInput
+from memories_mcp.operations import OPERATIONS
 
 pytestmark = pytest.mark.anyio
 
 P = "/serve/api/v1/"
+VIDEO = "VI612515093881740229"
+CONFIRMABLE = [operation.name for operation in OPERATIONS if issubclass(operation.input, ConfirmableInput)]
 
 # tool, arguments, method, path with query, content type, body
 CASES: list[tuple[str, dict[str, Any], str, str, str, str]] = [
@@ -241,6 +245,26 @@ async def test_the_operators_callback_goes_where_the_endpoint_wants_it(name: str
         assert body.get(field) == (callback or None)
         assert "unique_id" not in body
         assert "confirmation_token" not in body
+
+
+@pytest.mark.parametrize("name", CONFIRMABLE)
+async def test_no_request_to_the_api_carries_the_confirmation_token(name: str) -> None:
+    wire = FakeWire(lambda _: envelope({"taskId": "t", "videos": [{"video_no": VIDEO, "status": "PARSE"}]}))
+    async with calling(wire) as runner:
+        arguments = runner.operations[name].example
+        if name == "delete_videos":
+            arguments = {"video_nos": [VIDEO]}
+        preview = await run(runner, name, **arguments)
+        token = preview.confirmation.confirmation_token
+        previewed = len(wire.requests)
+        result = await run(runner, name, **arguments, confirmation_token=token)
+
+    assert result.confirmation is None
+    assert len(wire.requests) > previewed
+    for request in wire.requests:
+        sent = f"{request.url} {request.headers.raw} {request.content.decode()}"
+        assert "confirmation" not in sent
+        assert token not in sent
 
 
 async def test_a_videos_caption_without_a_callback_refuses_and_names_the_setting() -> None:

@@ -26,7 +26,7 @@ from memories_mcp.api import Api
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.rendering.budget import BUDGET
 from memories_mcp.server.app import make_server
-from memories_mcp.server.resource_types import KINDS
+from memories_mcp.server.resource_types import RESOURCE_TYPES, ResourceType
 from memories_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -116,15 +116,17 @@ async def test_a_fixed_namespace_is_the_one_of_every_resource(live: Settings) ->
         assert (await client.list_resources()).resources[2:] == []
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-async def test_a_resource_is_offered_only_with_the_tool_that_gives_the_same(live: Settings, kind: Any) -> None:
-    without = live.change(exclude_tools=tuple(kind.tools))
+@pytest.mark.parametrize("resource_type", RESOURCE_TYPES, ids=lambda resource_type: resource_type.name)
+async def test_a_resource_is_offered_only_with_the_tool_that_gives_the_same(
+    live: Settings, resource_type: ResourceType[Any]
+) -> None:
+    without = live.change(exclude_tools=tuple(resource_type.tools))
     async with Client(make_server(without)) as client:
         templates = [each.uri_template for each in (await client.list_resource_templates()).resource_templates]
         uris = [each.uri for each in (await client.list_resources()).resources]
 
-        assert kind.template not in templates
-        assert kind.fixed not in uris
+        assert resource_type.template not in templates
+        assert resource_type.fixed not in uris
         for uri in uris:
             await read(client, uri)
 
@@ -138,7 +140,7 @@ async def test_a_toolset_that_reads_no_transcripts_reads_none_as_resources(live:
 def test_every_tool_that_a_resource_stands_for_exists() -> None:
     names = {operation.name for operation in OPERATIONS}
 
-    assert {tool for kind in KINDS for tool in kind.tools} <= names
+    assert {tool for resource_type in RESOURCE_TYPES for tool in resource_type.tools} <= names
 
 
 def linked(result: CallToolResult) -> list[str]:

@@ -112,7 +112,7 @@ async def test_when_the_service_fails_the_list_has_the_fixed_entries_and_no_erro
 
 
 async def test_a_service_that_hangs_does_not_hold_up_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories_mcp.server.recent._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("memories_mcp.server.recent._TIMEOUT_SECONDS", 0.05)
     monkeypatch.setattr("memories_mcp.api.client._READ_SECONDS", {"quick": 600, "slow": 600, "transfer": 600})
 
     async def hang(request: httpx2.Request) -> httpx2.Response:
@@ -278,7 +278,7 @@ async def test_the_error_says_what_of_a_uri_is_wrong(client: Client) -> None:
     words = {
         "memories://videos/VI1/transcripts/smell": "track",
         "memories://videos/VI1/transcripts/audio?start=9&end=3": "end lies before start",
-        "memories://videos/VI1/transcripts/audio?start_seconds=9": "it has no start_seconds; there are: ",
+        "memories://videos/VI1/transcripts/audio?start_seconds=9": "unknown parameter start_seconds. Parameters: ",
         "memories://videos/31b0fccb-d6f9-4135-922d-1e8828499812": "this is a task id",
     }
     for uri, said in words.items():

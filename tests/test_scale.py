@@ -67,11 +67,11 @@ def test_a_page_of_a_ten_hour_transcript_reads_its_own_segments_only() -> None:
     for number in {*range(20_000)} - {*range(10_000, 10_150)}:
         raw[number]["content"] = {"no": "text"}
 
-    page = [segment.text for _, segment in segments.told(segments.between(18_000, None)[:150])]
+    page = [segment.text for _, segment in segments.evidence(segments.between(18_000, None)[:150])]
 
     assert page == [f"Segment {number}: somebody says about ten words here." for number in range(10_000, 10_150)]
     with pytest.raises(UnexpectedResponse):
-        list(segments.told(segments.between(0, 10)))
+        list(segments.evidence(segments.between(0, 10)))
 
 
 @pytest.mark.anyio

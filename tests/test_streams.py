@@ -32,7 +32,7 @@ async def ask(runner: Runner, heard: list[str] | None = None) -> Any:
             heard.append(progress.message)
 
     arguments = {"prompt": "x", "video_nos": ["VI1"], "include_thinkings": True}
-    return (await runner.run(runner.operations["chat_with_videos"], arguments, follow=follow)).output
+    return (await runner.run(runner.operations["chat_with_videos"], arguments, on_progress=follow)).output
 
 
 async def asked(response: httpx2.Response | Exception, heard: list[str] | None = None) -> Any:
@@ -212,7 +212,7 @@ async def test_a_stream_that_a_proxy_calls_plain_text_is_read() -> None:
 
 
 async def test_an_empty_stream_is_no_answer() -> None:
-    with pytest.raises(UnexpectedResponse, match="before it began"):
+    with pytest.raises(UnexpectedResponse, match="before the answer began"):
         await asked(stream(""))
 
 
@@ -280,6 +280,6 @@ async def test_nobody_following_means_the_plain_endpoint_and_the_same_answer(run
     async def follow(progress: Progress) -> None: ...
 
     plain = (await runner.run(operation, arguments)).output
-    streamed = (await runner.run(operation, arguments, follow=follow)).output
+    streamed = (await runner.run(operation, arguments, on_progress=follow)).output
 
     assert plain.model_copy(update={"session_id": None}) == streamed.model_copy(update={"session_id": None})

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 from conftest import BIKE, MEETING
+from http_clients import TOKEN, Transport, bearer_key, connect, each_transport, header_key, text, video_numbers
 from mcp import Client, MCPError
 from mcp.shared.subscriptions import ResourceUpdated
 from mcp_types import (
@@ -17,7 +18,6 @@ from mcp_types import (
     SubscribeRequest,
     SubscribeRequestParams,
 )
-from visits import TOKEN, Way, each_way, mine, mine_by_header, numbers, text, visiting
 
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.server.http.app import running
@@ -27,9 +27,11 @@ from memories_mcp.settings import Settings
 pytestmark = pytest.mark.anyio
 
 
-@each_way
-async def test_the_servers_own_key_serves_nobody_who_does_not_hold_the_token(open_house: Settings, way: Way) -> None:
-    async with running(open_house) as url, visiting(url, way, {}) as client:
+@each_transport
+async def test_the_servers_own_key_serves_nobody_who_does_not_hold_the_token(
+    open_house: Settings, transport: Transport
+) -> None:
+    async with running(open_house) as url, connect(url, transport, {}) as client:
         assert len((await client.list_tools()).tools) > 20
         assert [each.uri for each in (await client.list_resources()).resources] == [
             "memories://sessions",
@@ -44,38 +46,38 @@ async def test_the_servers_own_key_serves_nobody_who_does_not_hold_the_token(ope
 
 
 async def test_an_empty_bearer_is_no_key(open_house: Settings) -> None:
-    async with running(open_house) as url, visiting(url, "http legacy", {"Authorization": "Bearer"}) as client:
+    async with running(open_house) as url, connect(url, "http legacy", {"Authorization": "Bearer"}) as client:
         result = await client.call_tool("list_videos", {})
 
     assert "There is no API key" in text(result)
 
 
-@each_way
+@each_transport
 async def test_who_holds_the_token_uses_the_servers_key_and_who_brings_a_key_their_own(
-    open_house: Settings, way: Way
+    open_house: Settings, transport: Transport
 ) -> None:
     guarded = open_house.change(http_token=TOKEN, confirm=False)
     holder = {"Authorization": f"Bearer {TOKEN}"}
     async with running(guarded) as url:
-        async with visiting(url, way, holder) as client:
+        async with connect(url, transport, holder) as client:
             await client.call_tool("delete_videos", {"video_nos": [MEETING]})
-            servers = await numbers(client)
-        async with visiting(url, way, {**holder, "X-Memories-Api-Key": f"sk-{uuid.uuid4().hex}"}) as client:
-            own = await numbers(client)
-        async with visiting(url, way, mine()) as client:
-            bearer = await numbers(client)
-    async with running(guarded) as url, visiting(url, way, holder) as client:
-        assert await numbers(client) == servers
+            servers = await video_numbers(client)
+        async with connect(url, transport, {**holder, "X-Memories-Api-Key": f"sk-{uuid.uuid4().hex}"}) as client:
+            own = await video_numbers(client)
+        async with connect(url, transport, bearer_key()) as client:
+            bearer = await video_numbers(client)
+    async with running(guarded) as url, connect(url, transport, holder) as client:
+        assert await video_numbers(client) == servers
 
     assert MEETING not in servers
     assert MEETING in own
     assert MEETING in bearer
 
 
-@each_way
-async def test_two_tenants_at_once_see_nothing_of_each_other(open_house: Settings, way: Way) -> None:
+@each_transport
+async def test_two_tenants_at_once_see_nothing_of_each_other(open_house: Settings, transport: Transport) -> None:
     async with running(open_house.change(confirm=False)) as url:  # noqa: SIM117 (the clients leave before the server)
-        async with visiting(url, way, mine()) as first, visiting(url, way, mine()) as second:
+        async with connect(url, transport, bearer_key()) as first, connect(url, transport, bearer_key()) as second:
             uploaded = await first.call_tool("upload_video_url", {"url": "https://x.example/secret-plan.mp4"})
             assert uploaded.structured_content
             video_no = uploaded.structured_content["video_no"]
@@ -88,7 +90,7 @@ async def test_two_tenants_at_once_see_nothing_of_each_other(open_house: Setting
             async def everything(client: Client) -> tuple[str, str, set[str]]:
                 listed = await client.list_resources()
                 found = await client.call_tool("search_videos", {"query": "secret plan"})
-                return str(listed.resources), text(found), await numbers(client)
+                return str(listed.resources), text(found), await video_numbers(client)
 
             for _ in range(3):
                 (listed1, found1, numbers1), (listed2, found2, numbers2) = await asyncio.gather(
@@ -107,15 +109,15 @@ async def test_two_tenants_at_once_see_nothing_of_each_other(open_house: Setting
                     await second.read_resource(uri)
 
 
-@each_way
-async def test_two_namespaces_of_one_key_see_nothing_of_each_other(url: str, way: Way) -> None:
-    key = mine()
+@each_transport
+async def test_two_namespaces_of_one_key_see_nothing_of_each_other(url: str, transport: Transport) -> None:
+    key = bearer_key()
     one, two = ({**key, "X-Memories-Unique-Id": name} for name in ("team-one", "team-two"))
-    async with visiting(url, way, one) as first, visiting(url, way, two) as second:
+    async with connect(url, transport, one) as first, connect(url, transport, two) as second:
         await first.call_tool("upload_video_url", {"url": "https://x.example/plan.mp4"})
 
-        assert len(await numbers(first)) == 1
-        assert await numbers(second) == set()
+        assert len(await video_numbers(first)) == 1
+        assert await video_numbers(second) == set()
         assert len((await second.list_resources()).resources) == 2
         tools = {tool.name: tool.input_schema for tool in (await first.list_tools()).tools}
         assert "unique_id" not in tools["search_videos"]["properties"]
@@ -124,17 +126,17 @@ async def test_two_namespaces_of_one_key_see_nothing_of_each_other(url: str, way
 
 
 async def test_the_namespace_of_a_header_makes_the_list_of_tools_private(url: str) -> None:
-    async with visiting(url, "http modern", {**mine(), "X-Memories-Unique-Id": "team"}) as client:
+    async with connect(url, "http modern", {**bearer_key(), "X-Memories-Unique-Id": "team"}) as client:
         assert (await client.list_tools()).cache_scope == "private"
 
 
 async def test_changes_are_told_to_the_tenant_alone(open_house: Settings) -> None:
-    key, uri = mine(), f"memories://videos/{MEETING}"
+    key, uri = bearer_key(), f"memories://videos/{MEETING}"
     async with (
         running(open_house.change(confirm=False)) as url,
-        visiting(url, "http modern", key) as listener,
-        visiting(url, "http modern", mine()) as stranger,
-        visiting(url, "sse legacy", key) as actor,
+        connect(url, "http modern", key) as listener,
+        connect(url, "http modern", bearer_key()) as stranger,
+        connect(url, "sse legacy", key) as actor,
         listener.listen(resource_subscriptions=[uri]) as hears,
         stranger.listen(resource_subscriptions=[uri]) as should_not,
     ):
@@ -148,7 +150,7 @@ async def test_changes_are_told_to_the_tenant_alone(open_house: Settings) -> Non
 
 @pytest.mark.parametrize("thief", [{}, {"Authorization": "Bearer sk-thief"}])
 async def test_a_session_serves_only_who_began_it(url: str, thief: dict[str, str]) -> None:
-    owner = mine()
+    owner = bearer_key()
     base = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
     hello = {
         "jsonrpc": "2.0", "id": 1, "method": "initialize",
@@ -174,24 +176,24 @@ async def test_a_session_serves_only_who_began_it(url: str, thief: dict[str, str
 
 async def test_a_confirmation_of_one_tenant_is_worth_nothing_to_another(url: str) -> None:
     arguments = {"video_nos": [MEETING]}
-    async with visiting(url, "http modern", mine()) as first, visiting(url, "http modern", mine()) as second:
+    async with connect(url, "http modern", bearer_key()) as first, connect(url, "http modern", bearer_key()) as second:
         preview = await first.call_tool("delete_videos", arguments)
         assert preview.structured_content
         token = preview.structured_content["confirmation"]["confirmation_token"]
         stolen = await second.call_tool("delete_videos", {**arguments, "confirmation_token": token})
 
         assert stolen.is_error
-        assert MEETING in await numbers(second)
+        assert MEETING in await video_numbers(second)
 
 
-@each_way
-async def test_headers_narrow_lists_and_calls(url: str, way: Way) -> None:
-    async with visiting(url, way, {**mine(), "X-Memories-Toolsets": "search, library"}) as client:
+@each_transport
+async def test_headers_narrow_lists_and_calls(url: str, transport: Transport) -> None:
+    async with connect(url, transport, {**bearer_key(), "X-Memories-Toolsets": "search, library"}) as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
         with pytest.raises(MCPError, match="Unknown tool"):
             await client.call_tool("chat_with_library", {"prompt": "x"})
         prompts = [each.name for each in (await client.list_prompts()).prompts]
-    async with visiting(url, way, {**mine(), "X-Memories-Read-Only": "true"}) as client:
+    async with connect(url, transport, {**bearer_key(), "X-Memories-Read-Only": "true"}) as client:
         reads = {tool.name for tool in (await client.list_tools()).tools}
         with pytest.raises(MCPError, match="Unknown tool"):
             await client.call_tool("delete_videos", {"video_nos": [MEETING]})
@@ -203,8 +205,8 @@ async def test_headers_narrow_lists_and_calls(url: str, way: Way) -> None:
 
 async def test_headers_cannot_widen_what_the_operator_allows(open_house: Settings) -> None:
     narrow = open_house.change(toolsets=("library",), read_only=True)
-    wide = {**mine(), "X-Memories-Toolsets": "all", "X-Memories-Read-Only": "false"}
-    async with running(narrow) as url, visiting(url, "http modern", wide) as client:
+    wide = {**bearer_key(), "X-Memories-Toolsets": "all", "X-Memories-Read-Only": "false"}
+    async with running(narrow) as url, connect(url, "http modern", wide) as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
         with pytest.raises(MCPError, match="Unknown tool"):
             await client.call_tool("delete_videos", {"video_nos": [MEETING]})
@@ -215,11 +217,11 @@ async def test_headers_cannot_widen_what_the_operator_allows(open_house: Setting
 async def test_file_tools_are_off_until_the_operator_opens_them(open_house: Settings, files_root: Path) -> None:
     rooted = open_house.change(files_root=files_root)
     file_tools = {each.name for each in OPERATIONS if each.uses_files}
-    async with running(rooted) as url, visiting(url, "http modern", mine()) as client:
+    async with running(rooted) as url, connect(url, "http modern", bearer_key()) as client:
         closed = {tool.name for tool in (await client.list_tools()).tools}
         with pytest.raises(MCPError, match="Unknown tool"):
             await client.call_tool("upload_video_file", {"path": "talk.mp4"})
-    async with running(rooted.change(http_files=True)) as url, visiting(url, "http modern", mine()) as client:
+    async with running(rooted.change(http_files=True)) as url, connect(url, "http modern", bearer_key()) as client:
         opened = {tool.name for tool in (await client.list_tools()).tools}
         result = await client.call_tool("upload_video_file", {"path": "talk.mp4"})
 
@@ -233,13 +235,13 @@ async def test_with_a_token_set_the_files_are_open_to_its_holders_alone(open_hou
     guarded = open_house.change(files_root=files_root, http_files=True, http_token=TOKEN)
     stranger, holder = {"X-Memories-Api-Key": "junk"}, {"Authorization": f"Bearer {TOKEN}"}
     async with running(guarded) as url:
-        async with visiting(url, "http modern", stranger) as client:
+        async with connect(url, "http modern", stranger) as client:
             listed = await client.list_tools()
             with pytest.raises(MCPError, match="not offered"):
                 await client.call_tool("upload_video_file", {"path": "talk.mp4"})
-        async with visiting(url, "http modern", holder) as client:
+        async with connect(url, "http modern", holder) as client:
             result = await client.call_tool("upload_video_file", {"path": "talk.mp4"})
-        async with visiting(url, "http modern", {**holder, **mine_by_header()}) as client:
+        async with connect(url, "http modern", {**holder, **header_key()}) as client:
             own = await client.call_tool("upload_video_file", {"path": "talk.mp4"})
 
     assert {each.name for each in listed.tools} & {each.name for each in OPERATIONS if each.uses_files} == set()
@@ -251,14 +253,14 @@ async def test_with_a_token_set_the_files_are_open_to_its_holders_alone(open_hou
 async def test_tenants_over_the_limit_are_let_go_while_many_come_and_none_of_them_fails(
     open_house: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memories_mcp.server.tenants._MOST_TENANTS", 3)
+    monkeypatch.setattr("memories_mcp.server.tenants._MAX_TENANTS", 3)
     tenants = Tenants(open_house, over_http=True)
 
     async def come_and_go(url: str) -> set[str]:
-        async with visiting(url, "http legacy", mine()) as client:
+        async with connect(url, "http legacy", bearer_key()) as client:
             request = SubscribeRequest(params=SubscribeRequestParams(uri=f"memories://videos/{MEETING}"))
             await client.session.send_request(request, EmptyResult)
-            return await numbers(client)
+            return await video_numbers(client)
 
     async with running(open_house, tenants=tenants) as url:
         found = await asyncio.gather(*(come_and_go(url) for _ in range(12)))
@@ -269,11 +271,11 @@ async def test_tenants_over_the_limit_are_let_go_while_many_come_and_none_of_the
 
 
 async def test_a_change_is_heard_whatever_else_the_same_key_sends_in_its_headers(open_house: Settings) -> None:
-    key, uri = mine(), f"memories://videos/{MEETING}"
+    key, uri = bearer_key(), f"memories://videos/{MEETING}"
     async with (
         running(open_house.change(confirm=False)) as url,
-        visiting(url, "http modern", key) as listener,
-        visiting(url, "http modern", {**key, "X-Memories-Caption-Api-Key": "sk-caption"}) as actor,
+        connect(url, "http modern", key) as listener,
+        connect(url, "http modern", {**key, "X-Memories-Caption-Api-Key": "sk-caption"}) as actor,
         listener.listen(resource_subscriptions=[uri]) as hears,
     ):
         before = [each.uri for each in (await listener.list_resources()).resources]

@@ -222,7 +222,7 @@ async def test_a_service_that_caps_its_pages_and_ignores_filters_still_finds_eve
 
 
 async def test_a_video_that_is_unknown_at_the_first_poll_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories_mcp.operations.common.polling._POLLS", (0.01,))
+    monkeypatch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.01,))
     ready = envelope({"videos": [{"video_no": "VI1", "status": "PARSE"}]})
     async with calling(FakeWire(envelope({"videos": []}), ready)) as runner:
         assert (await run(runner, "wait_until_ready", video_nos=["VI1"])).ready
@@ -296,7 +296,7 @@ async def test_a_service_that_hangs_does_not_outlast_the_wait(monkeypatch: pytes
     from memories_mcp.runner import Runner
     from memories_mcp.settings import Settings
 
-    monkeypatch.setattr("memories_mcp.operations.common.polling._LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("memories_mcp.operations.common.polling._POLL_SECONDS", 0.1)
     api = Api("k", "https://api.example", rates={}, transport=httpx2.MockTransport(hang))
     state = await run(Runner(Settings(), api=api), "wait_until_ready", video_nos=["VI1"], max_seconds=0)
 
@@ -331,7 +331,7 @@ async def test_a_video_that_was_not_found_in_a_short_wait_is_not_called_ready_or
     state = await answered({"videos": []}, "wait_until_ready", video_nos=["VI1"], max_seconds=1)
 
     assert not state.ready
-    assert "Not seen yet" in state.note
+    assert "Not listed yet" in state.note
 
 
 async def test_more_moments_than_can_be_named_are_told_of() -> None:

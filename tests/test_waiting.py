@@ -15,7 +15,7 @@ from mcp import Client
 from memories_mcp.context import Progress
 from memories_mcp.errors import NotFound, RateLimited
 from memories_mcp.operations import OPERATIONS
-from memories_mcp.operations.common.polling import LONGEST_SECONDS, Waits
+from memories_mcp.operations.common.polling import LONGEST_SECONDS, WaitArguments
 from memories_mcp.runner import Runner
 from memories_mcp.server.app import make_server
 from memories_mcp.settings import Settings
@@ -28,7 +28,7 @@ UPLOAD: dict[str, Any] = {"url": "https://videos.example/holiday.mp4"}
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories_mcp.operations.common.polling._POLLS", (0.01,))
+    monkeypatch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.01,))
 
 
 def row(status: str, number: int = 1) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Followed:
 
 
 async def run(runner: Runner, name: str, follow: Any = None, /, **arguments: Any) -> Any:
-    return (await runner.run(runner.operations[name], arguments, follow=follow)).output
+    return (await runner.run(runner.operations[name], arguments, on_progress=follow)).output
 
 
 async def test_it_tells_at_once_and_at_each_look_how_far_it_is_in_words() -> None:
@@ -68,7 +68,7 @@ async def test_it_tells_at_once_and_at_each_look_how_far_it_is_in_words() -> Non
     assert waited.note is None
     assert followed.messages == [
         "Waiting until 1 video is processed",
-        "The service does not list it yet",
+        "The service does not list the video yet",
         "0 of 1 ready, 1 processing (Video 1)",
         "0 of 1 ready, 1 processing (Video 1)",
         "1 of 1 ready",
@@ -116,7 +116,7 @@ async def test_a_service_that_is_asked_too_often_is_given_time_and_the_wait_goes
 
     assert waited.ready
     assert times[2] - times[1] >= 0.49  # not the usual pause, which is 0.01 s here
-    assert any(each.startswith("The service asks to slow down") for each in followed.messages)
+    assert any(each.startswith("Rate limit reached") for each in followed.messages)
 
 
 _LIMITED = httpx2.Response(429, headers={"retry-after": "0.5"})
@@ -175,7 +175,7 @@ async def test_cancelling_over_mcp_stops_the_looks_at_once() -> None:
     ids=lambda operation: operation.name,
 )
 def test_every_upload_of_videos_can_wait(operation: Any) -> None:
-    assert issubclass(operation.input, Waits)
+    assert issubclass(operation.input, WaitArguments)
     assert operation.input_schema["properties"]["wait_seconds"]["maximum"] == LONGEST_SECONDS
 
 
@@ -233,7 +233,7 @@ async def test_an_upload_is_not_lost_when_waiting_for_it_fails() -> None:
         uploaded = await run(runner, "upload_video_url", **UPLOAD, wait_seconds=5)
 
     assert uploaded.video_no == "VI1"
-    assert "looking at it failed" in uploaded.note
+    assert "its state could not be read" in uploaded.note
     assert "call wait_until_ready with video_nos=VI1" in uploaded.note
 
 

@@ -1,4 +1,4 @@
-"""How the public LangChain side is used, for the type checker alone: never run, and every line must be understood."""
+"""Uses of the public LangChain API, for the type checker alone: this module is never run."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pydantic import SecretStr
 from langchain_tools import MemoriesRetriever, MemoriesToolkit, MemoriesTranscriptLoader
 
 
-def tell(error: ToolException) -> str:
+def format_error(error: ToolException) -> str:
     return str(error)
 
 
-everything = MemoriesToolkit(
+toolkit = MemoriesToolkit(
     api_key=SecretStr("sk"),
     base_url="https://api.example",
     unique_id="team",
@@ -29,12 +29,12 @@ everything = MemoriesToolkit(
     files_root=Path("videos"),
     sandbox=False,
     confirm="interrupt",
-    handle_tool_error=tell,
+    handle_tool_error=format_error,
     per_run=False,
 )
-assert_type(everything.get_tools(), list[BaseTool])
-as_toolkit: BaseToolkit = everything
-MemoriesToolkit(confirm="yes")  # pyright: ignore[reportArgumentType] -- there is no such way
+assert_type(toolkit.get_tools(), list[BaseTool])
+as_toolkit: BaseToolkit = toolkit
+MemoriesToolkit(confirm="yes")  # pyright: ignore[reportArgumentType] -- not a valid value
 MemoriesToolkit(api_key="sk")  # pyright: ignore[reportArgumentType] -- a key is a SecretStr
 MemoriesToolkit(toolset=["search"])  # pyright: ignore[reportCallIssue] -- no such argument
 
@@ -54,17 +54,17 @@ retriever = MemoriesRetriever(
 as_retriever: BaseRetriever = retriever
 config: RunnableConfig = {"configurable": {"memories_api_key": SecretStr("sk")}}
 assert_type(retriever.invoke("pricing", config, k=5), list[Document])
-MemoriesRetriever(search_type="BY_MAGIC")  # pyright: ignore[reportArgumentType] -- there is no such way
+MemoriesRetriever(search_type="BY_MAGIC")  # pyright: ignore[reportArgumentType] -- not a valid value
 
 loader = MemoriesTranscriptLoader(video_nos=["VI1"], tracks=["audio"], chunk_seconds=30)
 assert_type(loader.load(), list[Document])
-for one in loader.lazy_load():
-    assert_type(one, Document)
+for document in loader.lazy_load():
+    assert_type(document, Document)
 
 
 async def asynchronous() -> None:
     async with MemoriesToolkit(sandbox=True) as kit, MemoriesRetriever() as retriever:
         assert_type(kit, MemoriesToolkit)
         assert_type(await retriever.ainvoke("pricing"), list[Document])
-    async for one in loader.alazy_load():
-        assert_type(one, Document)
+    async for document in loader.alazy_load():
+        assert_type(document, Document)

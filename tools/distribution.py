@@ -1,4 +1,4 @@
-"""The manifests of the places where people find the server, made from `pyproject.toml`, settings and registry."""
+"""The manifests for the MCP registry, Claude Desktop and Claude Code, made from `pyproject.toml` and the package."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from memories_mcp.settings import Settings
 ROOT = Path(__file__).parents[1]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT: dict[str, Any] = PYPROJECT["project"]
-# The one place where the owner stands is the project's homepage.
+# The owner is set only in the project's homepage.
 REPOSITORY: str = PROJECT["urls"]["Homepage"]
 OWNER = REPOSITORY.split("/")[-2]
 NAME = f"io.github.{OWNER}/memories-mcp"
 TITLE = "Memories.ai"
-SHORT = "Search, ask about and read videos with Memories.ai; answers come with the moments they rest on."
-OF_HTTP = {"http_token", "allowed_hosts", "http_files"}
-"""Settings of a server that serves others; over stdio they mean nothing."""
+SHORT = "Search, question and read videos with Memories.ai; answers cite the moments that support them."
+HTTP_SETTINGS = {"http_token", "allowed_hosts", "http_files"}
+"""The settings that have no effect over stdio."""
 
 
 def variables() -> list[dict[str, Any]]:
-    """The variables of a server over stdio, as the MCP registry wants them."""
-    return [_variable(each) for each in fields(Settings) if each.name not in OF_HTTP]
+    """Return the variables of a server over stdio, in the form of the MCP registry."""
+    return [_variable(setting) for setting in fields(Settings) if setting.name not in HTTP_SETTINGS]
 
 
-def _variable(each: Field[Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {"name": each.metadata["variable"], "description": each.metadata["help"]}
-    if each.metadata["secret"]:
-        made["isSecret"] = True
-    if isinstance(each.default, bool):
-        made |= {"format": "boolean", "default": str(each.default).lower()}
-    elif each.name == "files_root":
-        made["format"] = "filepath"
-    elif isinstance(each.default, str) and each.default:
-        made["default"] = each.default
-    return made
+def _variable(setting: Field[Any]) -> dict[str, Any]:
+    variable: dict[str, Any] = {"name": setting.metadata["variable"], "description": setting.metadata["help"]}
+    if setting.metadata["secret"]:
+        variable["isSecret"] = True
+    if isinstance(setting.default, bool):
+        variable |= {"format": "boolean", "default": str(setting.default).lower()}
+    elif setting.name == "files_root":
+        variable["format"] = "filepath"
+    elif isinstance(setting.default, str) and setting.default:
+        variable["default"] = setting.default
+    return variable
 
 
 def server() -> dict[str, Any]:
-    """`server.json` of the MCP registry."""
+    """Return `server.json` for the MCP registry."""
     package = {
         "registryType": "pypi",
         "identifier": PROJECT["name"],
@@ -54,7 +54,7 @@ def server() -> dict[str, Any]:
             {
                 "type": "named",
                 "name": "--toolsets",
-                "description": f"Toolsets to offer: default, all, {', '.join(each.name for each in TOOLSETS)}",
+                "description": f"Toolsets to offer: default, all, {', '.join(toolset.name for toolset in TOOLSETS)}",
                 "format": "string",
                 "isRequired": False,
             },
@@ -75,7 +75,7 @@ def server() -> dict[str, Any]:
 
 
 def bundle() -> dict[str, Any]:
-    """`manifest.json` of the MCPB bundle for Claude Desktop, which brings Python by uv."""
+    """Return `manifest.json` of the MCPB bundle for Claude Desktop, which installs Python through uv."""
     return {
         "manifest_version": "0.4",
         "name": PROJECT["name"],
@@ -103,10 +103,10 @@ def bundle() -> dict[str, Any]:
             },
         },
         "tools": [
-            {"name": each.name, "description": each.description.split("\n\n")[0].replace("\n", " ")}
+            {"name": operation.name, "description": operation.description.split("\n\n")[0].replace("\n", " ")}
             for toolset in TOOLSETS
             if toolset.default
-            for each in toolset.operations
+            for operation in toolset.operations
         ],
         "prompts_generated": True,
         "user_config": {
@@ -120,7 +120,7 @@ def bundle() -> dict[str, Any]:
             "files_root": {
                 "type": "directory",
                 "title": "Folder for files",
-                "description": "The one folder from which videos are uploaded and to which they are downloaded.",
+                "description": "The folder for uploads and downloads; no other folder is used.",
                 "required": False,
             },
             "unique_id": {
@@ -139,7 +139,7 @@ def bundle() -> dict[str, Any]:
             "sandbox": {
                 "type": "boolean",
                 "title": "Sandbox",
-                "description": "Use the offline demo library in place of your account.",
+                "description": "Use the offline demo library instead of your account.",
                 "default": False,
                 "required": False,
             },
@@ -152,7 +152,7 @@ def bundle() -> dict[str, Any]:
 
 
 def plugin() -> dict[str, Any]:
-    """`plugin.json` of the plugin for Claude Code."""
+    """Return `plugin.json` of the plugin for Claude Code."""
     return {
         "name": "memories",
         "version": PROJECT["version"],
@@ -166,7 +166,7 @@ def plugin() -> dict[str, Any]:
 
 
 def plugin_servers() -> dict[str, Any]:
-    """The plugin's server entry; the key is taken from the environment of Claude Code."""
+    """Return the plugin's server entry; the key comes from the environment of Claude Code."""
     entry = {
         "command": "uvx",
         "args": [PROJECT["name"]],
@@ -176,7 +176,7 @@ def plugin_servers() -> dict[str, Any]:
 
 
 def marketplace() -> dict[str, Any]:
-    """What makes the repository a marketplace of this one plugin."""
+    """Return `marketplace.json`, which makes the repository a marketplace with this plugin."""
     return {
         "name": "memories-mcp",
         "owner": {"name": OWNER},
@@ -193,6 +193,6 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-def written(name: str) -> str:
-    """What a file must hold."""
+def content(name: str) -> str:
+    """Return the content of one of `FILES`."""
     return json.dumps(FILES[name](), indent=2, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""Prints the lowest version that `pyproject.toml` allows of each dependency, as constraints for pip."""
+"""Print the lowest version of each dependency that `pyproject.toml` allows, as constraints for pip."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ PROJECT: dict[str, Any] = tomllib.loads((Path(__file__).parents[1] / "pyproject.
 
 
 def main() -> None:
-    """One line a dependency; every one must have bounds on both sides."""
-    for each in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["langchain"]]:
-        found = re.fullmatch(r"([\w-]+)>=([\d.]+),<\d+", each)
-        if found is None:
-            raise SystemExit(f"{each}: write name>=LOWEST,<MAJOR")
-        sys.stdout.write(f"{found[1]}=={found[2]}\n")
+    """Print one line per dependency; each must have a lower and an upper bound."""
+    for requirement in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["langchain"]]:
+        match = re.fullmatch(r"([\w-]+)>=([\d.]+),<\d+", requirement)
+        if match is None:
+            raise SystemExit(f"{requirement}: unsupported form. Write name>=LOWEST,<MAJOR.")
+        sys.stdout.write(f"{match[1]}=={match[2]}\n")
 
 
 if __name__ == "__main__":

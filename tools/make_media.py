@@ -1,13 +1,12 @@
-"""Make the sandbox library's media files: short clips and small pictures.
+"""Generate the media files of the demo library: short clips and small pictures.
 
-For each private video of the library one clip of about six seconds is written, in
-which moving shapes stand for the picture and espeak-ng speaks the video's first
-audio line; two more clips, which are not in the library, are for trying uploads
-(their .vtt transcripts are written by hand). The pictures named in images.toml are
-drawn as JPEG files.
+Each private video of the library gets a clip of about six seconds: moving shapes as
+the picture, and the video's first audio line, spoken by espeak-ng. Two more clips,
+which are not in the library, serve as uploads; their .vtt transcripts are written by
+hand. The pictures named in images.toml are drawn as JPEG files.
 
-ffmpeg (with libx264) and espeak-ng are needed, and the DejaVu Sans font for the
-titles; without the font the clips have no title. Run it with Python 3.11 or newer:
+The script needs Python 3.11 or newer, ffmpeg with libx264, and espeak-ng. The titles
+need the DejaVu Sans font; without it the clips have no title.
 
     python tools/make_media.py
 """
@@ -45,7 +44,7 @@ PALETTES: tuple[Palette, ...] = (
     ("0x2b2d42", "0x8d99ae", "0xedf2f4", "0xef233c"),
 )
 
-# Title and spoken line of the clips which are not in the library.
+# Title and spoken line of the clips that are not in the library.
 EXTRA_CLIPS = {
     "espresso-machine.mp4": (
         "Espresso machine",
@@ -59,28 +58,68 @@ EXTRA_CLIPS = {
 
 
 def box(x: int, y: int, width: int, height: int, colour: str) -> str:
-    """A filled rectangle as a drawbox filter."""
+    """Return a drawbox filter for a filled rectangle.
+
+    Args:
+        x: The left edge, in pixels.
+        y: The top edge.
+        width: The width.
+        height: The height.
+        colour: An ffmpeg colour.
+    """
     return f"drawbox=x={x}:y={y}:w={width}:h={height}:color={colour}:t=fill"
 
 
 def shape(condition: str, red: int, green: int, blue: int) -> str:
-    """A geq filter that paints the pixels for which `condition` (in X and Y) holds."""
+    """Return a geq filter that paints some pixels.
+
+    Args:
+        condition: An ffmpeg expression in X and Y that is true for these pixels.
+        red: The red part of the colour, 0 to 255.
+        green: The green part.
+        blue: The blue part.
+    """
     return f"geq=r='if({condition},{red},r(X,Y))':g='if({condition},{green},g(X,Y))':b='if({condition},{blue},b(X,Y))'"
 
 
 def disc(x: int, y: int, radius: int, red: int, green: int, blue: int) -> str:
-    """A filled circle."""
+    """Return a geq filter for a filled circle.
+
+    Args:
+        x: The centre's distance from the left, in pixels.
+        y: The centre's distance from the top.
+        radius: The radius.
+        red: The red part of the colour, 0 to 255.
+        green: The green part.
+        blue: The blue part.
+    """
     return shape(f"lte(hypot(X-{x},Y-{y}),{radius})", red, green, blue)
 
 
 def peak(x: int, top: int, bottom: int, slope: float, red: int, green: int, blue: int) -> str:
-    """A triangle with its tip at (x, top), standing on the line `bottom`."""
+    """Return a geq filter for a triangle with its tip at (x, top).
+
+    Args:
+        x: The tip's distance from the left, in pixels.
+        top: The tip's distance from the top.
+        bottom: The base's distance from the top.
+        slope: The height of a side per pixel of its width.
+        red: The red part of the colour, 0 to 255.
+        green: The green part.
+        blue: The blue part.
+    """
     inside = f"gte(Y-{top},abs(X-{x})*{slope})*lt(Y,{bottom})"
     return shape(inside, red, green, blue)
 
 
 def boat(x: int, y: int, colour: str) -> list[str]:
-    """A small fishing boat with a cabin and a mast, its waterline at y."""
+    """Return the filters for a small fishing boat.
+
+    Args:
+        x: The stern's distance from the left, in pixels.
+        y: The waterline's distance from the top.
+        colour: The colour of the hull.
+    """
     return [
         box(x, y - 12, 70, 12, colour),
         box(x + 8, y, 54, 5, colour),
@@ -90,7 +129,7 @@ def boat(x: int, y: int, colour: str) -> list[str]:
 
 
 def city() -> list[str]:
-    """Five towers with lit windows."""
+    """Return the filters for five towers with lit windows."""
     filters: list[str] = []
     towers = ((14, 90, 44), (70, 50, 48), (130, 110, 46), (188, 66, 50), (252, 98, 50))
     for number, (left, top, width) in enumerate(towers):
@@ -179,35 +218,35 @@ IMAGES: dict[str, tuple[str, list[str]]] = {
 
 
 def run(*arguments: str | Path) -> str:
-    """Run a program and return what it printed; a failure ends the script."""
+    """Run a program and return its standard output; exit if the program fails."""
     command = [str(argument) for argument in arguments]
     try:
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        process = subprocess.run(command, check=True, capture_output=True, text=True)
     except FileNotFoundError:
-        sys.exit(f"make_media: {command[0]} is not installed")
+        sys.exit(f"Cannot generate media: {command[0]} is not installed. Install ffmpeg and espeak-ng.")
     except subprocess.CalledProcessError as error:
-        sys.exit(f"make_media: {command[0]} failed:\n{error.stderr.strip()}")
-    return done.stdout
+        sys.exit(f"Cannot generate media: {command[0]} failed.\n{error.stderr.strip()}")
+    return process.stdout
 
 
 def ffmpeg(*arguments: str | Path) -> None:
-    """Run ffmpeg in its reproducible mode, overwriting its output."""
+    """Run ffmpeg; existing output files are overwritten."""
     run("ffmpeg", "-v", "error", "-nostdin", "-y", *arguments)
 
 
-def seconds_of(path: Path) -> float:
-    """Duration of a media file."""
+def duration(path: Path) -> float:
+    """Return the duration of a media file in seconds."""
     fields = ("-show_entries", "format=duration", "-of", "csv=p=0")
     return float(run("ffprobe", "-v", "error", *fields, path))
 
 
 def first_line(track: str) -> str:
-    """Text of a transcript's first segment."""
+    """Return the text of a transcript's first segment."""
     return track.strip().splitlines()[0].split(" ", 1)[1]
 
 
-def wrapped(title: str, width: int = 26) -> str:
-    """The title broken into lines that fit the picture."""
+def wrap_title(title: str, width: int = 26) -> str:
+    """Break a title into lines of at most `width` characters."""
     lines = [""]
     for word in title.split():
         candidate = f"{lines[-1]} {word}".strip()
@@ -219,12 +258,18 @@ def wrapped(title: str, width: int = 26) -> str:
 
 
 def title_filter(title: str, colour: str, folder: Path) -> list[str]:
-    """A drawtext filter for the title, or nothing if no known font is installed."""
+    """Return a drawtext filter for the title, or no filter if none of `FONTS` is installed.
+
+    Args:
+        title: The title.
+        colour: The colour of the text.
+        folder: A folder for the file that passes the text to ffmpeg.
+    """
     font = next((path for path in FONTS if path.is_file()), None)
     if font is None:
         return []
     text = folder / "title.txt"
-    text.write_text(wrapped(title), encoding="utf-8")
+    text.write_text(wrap_title(title), encoding="utf-8")
     return [
         f"drawtext=fontfile={font}:textfile={text}:expansion=none"
         f":fontcolor={colour}:fontsize=19:line_spacing=4:x=14:y=14"
@@ -232,13 +277,20 @@ def title_filter(title: str, colour: str, folder: Path) -> list[str]:
 
 
 def make_clip(name: str, title: str, speech: str, number: int) -> None:
-    """Write one clip: moving shapes, the title and the spoken line."""
+    """Write one clip: moving shapes, the title and the spoken line.
+
+    Args:
+        name: The file's name.
+        title: The title.
+        speech: The line that espeak-ng speaks.
+        number: Selects colours and speed.
+    """
     back, ground, light, accent = PALETTES[number % len(PALETTES)]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         voice = folder / "voice.wav"
         run("espeak-ng", "-v", "en", "-s", "165", "-w", voice, speech)
-        seconds = min(MAX_SECONDS, max(MIN_SECONDS, seconds_of(voice) + 0.3))
+        seconds = min(MAX_SECONDS, max(MIN_SECONDS, duration(voice) + 0.3))
         speed = 18 + 5 * (number % 4)
         period = 3 + number % 3
         graph = [
@@ -263,7 +315,7 @@ def make_clip(name: str, title: str, speech: str, number: int) -> None:
 
 
 def make_image(name: str) -> None:
-    """Write one picture, in the best quality that keeps it small."""
+    """Write one picture in the best quality that fits `MAX_IMAGE_BYTES`."""
     background, filters = IMAGES[name]
     picture = MEDIA / name
     for quality in (5, 8, 12, 16):
@@ -278,7 +330,7 @@ def make_image(name: str) -> None:
 
 
 def check_sizes() -> None:
-    """Stop with a message if a file, or all of them together, is too large."""
+    """Print the size of each file; exit if a file or the total is too large."""
     limits = {".mp4": MAX_CLIP_BYTES, ".jpg": MAX_IMAGE_BYTES}
     total = 0
     for path in sorted(MEDIA.iterdir()):
@@ -286,10 +338,10 @@ def check_sizes() -> None:
         total += size
         sys.stdout.write(f"{size:>7}  {path.name}\n")
         if size > limits.get(path.suffix, size):
-            sys.exit(f"make_media: {path.name} is larger than {limits[path.suffix]} bytes")
-    sys.stdout.write(f"{total:>7}  in all\n")
+            sys.exit(f"{path.name} is too large: the limit is {limits[path.suffix]} bytes.")
+    sys.stdout.write(f"{total:>7}  total\n")
     if total > MAX_TOTAL_BYTES:
-        sys.exit(f"make_media: the media are larger than {MAX_TOTAL_BYTES} bytes")
+        sys.exit(f"The media files are too large: the limit is {MAX_TOTAL_BYTES} bytes in total.")
 
 
 def main() -> None:

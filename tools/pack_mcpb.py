@@ -1,4 +1,4 @@
-"""`make mcpb`: validates the manifest and packs the bundle for Claude Desktop with the tool of its makers."""
+"""`make mcpb`: validate the manifest and pack the bundle for Claude Desktop, with Anthropic's packer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKER = MODULES / "@anthropic-ai/mcpb/dist/cli/cli.js"
 
 
 def main() -> None:
-    """Put together what the bundle holds, check it and pack it."""
+    """Copy the content of the bundle, validate its manifest and pack it."""
     install()  # the packer comes from the npm registry
     target = distribution.ROOT / "dist" / f"memories-mcp-{distribution.PROJECT['version']}.mcpb"
     target.parent.mkdir(exist_ok=True)
@@ -28,7 +28,7 @@ def main() -> None:
             else:
                 shutil.copy(source, folder)
         manifest = Path(folder) / "manifest.json"
-        manifest.write_text(distribution.written("mcpb/manifest.json"), encoding="utf-8")
+        manifest.write_text(distribution.content("mcpb/manifest.json"), encoding="utf-8")
         for command in (["validate", str(manifest)], ["pack", folder, str(target)]):
             done = subprocess.run([str(NODE), str(PACKER), *command], capture_output=True, text=True, timeout=120)
             if done.returncode:

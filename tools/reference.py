@@ -1,47 +1,56 @@
-"""The reference documents, made from the registry; the example answers come from the sandbox."""
+"""The reference documents, generated from the registry; the example answers come from the sandbox."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from memories_mcp import sandbox
+from memories_mcp.context import Pending
+from memories_mcp.models.base import iter_parts
 from memories_mcp.operation import Effect, Operation
 from memories_mcp.operations import OPERATIONS, TOOLSETS
-from memories_mcp.runner import Runner, connected
+from memories_mcp.runner import Runner, use_sandbox
 from memories_mcp.sandbox import demo_data
 from memories_mcp.settings import Settings
 
 AnyOperation = Operation[Any, Any]
 HEAD = "<!-- written by make docs -->\n"
-SHOWN_LINES = 14
+MAX_LINES = 14
+MAX_CHARACTERS = 160
 SAMPLES = {"talk.mp4": "quarterly-planning.mp4", "bicycle.jpg": "red-door.jpg"}
-"""The files that the operations' examples name, and what they are copies of."""
-EFFECTS = {Effect.READ: "changes nothing", Effect.WRITE: "adds something", Effect.DESTRUCTIVE: "cannot be undone"}
-OURS = "ours, over several"
+"""The files that the operations' examples name, and the demo files that they are copies of."""
+EFFECTS = {Effect.READ: "read-only", Effect.WRITE: "adds data", Effect.DESTRUCTIVE: "irreversible"}
+
+# The examples run with fixed ids, times and addresses, so that the documents change only with the code.
+SEED = 1
+NOW = datetime(2026, 11, 25, 8, 30, tzinfo=UTC).timestamp()
+NONCE = "0f3a9c41"
+URL = "http://127.0.0.1:8080"
+CONFIRMATION_TOKEN = "9f86d081884c7d659a2feaa0c55ad015.Z4wXQg.sealed"
 
 
 def tools() -> Iterator[str]:
-    """Every tool: what it does, its arguments, an example call and the answer to it."""
+    """Describe every tool: effect, arguments, an example call and its answer."""
     yield f"{HEAD}# Tools\n"
     yield (
-        "The same over MCP and in LangChain. `unique_id` leaves the arguments where `MEMORIES_UNIQUE_ID` fixes it. The "
-        "answers are the text of the offline sandbox; each also comes as structured content. What lies between "
-        "`<untrusted-…>` comes from videos and the network.\n"
+        "The tools are the same over MCP and in LangChain. Setting `MEMORIES_UNIQUE_ID` removes the argument "
+        "`unique_id` from every tool. The answers are the text that the offline sandbox returns; each answer also "
+        "comes as structured content. Text between `<untrusted-…>` tags comes from videos and the network.\n"
     )
     answers = asyncio.run(_answers())
     for toolset in TOOLSETS:
-        off = "" if toolset.default else " Off unless named."
-        yield f"## {toolset.name}\n\n{toolset.about}{off}\n"
-        for each in toolset.operations:
-            yield from _tool(each, answers[each.name])
+        availability = "" if toolset.default else " Off by default."
+        yield f"## {toolset.name}\n\n{toolset.about}{availability}\n"
+        for operation in toolset.operations:
+            yield from _tool(operation, answers[operation.name])
 
 
 def _tool(operation: AnyOperation, answer: str) -> Iterator[str]:
@@ -49,34 +58,36 @@ def _tool(operation: AnyOperation, answer: str) -> Iterator[str]:
     schema = operation.input_schema
     if schema["properties"]:
         yield "| Argument | Type | Meaning |\n| --- | --- | --- |"
-        for name, each in schema["properties"].items():
-            needed = " **required**" if name in schema.get("required", ()) else ""
-            default = f" Default: `{json.dumps(each['default'])}`." if "default" in each else ""
-            about = " ".join(each.get("description", "").split()).replace("|", "\\|")
-            yield f"| `{name}`{needed} | {_type(each)} | {about}{default} |"
+        for name, argument in schema["properties"].items():
+            required = " **required**" if name in schema.get("required", ()) else ""
+            meaning = " ".join(argument.get("description", "").split()).replace("|", "\\|")
+            default = f" Default: `{json.dumps(argument['default'])}`." if "default" in argument else ""
+            yield f"| `{name}`{required} | {_type(argument)} | {meaning}{default} |"
         yield ""
     yield f"```json\n{json.dumps(operation.example, ensure_ascii=False)}\n```\n"
-    lines = answer.splitlines()
-    more = [f"… ({len(lines) - SHOWN_LINES} more lines)"] if len(lines) > SHOWN_LINES else []
-    yield "```text\n" + "\n".join([*(_cut(line) for line in lines[:SHOWN_LINES]), *more]) + "\n```\n"
+    lines = [_shorten(line) for line in answer.splitlines()]
+    if len(lines) > MAX_LINES:
+        lines[MAX_LINES:] = [f"… ({len(lines) - MAX_LINES} more lines)"]
+    yield "```text\n" + "\n".join(lines) + "\n```\n"
 
 
-def _cut(line: str) -> str:
-    return line if len(line) <= 160 else f"{line[:159]}…"
+def _shorten(line: str) -> str:
+    return line if len(line) <= MAX_CHARACTERS else f"{line[: MAX_CHARACTERS - 1]}…"
 
 
 def _type(schema: dict[str, Any]) -> str:
     if "enum" in schema:
-        return ", ".join(f"`{each}`" for each in schema["enum"])
+        return ", ".join(f"`{value}`" for value in schema["enum"])
     if schema.get("type") == "array":
         return f"list of {_type(schema['items'])}"
-    low, high = schema.get("minimum"), schema.get("maximum")
-    limits = "" if low is high is None else f", at least {low}" if high is None else f", {low or 0} to {high}"
-    return schema.get("type", "object") + limits
+    name, minimum, maximum = schema.get("type", "object"), schema.get("minimum"), schema.get("maximum")
+    if maximum is not None:
+        return f"{name}, {minimum or 0} to {maximum}"
+    return name if minimum is None else f"{name}, at least {minimum}"
 
 
 async def _answers() -> dict[str, str]:
-    """The text of each tool's example, every tool on an account of its own."""
+    """Run every tool's example, each with its own account, and return the texts."""
     with tempfile.TemporaryDirectory() as folder:
         for name, source in SAMPLES.items():
             shutil.copy(demo_data.MEDIA / source, Path(folder) / name)
@@ -85,71 +96,64 @@ async def _answers() -> dict[str, str]:
             toolsets=("all",),
             files_root=Path(folder),
             callback_url="https://example.com/callback",
-            api_key="sk-docs",
         )
-        async with connected(settings) as runner:
-            return {each.name: await _answer(runner, each) for each in OPERATIONS}
+        async with sandbox.running(seed=SEED, clock=lambda: NOW) as url:
+            texts: dict[str, str] = {}
+            for operation in OPERATIONS:
+                account = settings.change(api_key=f"sk-docs-{operation.name}")
+                text = await _answer(use_sandbox(account, url), operation)
+                texts[operation.name] = text.replace(url, URL)  # the port differs from run to run
+            return texts
 
 
-async def _answer(runner: Runner, operation: AnyOperation) -> str:
-    here = runner.settings.change(api_key=f"sk-docs-{operation.name}", caption_api_key="sk-docs")
-    own = Runner(here)
+async def _answer(settings: Settings, operation: AnyOperation) -> str:
+    runner = Runner(settings)
     try:
-        answer = await own.run(operation, operation.example, nonce="0f3a9c41")
+        answer = await runner.run(operation, operation.example, nonce=NONCE)
     finally:
-        await own.aclose()
-    return _steady(answer.text)
-
-
-_KNOWN = {
-    number
-    for path in demo_data.FOLDER.rglob("*.toml")
-    for number in re.findall(r"(?:VI|PI-|\b)6\d{17}\b", path.read_text(encoding="utf-8"))
-}
-
-
-def _steady(text: str) -> str:
-    """The text with what differs from run to run (new numbers, the present day, tokens) replaced."""
-    text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}_[0-9a-f]{32}", "31b0fccb-d6f9-4135-922d-1e8828499812_84f9d9b4b6e5", text)
-    text = re.sub(r"\b[0-9a-f]{32}\.[\w-]+\.[\w-]+", "9f86d081884c7d659a2feaa0c55ad015.Z4wXQg.sealed", text)
-    text = re.sub(r"(VI|PI-|\b)6\d{17}\b", lambda found: found[0] if found[0] in _KNOWN else f"{found[1]}6…", text)
-    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8080", text)
-    for day in (datetime.now(UTC), datetime.now(UTC) - timedelta(days=1)):
-        text = re.sub(rf"{day:%Y-%m-%d}([T ])\d\d:\d\d(:\d\dZ)?", r"2026-11-25\g<1>08:30\2", text)
+        await runner.aclose()
+    text = answer.text
+    for pending in iter_parts(answer.output, Pending):  # a token carries the time at which it was made
+        text = text.replace(pending.confirmation_token, CONFIRMATION_TOKEN)
     return text
 
 
 def coverage() -> Iterator[str]:
-    """Each operation of the API with its endpoints and tools."""
+    """List each operation of the API with its endpoints and its tool."""
     yield f"{HEAD}# Coverage\n"
     yield (
-        "Every operation of the API v1.2 is a tool, under the same name over MCP and in LangChain. A plain endpoint "
-        "and its streaming twin are one operation.\n"
+        "Every operation of the API v1.2 is a tool, with the same name over MCP and in LangChain. An endpoint and its "
+        "streaming variant are one operation.\n"
     )
     yield "| API operation | Endpoints | MCP tool | LangChain tool | Toolset |\n| --- | --- | --- | --- | --- |"
-    for each in OPERATIONS:
-        own = OURS if each.toolset == "evidence" else f"`{each.endpoints[0].path}`"
-        endpoints = "<br>".join(f"`{endpoint}`" for endpoint in each.endpoints)
-        yield f"| {own} | {endpoints} | [`{each.name}`](tools.md#{each.name}) | `{each.name}` | {each.toolset} |"
+    for operation in OPERATIONS:
+        name, toolset = operation.name, operation.toolset
+        api_operation = "composite of several" if toolset == "evidence" else f"`{operation.endpoints[0].path}`"
+        endpoints = "<br>".join(f"`{endpoint}`" for endpoint in operation.endpoints)
+        yield f"| {api_operation} | {endpoints} | [`{name}`](tools.md#{name}) | `{name}` | {toolset} |"
 
 
 def configuration(options: dict[str, str]) -> Iterator[str]:
-    """Each setting in full."""
+    """Describe each setting.
+
+    Args:
+        options: The command-line option by the name of its setting.
+    """
     yield f"{HEAD}# Configuration\n"
     yield (
-        "Options win over variables. A value that makes no sense stops the start and is named. LangChain's toolkit "
-        "takes the same settings as arguments ([langchain.md](langchain.md)); over HTTP some come with each request "
-        "([serving.md](serving.md)).\n"
+        "Command-line options override variables. The server does not start with an invalid value, and reports "
+        "the variable. LangChain's toolkit takes the same settings as arguments ([langchain.md](langchain.md)); over "
+        "HTTP, each request can carry some of them ([serving.md](serving.md)).\n"
     )
-    for each in fields(Settings):
-        name = each.metadata["variable"]
-        default = "" if each.metadata["secret"] else _default(each.default)
-        option = f" Option: {options[each.name]}." if each.name in options else ""
-        yield f"- **`{name}`** {each.metadata['help']}.{option}{default}"
+    for field in fields(Settings):
+        variable, description = field.metadata["variable"], field.metadata["help"]
+        option = f" Option: {options[field.name]}." if field.name in options else ""
+        default = "" if field.metadata["secret"] else _default(field.default)
+        yield f"- **`{variable}`** {description}.{option}{default}"
 
 
 def _default(value: Any) -> str:
     if value in (None, "", ()):
         return ""
-    shown = str(value).lower() if isinstance(value, bool) else str(value)
-    return f" Default: `{shown}`."
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return f" Default: `{text}`."

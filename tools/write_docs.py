@@ -1,7 +1,7 @@
-"""Writes what is made from the registry and the settings: tables, documents, manifests; `--check` only compares.
+"""Generate tables, documents and manifests from the registry and the settings; `--check` only compares them.
 
-A table stands between `<!-- NAME: … -->` and `<!-- end -->`. Whole documents come from `reference.py`, manifests from
-`distribution.py`.
+A table is the text between `<!-- NAME: … -->` and `<!-- end -->`. `reference.py` generates whole documents,
+`distribution.py` generates manifests.
 """
 
 from __future__ import annotations
@@ -27,54 +27,55 @@ OPTIONS = {
 
 
 def toolsets() -> Iterator[str]:
-    """Each toolset with its tools."""
+    """List each toolset with its tools."""
     yield "| Toolset | Tools |"
     yield "| --- | --- |"
     for toolset in TOOLSETS:
         names = ", ".join(f"`{operation.name}`" for operation in toolset.operations)
-        yield f"| `{toolset.name}`{'' if toolset.default else ' (off unless named)'} | {names} |"
+        availability = "" if toolset.default else " (off by default)"
+        yield f"| `{toolset.name}`{availability} | {names} |"
 
 
 def registry() -> Iterator[str]:
-    """What the MCP registry looks for, to know that the package belongs to the name."""
+    """Yield the line by which the MCP registry verifies that the package belongs to the server name."""
     yield f"<!-- mcp-name: {distribution.NAME} -->"
 
 
 TABLES = {"toolsets": toolsets, "registry": registry}
 
 
-def written(text: str) -> str:
-    """The text with every table made anew."""
+def with_tables(text: str) -> str:
+    """Return the text with every table generated from the current code."""
 
-    def table(found: re.Match[str]) -> str:
-        return "\n".join([found[1], *TABLES[found[2]](), "<!-- end -->"])
+    def table(match: re.Match[str]) -> str:
+        return "\n".join([match[1], *TABLES[match[2]](), "<!-- end -->"])
 
     return re.sub(r"(<!-- (\w+): [^>]*-->)\n.*?<!-- end -->", table, text, flags=re.DOTALL)
 
 
-def made() -> Iterator[tuple[str, str]]:
-    """Every file that is made, with what it must hold."""
+def generate() -> Iterator[tuple[str, str]]:
+    """Yield the path and the text of every generated file."""
     for name in DOCUMENTS:
-        yield name, written((ROOT / name).read_text(encoding="utf-8"))
+        yield name, with_tables((ROOT / name).read_text(encoding="utf-8"))
     yield "docs/tools.md", "\n".join(reference.tools())
     yield "docs/coverage.md", "\n".join(reference.coverage()) + "\n"
     yield "docs/configuration.md", "\n".join(reference.configuration(OPTIONS)) + "\n"
     for name in distribution.FILES:
-        yield name, distribution.written(name)
+        yield name, distribution.content(name)
 
 
 def main() -> int:
-    """Write, or with `--check` say what is not current."""
+    """Write the files, or with `--check` name those that are out of date."""
     stale: list[str] = []
-    for name, wanted in made():
+    for name, text in generate():
         path = ROOT / name
-        if path.is_file() and path.read_text(encoding="utf-8") == wanted:
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue
         stale.append(name)
         if "--check" not in sys.argv:
-            path.write_text(wanted, encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
     if stale and "--check" in sys.argv:
-        sys.stdout.write(f"not current, run make docs: {', '.join(stale)}\n")
+        sys.stdout.write(f"Out of date: {', '.join(stale)}. Run `make docs`.\n")
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""The wire: everything that knows HTTP, and the only importer of httpx2."""
+"""The HTTP client of the API, and the only importer of httpx2."""
 
 from memories_mcp.api.client import Api
 from memories_mcp.api.endpoints import Endpoint

@@ -1,57 +1,58 @@
-"""The HTTP client: key, envelope, timeouts, limits, retries."""
+"""The HTTP client: credentials, time limits, rate limits, retries."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import httpx2
-from pydantic import TypeAdapter, ValidationError
 
 from memories_mcp.api.endpoints import Endpoint, Pace
-from memories_mcp.api.rate_limits import Limits
-from memories_mcp.api.responses import data_of
-from memories_mcp.api.retry import NeverSent, repeat
-from memories_mcp.api.streaming import ChatAssembler, ChatEvent
-from memories_mcp.api.tracing import traced
-from memories_mcp.api.transfers import CHUNK, OnBytes, Part, beside, opened, pieces
-from memories_mcp.errors import ConfigurationError, MemoriesError, UnexpectedResponse, Unreachable
-from memories_mcp.models.coercions import one_line
+from memories_mcp.api.rate_limits import RateLimiter
+from memories_mcp.api.responses import decode_response, is_document, is_video, media_type, next_step_if_unclear, parse
+from memories_mcp.api.retry import ConnectionFailed, with_retries
+from memories_mcp.api.streaming import OnEvent, assemble, body_lines, response_lines
+from memories_mcp.api.tracing import trace_request
+from memories_mcp.api.transfers import CHUNK, OnBytes, Part, atomic_write, open_parts, prepend
+from memories_mcp.errors import ConfigurationError, UnexpectedResponse, Unreachable
 
 T = TypeVar("T")
 
 _READ_SECONDS: dict[Pace, float] = {"quick": 30, "slow": 180, "transfer": 300}
 _CONNECT_SECONDS = 10
-_JSON_LIMIT = 64 * 1024
-_NO_KEY = {
+_ERROR_BODY_LIMIT = 64 * 1024
+_MISSING_KEY_ADVICE = {
     "api": (
-        "Set MEMORIES_API_KEY to a key from memories.ai, or start with --sandbox to try without one; over HTTP each "
-        "caller sends their own as Authorization: Bearer or X-Memories-Api-Key."
+        "Set MEMORIES_API_KEY to a key from memories.ai, or start with --sandbox to try without a key; over HTTP each "
+        "caller sends a key as Authorization: Bearer or X-Memories-Api-Key."
     ),
     "caption": (
-        "Captions need a key of their own: set MEMORIES_CAPTION_API_KEY, or start with --sandbox to try; over HTTP "
-        "each caller sends their own as X-Memories-Caption-Api-Key."
+        "Set MEMORIES_CAPTION_API_KEY, because captions need a separate key, or start with --sandbox to try without a "
+        "key; over HTTP each caller sends a key as X-Memories-Caption-Api-Key."
     ),
 }
 
 
 class Api:
-    """One caller's way to the API; it opens its connections on first use.
+    """Client for the API with one key; connections open on first use and belong to the event loop of that use.
 
     Args:
-        key: The account's key, sent bare in `Authorization` (API 2.2).
-        base_url: Scheme and host, without a path.
-        caption_key: Key of the caption service.
+        key: The account's API key, sent without a scheme in `Authorization` (API 2.2). If empty, calls fail with
+            `ConfigurationError`.
+        base_url: Scheme and host, without a path or a final slash.
+        caption_key: The API key of the caption service.
         caption_base_url: Scheme and host of the caption service.
-        rates: Requests and seconds for classes of requests, in place of the API's own figures, `NO_LIMITS` for none;
-            or limits that several clients of one key share.
-        transport: What carries the requests in place of the network.
-        on_answer: Hears every answer that was read into a type.
+        rates: Rate limits by class of requests as (requests, seconds), which change the API's own limits; `NO_LIMITS`
+            turns all limits off. Alternatively the `Limits` to share with other clients of the same key.
+        transport: Replaces the network, for tests.
+        on_result: Receives every result of `call`, already in its type.
+
+    Raises:
+        ConfigurationError: `rates` names an unknown class.
     """
 
     def __init__(
@@ -61,15 +62,15 @@ class Api:
         *,
         caption_key: str = "",
         caption_base_url: str = "",
-        rates: Mapping[str, tuple[float, float]] | Limits | None = None,
+        rates: Mapping[str, tuple[float, float]] | RateLimiter | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
-        on_answer: Callable[[object], None] | None = None,
+        on_result: Callable[[object], None] | None = None,
     ) -> None:
         self._hosts = {"api": (base_url, key), "caption": (caption_base_url, caption_key)}
-        self._limits = rates if isinstance(rates, Limits) else Limits(rates)
+        self._limits = rates if isinstance(rates, RateLimiter) else RateLimiter(rates)
         self._transport = transport
-        self._on_answer = on_answer
-        self._opened: dict[str, httpx2.AsyncClient] = {}
+        self._on_answer = on_result
+        self._clients: dict[str, httpx2.AsyncClient] = {}  # by base URL
 
     def __repr__(self) -> str:
         return f"Api({self._hosts['api'][0]!r})"
@@ -85,50 +86,69 @@ class Api:
         files: Sequence[Part] = (),
         on_bytes: OnBytes | None = None,
     ) -> T:
-        """Send one request and read its `data` into a type; parameters that are `None` are left out.
+        """Send a request and return the `data` of the response.
 
-        With `files` it is multipart: the parts stream from disk, and `on_bytes` hears how much has gone.
+        Args:
+            endpoint: The endpoint to call.
+            into: The type to read `data` into, such as a pydantic model or `list[Model]`.
+            query: Query parameters; those that are `None` are omitted.
+            json: JSON body; top-level fields that are `None` are omitted.
+            form: Form fields; those that are `None` are omitted.
+            files: Parts of a multipart body; files are streamed from disk.
+            on_bytes: Receives the bytes of `files` sent so far and their total.
 
         Raises:
-            ApiError: The API refused.
-            Unreachable: No connection or no answer, after the tries that are safe.
-            UnexpectedResponse: The answer does not have the documented shape.
+            ConfigurationError: There is no key for the endpoint's host; nothing was sent.
+            FileRefused: A file cannot be read; nothing was sent.
+            ApiError: The API refused the request, after the retries that are safe.
+            Unreachable: There was no connection or no complete response, after the retries that are safe.
+            UnexpectedResponse: The response does not have the documented shape.
         """
 
-        async def once() -> Any:
-            async with opened(files, on_bytes) as parts:
+        async def attempt() -> Any:
+            async with open_parts(files, on_bytes) as parts:
                 request = self._request(endpoint, query=query, json=json, form=form, parts=parts)
-                async with self._sent(endpoint, request) as response:
+                async with self._send(endpoint, request) as response:
                     body = await response.aread()
-                    return _data(body, response, endpoint)
+                    return decode_response(body, response, endpoint)
 
-        answer = _read(await repeat(once, repeatable=endpoint.repeatable), into, endpoint)
+        result = parse(await with_retries(attempt, repeatable=endpoint.repeatable), into, endpoint)
         if self._on_answer:
-            self._on_answer(answer)
-        return answer
+            self._on_answer(result)
+        return result
 
-    async def chat(
-        self,
-        endpoint: Endpoint,
-        *,
-        into: type[T],
-        json: Any,
-        on_event: Callable[[ChatEvent], Awaitable[None]] | None = None,
-    ) -> T:
-        """Ask a question; the answer is read whether it streams or not, and `on_event` hears it grow."""
+    async def chat(self, endpoint: Endpoint, *, into: type[T], json: Any, on_event: OnEvent | None = None) -> T:
+        """Send a question and return the answer, from a stream or a single document.
 
-        async def once() -> Any:
+        A stream that breaks after a part of the answer arrived gives that part, with `complete` set to false.
+
+        Args:
+            endpoint: A chat endpoint; use the streaming one together with `on_event`.
+            into: The type to read the answer into.
+            json: JSON body; top-level fields that are `None` are omitted.
+            on_event: Receives each piece of the answer as it arrives.
+
+        Raises:
+            ConfigurationError: There is no key for the endpoint's host; nothing was sent.
+            ApiError: The API refused the request.
+            Unreachable: There was no connection, or no part of the answer arrived in time.
+            UnexpectedResponse: The response contains no answer.
+        """
+
+        async def attempt() -> Any:
             accept = "text/event-stream" if on_event else "application/json"
             request = self._request(endpoint, json=json, accept=accept)
-            async with self._sent(endpoint, request) as response:
-                if response.status_code == 200 and _kind(response) not in _DOCUMENTS | {"text/plain"}:
-                    return await _assembled(_lines(response), on_event)
+            async with self._send(endpoint, request) as response:
+                plain_text = media_type(response) == "text/plain"
+                if response.status_code == 200 and not plain_text and not is_document(response):
+                    return await assemble(response_lines(response), on_event)
                 body = await response.aread()
-                if _kind(response) == "text/plain" and body.lstrip().startswith((b"data:", b"event:", b":")):
-                    return await _assembled(_lines_of(body), on_event)
-                return _data(body, response, endpoint)
+                # Some proxies label an event stream as plain text.
+                if plain_text and body.lstrip().startswith((b"data:", b"event:", b":")):
+                    return await assemble(body_lines(body), on_event)
+                return decode_response(body, response, endpoint)
 
-        return _read(await repeat(once, repeatable=endpoint.repeatable), into, endpoint)
+        return parse(await with_retries(attempt, repeatable=endpoint.repeatable), into, endpoint)
 
     async def download(
         self,
@@ -139,58 +159,68 @@ class Api:
         overwrite: bool,
         on_bytes: OnBytes,
     ) -> int:
-        """Stream a file to `target` and return its size; a failure leaves nothing behind.
+        """Stream a video to `target` and return its size in bytes; a failure leaves no file and no new folder.
+
+        Args:
+            endpoint: The download endpoint.
+            json: JSON body; top-level fields that are `None` are omitted.
+            target: The path to write; missing folders are created.
+            overwrite: Whether to replace an existing file.
+            on_bytes: Receives the bytes received so far and the total, or `None` if the service does not state it.
 
         Raises:
-            ApiError: The answer was a refusal in JSON, which comes with HTTP 200 too (API 3.5, 37).
+            ConfigurationError: There is no key for the endpoint's host; nothing was sent.
+            ApiError: The API refused the request, which it does with HTTP 200 too (API 3.5, 37).
+            FileRefused: The file cannot be written, or exists and may not be replaced.
+            Unreachable: There was no connection, or it broke.
+            UnexpectedResponse: The response is not a video.
         """
 
-        async def once() -> int:
-            async with self._sent(endpoint, self._request(endpoint, json=json, accept="*/*")) as response:
+        async def attempt() -> int:
+            async with self._send(endpoint, self._request(endpoint, json=json, accept="*/*")) as response:
                 chunks = response.aiter_bytes(CHUNK)
                 first = await anext(chunks, b"")
-                # No video begins like this, whatever the declared type.
-                no_video = first[:1] in {b"{", b"<", b""} or first.strip() == b"null"
-                text = _kind(response) in _DOCUMENTS or _kind(response).startswith("text/")
-                if response.status_code != 200 or text or no_video:
+                if not is_video(response, first):
                     body = first
                     async for chunk in chunks:
-                        if len(body) > _JSON_LIMIT:
+                        if len(body) > _ERROR_BODY_LIMIT:
                             break
                         body += chunk
-                    _data(body, response, endpoint)
-                    raise UnexpectedResponse("The API answered a download with no video.")
+                    decode_response(body, response, endpoint)
+                    raise UnexpectedResponse(
+                        "The download failed: the API sent no video.", next_step=next_step_if_unclear(endpoint)
+                    )
                 total = int(response.headers.get("content-length", 0)) or None
-                with beside(target, overwrite=overwrite) as handle:
+                with atomic_write(target, overwrite=overwrite) as handle:
                     size = 0
-                    async for chunk in pieces(chunks, first):
+                    async for chunk in prepend(first, chunks):
                         handle.write(chunk)
                         size += len(chunk)
                         await on_bytes(size, total)
                 return size
 
-        return await repeat(once, repeatable=endpoint.repeatable)
+        return await with_retries(attempt, repeatable=endpoint.repeatable)
 
     async def aclose(self) -> None:
-        """Close the connections; a later call opens them again."""
-        opened, self._opened = self._opened, {}
-        for client in opened.values():
+        """Close the connections; a later call opens new ones."""
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
             await client.aclose()
 
     def _client(self, base_url: str) -> httpx2.AsyncClient:
-        if base_url not in self._opened:
+        if base_url not in self._clients:
             parts = urlsplit(base_url)
-            self._opened[base_url] = httpx2.AsyncClient(
+            self._clients[base_url] = httpx2.AsyncClient(
                 headers={"User-Agent": "memories-mcp"},
                 transport=self._transport,
                 limits=httpx2.Limits(max_connections=32, max_keepalive_connections=16),
-                # A proxy for the world is none for this machine.
+                # A proxy that the environment names cannot reach a server on this machine's loopback interface.
                 trust_env=parts.hostname not in {"127.0.0.1", "localhost", "::1"},
-                # Without TLS there is nothing to verify, and loading the trust store costs 45 ms.
+                # Without TLS there is nothing to verify, and loading the trust store takes 45 ms.
                 verify=parts.scheme.lower() != "http",
-                follow_redirects=False,  # the key goes to the host that was configured, and to no other
+                follow_redirects=False,  # a redirect could send the key to another host
             )
-        return self._opened[base_url]
+        return self._clients[base_url]
 
     def _request(
         self,
@@ -204,134 +234,56 @@ class Api:
     ) -> httpx2.Request:
         base_url, key = self._hosts[endpoint.host]
         if not key:
-            raise ConfigurationError("There is no API key.", next_step=_NO_KEY[endpoint.host])
-        read = _READ_SECONDS[endpoint.pace]
+            raise ConfigurationError("There is no API key.", next_step=_MISSING_KEY_ADVICE[endpoint.host])
+        read_seconds = _READ_SECONDS[endpoint.pace]
         return self._client(base_url).build_request(
             endpoint.method,
             base_url + endpoint.full_path,
-            params=_given(query) if query else None,
-            json=_given(cast(Mapping[str, Any], json)) if isinstance(json, Mapping) else json,
-            data=_given(form) if form else None,
+            params=_without_none(query) if query else None,
+            json=_without_none(cast(Mapping[str, Any], json)) if isinstance(json, Mapping) else json,
+            data=_without_none(form) if form else None,
             files=list(parts) or None,
             headers={"Accept": accept, "Authorization": key},
-            timeout=httpx2.Timeout(read, connect=_CONNECT_SECONDS, pool=read),
+            timeout=httpx2.Timeout(read_seconds, connect=_CONNECT_SECONDS, pool=read_seconds),
         )
 
     @asynccontextmanager
-    async def _sent(self, endpoint: Endpoint, request: httpx2.Request) -> AsyncGenerator[httpx2.Response, None]:
-        await self._limits.turn(endpoint.rate)
-        with traced(endpoint, request.url.host, request.url.port) as seen:
-            async with self._answered(endpoint, request) as response:
-                seen.status = response.status_code
+    async def _send(self, endpoint: Endpoint, request: httpx2.Request) -> AsyncGenerator[httpx2.Response, None]:
+        """Wait for the rate limit, send the request under a trace and yield the response with its body unread."""
+        await self._limits.acquire(endpoint.rate)
+        with trace_request(endpoint, request.url.host, request.url.port) as trace:
+            async with self._response(endpoint, request) as response:
+                trace.status = response.status_code
                 yield response
 
     @asynccontextmanager
-    async def _answered(self, endpoint: Endpoint, request: httpx2.Request) -> AsyncGenerator[httpx2.Response, None]:
-        # The client's own timeouts count from byte to byte; an answer that trickles in for ever is none.
-        whole = None if endpoint.pace == "transfer" else _READ_SECONDS[endpoint.pace]
+    async def _response(self, endpoint: Endpoint, request: httpx2.Request) -> AsyncGenerator[httpx2.Response, None]:
+        """Send the request and yield the response; errors of the HTTP client become `Unreachable`."""
+        # The HTTP client's own timeouts limit only the pause between two pieces of a response, not the whole.
+        total_seconds = None if endpoint.pace == "transfer" else _READ_SECONDS[endpoint.pace]
         try:
-            async with asyncio.timeout(whole):
+            async with asyncio.timeout(total_seconds):
                 response = await self._client(self._hosts[endpoint.host][0]).send(request, stream=True)
                 try:
                     yield response
                 finally:
                     await response.aclose()
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
-            raise NeverSent(
+            raise ConnectionFailed(
                 f"No connection to {request.url.host}.",
                 next_step="Check the network and MEMORIES_BASE_URL; nothing was sent.",
             ) from None
         except (httpx2.TimeoutException, TimeoutError):
             raise Unreachable(
                 f"{request.url.host} did not answer within {_READ_SECONDS[endpoint.pace]:g} s.",
-                next_step=_look_first(endpoint),
+                next_step=next_step_if_unclear(endpoint),
             ) from None
         except (httpx2.TransportError, httpx2.DecodingError):
             raise Unreachable(
-                f"The connection to {request.url.host} broke before the answer was whole.",
-                next_step=_look_first(endpoint),
+                f"The connection to {request.url.host} broke before the response was complete.",
+                next_step=next_step_if_unclear(endpoint),
             ) from None
 
 
-async def _assembled(
-    lines: AsyncIterator[str], on_event: Callable[[ChatEvent], Awaitable[None]] | None
-) -> dict[str, Any]:
-    assembler = ChatAssembler()
-    try:
-        async for line in lines:
-            for event in assembler.feed(line):
-                if on_event:
-                    await on_event(event)
-            if assembler.complete:
-                break
-    except (httpx2.TransportError, MemoriesError):
-        # What came is kept, marked as incomplete, and nothing is asked again; without it, the break is the error.
-        if not assembler.content:
-            raise
-    return assembler.answer()
-
-
-async def _lines_of(body: bytes) -> AsyncIterator[str]:
-    for line in body.split(b"\n"):
-        yield line.decode("utf-8", "replace")
-
-
-async def _lines(response: httpx2.Response) -> AsyncIterator[str]:
-    """Lines ended by a line feed alone: `aiter_lines` also breaks at U+2028, which JSON strings may contain."""
-    rest = b""
-    async for chunk in response.aiter_bytes():
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line.decode("utf-8", "replace")
-    if rest:
-        yield rest.decode("utf-8", "replace")
-
-
-def _look_first(endpoint: Endpoint) -> str:
-    """What to do where it is not known whether a request was carried out."""
-    if endpoint.repeatable:
-        return "Try again later."
-    if endpoint.pace == "slow" and endpoint.host == "api":
-        return "A finished answer shows up in list_sessions and get_session_detail; look there before you ask again."
-    if endpoint.path == "download" or endpoint.host == "caption":
-        return "It may have been billed; try again if it is worth that."
-    return "It may have been carried out; look (list_videos) before you try again."
-
-
-def _data(body: bytes, response: httpx2.Response, endpoint: Endpoint) -> Any:
-    retry_after = response.headers.get("retry-after", "")
-    try:
-        return data_of(body, status=response.status_code, retry_after=retry_after, success=endpoint.success)
-    except UnexpectedResponse as error:
-        error.next_step = _look_first(endpoint)
-        raise
-
-
-def _kind(response: httpx2.Response) -> str:
-    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-_DOCUMENTS = {"application/json", "text/html"}
-"""Media types of one document: an envelope, or a proxy's page; neither a stream nor a file."""
-
-
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-@cache
-def _adapter(into: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(into)
-
-
-def _read(data: Any, into: type[T], endpoint: Endpoint) -> T:
-    try:
-        return _adapter(into).validate_python(data)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        where = one_line(".".join(str(part) for part in problem["loc"]))[:100] or "data"
-        raise UnexpectedResponse(
-            f"The API's answer to {endpoint.path} is not as documented: {where}.",
-            words=one_line(problem["msg"])[:300],
-            next_step=_look_first(endpoint),
-        ) from None

@@ -1,4 +1,4 @@
-"""Every endpoint of the API that this package calls, with what the client must know before a call."""
+"""The endpoints of the API that this package calls, with their rate class, time limit and retry safety."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 from memories_mcp.models.evidence import Track
 
 Rate = Literal["upload", "scrape", "search", "chat", "read", "list", "delete", "download", "task", "detail", "caption"]
-"""A class of requests that the API counts together (API 2.10)."""
+"""A class of requests that share one rate limit (API 2.10)."""
 
 Pace = Literal["quick", "slow", "transfer"]
-"""How long an answer may take: `slow` runs a model, `transfer` moves a file."""
+"""The expected duration of a request: `slow` runs a model, `transfer` moves a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +20,11 @@ class Endpoint:
 
     Attributes:
         method: `GET` or `POST`.
-        path: Below the prefix, such as `list_videos`.
-        rate: The class whose rate limit it shares.
-        repeatable: Whether a second try can neither cost nor change anything twice.
-        pace: How long an answer may take.
-        host: `caption` is a separate host with a separate key (API 2.1).
+        path: The path below the common prefix, such as `list_videos`.
+        rate: The class of requests that it belongs to.
+        repeatable: Whether it may be sent twice without costing or changing anything twice.
+        pace: The expected duration, which sets the time limit.
+        host: The host; `caption` is a separate host with a separate key (API 2.1).
     """
 
     method: Literal["GET", "POST"]
@@ -37,11 +37,12 @@ class Endpoint:
     @property
     def full_path(self) -> str:
         """The path on the host."""
-        return f"{'/serve/api/v1' if self.host == 'api' else '/v1/understand'}/{self.path}"
+        prefix = "/serve/api/v1" if self.host == "api" else "/v1/understand"
+        return f"{prefix}/{self.path}"
 
     @property
     def success(self) -> frozenset[str]:
-        """The codes that mean success on this host; the oldest search page has `SUCCESS` (API 2.3)."""
+        """The codes that mean success on this host; the oldest documentation of search shows `SUCCESS` (API 2.3)."""
         return frozenset({"0000", "SUCCESS"} if self.host == "api" else {"0", "0000"})
 
     def __str__(self) -> str:
@@ -49,12 +50,12 @@ class Endpoint:
 
 
 def _read(path: str, rate: Rate, *, method: Literal["GET", "POST"] = "GET") -> Endpoint:
-    """An endpoint that only reads: a second try is safe."""
+    """Return an endpoint that only reads and may be sent twice."""
     return Endpoint(method=method, path=path, rate=rate, repeatable=True)
 
 
 def _write(path: str, rate: Rate, *, pace: Pace = "quick") -> Endpoint:
-    """An endpoint that changes or costs something: never sent twice."""
+    """Return an endpoint that changes or costs something and is never sent twice."""
     return Endpoint(method="POST", path=path, rate=rate, repeatable=False, pace=pace)
 
 
@@ -87,7 +88,7 @@ PUBLIC_TRANSCRIPTS: dict[Track, Endpoint] = {
     "audio": _read("get_public_audio_transcription", "read"),
 }
 UPDATE_TRANSCRIPTION = _write("update_video_transcription", "read")
-# A GET, but it runs a model on each call: slow and billed (API 3.4, 27).
+# Although a GET, it runs a model on each call, which is slow and billed (API 3.4, 27).
 SUMMARY = Endpoint(method="GET", path="generate_summary", rate="read", repeatable=False, pace="slow")
 
 LIST_VIDEOS = _read("list_videos", "list", method="POST")

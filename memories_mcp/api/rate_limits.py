@@ -1,4 +1,4 @@
-"""How fast one may ask: the API's limits (API 2.10), kept here so that parallel calls wait instead of failing."""
+"""Client-side rate limits (API 2.10), so that parallel calls wait instead of failing."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from memories_mcp.api.endpoints import Rate
 from memories_mcp.errors import ConfigurationError, RateLimited
 
 LONGEST_WAIT = 20.0
-"""Seconds; who would have to wait longer is refused at once."""
+"""Seconds; a request that would have to wait longer fails immediately."""
 
-PER_ACCOUNT: dict[str, tuple[float, float]] = {
+DEFAULT_RATES: dict[str, tuple[float, float]] = {
     "upload": (1, 1),
     "scrape": (1, 60),
     "search": (10, 1),
@@ -27,45 +27,60 @@ PER_ACCOUNT: dict[str, tuple[float, float]] = {
     "detail": (1, 2),
     "caption": (1, 1),
 }
-"""Requests and the seconds in which they are allowed; polls and public details by the newer, tighter figures."""
+"""Requests, and the seconds in which they are allowed, by class.
+
+For `task` and `detail` the documents give two figures; these are the newer and lower ones.
+"""
+
+NO_LIMITS: dict[str, tuple[float, float]] = {}
+"""No rate limits, for the sandbox and for benchmarks."""
 
 
-def in_force(rates: Mapping[str, tuple[float, float]] | None) -> dict[str, tuple[float, float]]:
-    """Nothing given is the API's own figures, something given changes those, an empty mapping is no limits."""
-    return {} if rates is not None and not rates else {**PER_ACCOUNT, **(rates or {})}
+def effective_rates(rates: Mapping[str, tuple[float, float]] | None) -> dict[str, tuple[float, float]]:
+    """Return the effective rates: the defaults for `None`, no limits for an empty mapping, else changed defaults."""
+    if rates is None:
+        return dict(DEFAULT_RATES)
+    return {**DEFAULT_RATES, **rates} if rates else {}
 
 
-class Limits:
-    """One limiter a class of requests; lives on the event loop that uses it first."""
+class RateLimiter:
+    """One rate limiter per class of requests; bound to the event loop that uses it first.
+
+    Args:
+        rates: Requests, and the seconds in which they are allowed, by class; see `in_force`.
+
+    Raises:
+        ConfigurationError: A class is unknown.
+    """
 
     def __init__(self, rates: Mapping[str, tuple[float, float]] | None = None) -> None:
-        if unknown := [rate for rate in rates or () if rate not in PER_ACCOUNT]:
+        if unknown := [rate for rate in rates or () if rate not in DEFAULT_RATES]:
             raise ConfigurationError(
-                f"MEMORIES_RATE_LIMITS: there is no class {', '.join(unknown)}.",
-                next_step=f"There are: {', '.join(PER_ACCOUNT)}.",
+                f"MEMORIES_RATE_LIMITS names an unknown class: {', '.join(unknown)}.",
+                next_step=f"Use one of these: {', '.join(DEFAULT_RATES)}.",
             )
-        chosen = in_force(rates)
-        # The limiter wants at least one request a period: half a request a second is one in two.
+        # The limiter requires at least one request per period: half a request in 1 s becomes one in 2 s.
         self._limiters = {
-            rate: AsyncLimiter(max(1, allowed), period / min(1, allowed)) for rate, (allowed, period) in chosen.items()
+            rate: AsyncLimiter(max(1, requests), seconds / min(1, requests))
+            for rate, (requests, seconds) in effective_rates(rates).items()
         }
         self._waiting = dict.fromkeys(self._limiters, 0)
         self._granted = {rate: deque[float](maxlen=int(limiter.max_rate)) for rate, limiter in self._limiters.items()}
 
-    async def turn(self, rate: Rate) -> None:
-        """Wait for a turn.
+    async def acquire(self, rate: Rate) -> None:
+        """Wait until a request of the class may be sent.
 
         Raises:
-            RateLimited: The queue is longer than `LONGEST_WAIT`; nothing was sent.
+            RateLimited: The wait would exceed `LONGEST_WAIT`; nothing was sent.
         """
         limiter = self._limiters.get(rate)
         if limiter is None:
             return
         wait, now = 0.0, asyncio.get_running_loop().time()
         if not limiter.has_capacity():
-            # The bucket leaks one place a step; the last one granted says how far the present step has come.
-            step = limiter.time_period / limiter.max_rate
-            wait = max(0.0, step - (now - self._granted[rate][-1])) + self._waiting[rate] * step
+            # The bucket frees one place per interval; the current interval began with the last granted request.
+            interval = limiter.time_period / limiter.max_rate
+            wait = max(0.0, interval - (now - self._granted[rate][-1])) + self._waiting[rate] * interval
         if wait > LONGEST_WAIT:
             raise RateLimited(
                 f"Too many {rate} requests are waiting already; nothing was sent.",
@@ -78,7 +93,3 @@ class Limits:
             self._granted[rate].append(asyncio.get_running_loop().time())
         finally:
             self._waiting[rate] -= 1
-
-
-NO_LIMITS: dict[str, tuple[float, float]] = {}
-"""For the sandbox and for measurements."""

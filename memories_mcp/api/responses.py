@@ -1,14 +1,18 @@
-"""Telling an answer from a refusal, and each refusal from the others (API 2.3 and 2.4)."""
+"""Decoding of responses: envelopes, refusals, conversion into types (API 2.3 and 2.4)."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any, cast
+from functools import cache
+from typing import Any, TypeVar, cast
 
+import httpx2
+from pydantic import TypeAdapter, ValidationError
+
+from memories_mcp.api.endpoints import Endpoint
 from memories_mcp.errors import (
     ApiError,
-    MemoriesError,
     NotFound,
     NotReady,
     OutOfCredits,
@@ -18,104 +22,210 @@ from memories_mcp.errors import (
 )
 from memories_mcp.models.coercions import one_line
 
-_UNREADY = re.compile(r"not parsed|not ready|(still|being) process")
+T = TypeVar("T")
+
+_NOT_READY = re.compile(r"not parsed|not ready|(still|being) process")
 _SUCCESS = frozenset({"0000", "SUCCESS"})
-_WORDS_LIMIT = 300
+_MESSAGE_LENGTH = 300
 
 
-def data_of(body: bytes, *, status: int, retry_after: str = "", success: frozenset[str] = _SUCCESS) -> Any:
-    """What an answer carries: its `data`, or all of it where the documents show no envelope.
+def media_type(response: httpx2.Response) -> str:
+    """Return the media type of a response in lower case, without parameters."""
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def is_document(response: httpx2.Response) -> bool:
+    """Return whether the media type is that of an envelope or of a proxy's error page, not of a stream or a video."""
+    return media_type(response) in {"application/json", "text/html"}
+
+
+def is_video(response: httpx2.Response, first: bytes) -> bool:
+    """Return whether a response to a download is a video, by its status, its media type and its first chunk."""
+    if response.status_code != 200 or is_document(response) or media_type(response).startswith("text/"):
+        return False
+    # JSON and HTML also arrive under the media type of a video.
+    return first[:1] not in {b"{", b"<", b""} and first.strip() != b"null"
+
+
+def decode_response(body: bytes, response: httpx2.Response, endpoint: Endpoint) -> Any:
+    """Return the `data` of a response whose body has been read.
+
+    Args:
+        body: The complete body.
+        response: The response, for its status and headers.
+        endpoint: The endpoint that was called.
 
     Raises:
-        ApiError: The API refused; HTTP 200 with another code than success counts (API 2.4).
-        UnexpectedResponse: The body is no JSON object or list.
+        ApiError: The API refused the request.
+        UnexpectedResponse: The body is not a JSON object or array.
+    """
+    retry_after = response.headers.get("retry-after", "")
+    try:
+        return decode_body(body, status=response.status_code, retry_after=retry_after, success=endpoint.success)
+    except UnexpectedResponse as error:
+        error.next_step = next_step_if_unclear(endpoint)
+        raise
+
+
+def decode_body(body: bytes, *, status: int, retry_after: str = "", success: frozenset[str] = _SUCCESS) -> Any:
+    """Return the `data` of an envelope, or the whole document where the API documents no envelope.
+
+    Args:
+        body: The complete body.
+        status: The HTTP status.
+        retry_after: The `Retry-After` header.
+        success: The codes that mean success.
+
+    Raises:
+        ApiError: The API refused the request; so does HTTP 200 with a code other than success (API 2.4).
+        UnexpectedResponse: The body is not a JSON object or array.
     """
     try:
-        answer = json.loads(body)
+        document = json.loads(body)
     except (ValueError, RecursionError):
         if status >= 300:
-            raise refusal("", _first_words(body), status=status, retry_after=retry_after) from None
-        start = body.lstrip()
-        kind = "HTML" if start.startswith(b"<") else "broken JSON" if start.startswith((b"{", b"[")) else "no JSON"
+            raise api_error("", _plain_text(body), status=status, retry_after=retry_after) from None
         raise UnexpectedResponse(
-            f"The API answered HTTP {status} with {kind}.",
+            f"The API answered HTTP {status} with {_body_kind(body)}.",
             next_step="This is a fault between here and the API; try again later.",
         ) from None
-    return unwrap(answer, status=status, retry_after=retry_after, success=success)
+    return unwrap_envelope(document, status=status, retry_after=retry_after, success=success)
 
 
-def unwrap(answer: Any, *, status: int = 200, retry_after: str = "", success: frozenset[str] = _SUCCESS) -> Any:
-    """`data_of` for a body that is parsed already."""
-    if isinstance(answer, list):
-        return cast(list[Any], answer)
-    if not isinstance(answer, dict):
+def unwrap_envelope(
+    document: Any, *, status: int = 200, retry_after: str = "", success: frozenset[str] = _SUCCESS
+) -> Any:
+    """Return the `data` of a parsed document; arguments and errors are those of `decode_body`."""
+    if isinstance(document, list):
+        return cast(list[Any], document)
+    if not isinstance(document, dict):
         raise UnexpectedResponse(
-            f"The API answered HTTP {status} with {json.dumps(answer)[:20]} in place of a result.",
+            f"The API answered HTTP {status} with {json.dumps(document)[:20]} instead of a result.",
             next_step="Try again later.",
         )
-    envelope = cast(dict[str, Any], answer)
+    envelope = cast(dict[str, Any], document)
     code = str(envelope.get("code", ""))
-    failed = status >= 300 or envelope.get("success") is False or envelope.get("failed") is True
-    if code not in success if code else failed:
-        words = envelope.get("msg") or envelope.get("message") or envelope.get("error") or ""
-        raise refusal(code, str(words), status=status, retry_after=retry_after)
-    return envelope.get("data") if "data" in envelope or code else envelope
+    if code:
+        failed = code not in success
+    else:
+        failed = status >= 300 or envelope.get("success") is False or envelope.get("failed") is True
+    if failed:
+        message = envelope.get("msg") or envelope.get("message") or envelope.get("error") or ""
+        raise api_error(code, str(message), status=status, retry_after=retry_after)
+    if "data" in envelope or code:
+        return envelope.get("data")
+    return envelope
 
 
-def refusal(code: str, words: str, *, status: int = 200, retry_after: str = "") -> MemoriesError:
-    """The error for a code and the API's own words."""
-    words = one_line(words)[:_WORDS_LIMIT]
-    said = words.lower()
-    shown = code if re.fullmatch(r"-?\w{1,8}", code) else ""  # the code is the network's word too
-    answered = f"The API answered code {shown}" if shown else f"The API answered HTTP {status}"
-    given: dict[str, Any] = {"code": code, "status": status, "words": words}
-    if code == "0429" or status == 429 or "request has exceeded the limit" in said:
-        wait = float(retry_after) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", retry_after) else 1.0
+def parse(data: Any, into: type[T], endpoint: Endpoint) -> T:
+    """Return `data` validated as the type `into`.
+
+    Args:
+        data: The `data` of a response.
+        into: The type to read.
+        endpoint: The endpoint that was called, for the error text.
+
+    Raises:
+        UnexpectedResponse: The data does not fit the type; the text names the field.
+    """
+    try:
+        return _adapter(into).validate_python(data)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        field = one_line(".".join(str(part) for part in problem["loc"]))[:100] or "data"
+        raise UnexpectedResponse(
+            f"The API's answer to {endpoint.path} is not as documented: {field}.",
+            words=one_line(problem["msg"])[:_MESSAGE_LENGTH],
+            next_step=next_step_if_unclear(endpoint),
+        ) from None
+
+
+def next_step_if_unclear(endpoint: Endpoint) -> str:
+    """Return the advice for a failure after which it is unclear whether the API carried out the request."""
+    if endpoint.repeatable:
+        return "Try again later."
+    if endpoint.pace == "slow" and endpoint.host == "api":
+        return "A finished answer appears in list_sessions and get_session_detail; check there before you try again."
+    if endpoint.path == "download" or endpoint.host == "caption":
+        return "The request may have been billed; try again only if the result is worth the cost."
+    return "The request may have been carried out; check list_videos before you try again."
+
+
+def api_error(code: str, message: str, *, status: int = 200, retry_after: str = "") -> ApiError:
+    """Return the error for a refusal.
+
+    Args:
+        code: The API's code; empty if there is none.
+        message: The API's message.
+        status: The HTTP status.
+        retry_after: The `Retry-After` header.
+    """
+    message = one_line(message)[:_MESSAGE_LENGTH]
+    lower = message.lower()
+    code_is_safe = re.fullmatch(r"-?\w{1,8}", code)  # the code is untrusted text too
+    answer = f"The API answered code {code}" if code_is_safe else f"The API answered HTTP {status}"
+    details: dict[str, Any] = {"code": code, "status": status, "words": message}
+    if code == "0429" or status == 429 or "request has exceeded the limit" in lower:
+        seconds = float(retry_after) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", retry_after) else 1.0
         return RateLimited(
-            f"{answered}: too many requests.",
-            retry_after=wait,
-            next_step=f"Wait {wait:g} s, then try again with fewer calls at a time.",
-            **given,
+            f"{answer}: too many requests.",
+            retry_after=seconds,
+            next_step=f"Wait {seconds:g} s, then try again with fewer calls at a time.",
+            **details,
         )
     if code == "0402":
         return OutOfCredits(
-            f"{answered}: the account has no credits left.",
-            next_step="Recharge it at memories.ai; trying again will not help.",
-            **given,
+            f"{answer}: the account has no credits left.",
+            next_step="Recharge the account at memories.ai; trying again will not help.",
+            **details,
         )
-    if code in {"0401", "0403", "9009"} or status in {401, 403} or "user don't login" in said:
+    if code in {"0401", "0403", "9009"} or status in {401, 403} or "user don't login" in lower:
         return Unauthorized(
-            f"{answered}: the key was refused.",
-            next_step="Check the key (MEMORIES_API_KEY) and what it may do; trying again will not help.",
-            **given,
+            f"{answer}: the key was refused.",
+            next_step="Check the key (MEMORIES_API_KEY) and its permissions; trying again will not help.",
+            **details,
         )
-    if status < 400 and _UNREADY.search(said):
+    if status < 400 and _NOT_READY.search(lower):
         return NotReady(
-            f"{answered}: the video is still being processed.",
+            f"{answer}: the video is still being processed.",
             next_step="Call wait_until_ready with its video_no, then try again.",
-            **given,
+            **details,
         )
-    if status == 404:  # what it does not know, the API says with HTTP 200
-        return ApiError(f"{answered}: this path does not exist there.", next_step="Check MEMORIES_BASE_URL.", **given)
-    if status < 500 and ("not found" in said or "no videos found" in said):
+    if status == 404:  # for an unknown id the API answers HTTP 200, so this is a wrong URL
+        return ApiError(f"{answer}: the path does not exist.", next_step="Check MEMORIES_BASE_URL.", **details)
+    if status < 500 and ("not found" in lower or "no videos found" in lower):
         return NotFound(
-            f"{answered}: no such item in this namespace.",
+            f"{answer}: no such item in this namespace.",
             next_step="Check the id with list_videos or list_sessions, and unique_id if it was uploaded under one.",
-            **given,
+            **details,
         )
-    if status >= 500 or transient(words):
-        return ApiError(f"{answered}: the service is in trouble.", next_step="Try again in a minute.", **given)
+    if status >= 500 or is_transient(message):
+        return ApiError(f"{answer}: the service has a temporary fault.", next_step="Try again in a minute.", **details)
     if code == "0409":
-        return ApiError(f"{answered}: the same request was made before.", next_step="Do not repeat it.", **given)
-    return ApiError(f"{answered}.", next_step="Check the arguments.", **given)
+        return ApiError(f"{answer}: the same request was sent before.", next_step="Do not repeat it.", **details)
+    return ApiError(f"{answer}.", next_step="Check the arguments.", **details)
 
 
-def transient(words: str) -> bool:
-    """Whether a refusal with code 0001 is only a hiccup (API 2.4)."""
-    said = words.lower()
-    return "network is abnormal" in said or "try again later" in said
+def is_transient(message: str) -> bool:
+    """Return whether the message of a refusal with code 0001 reports a temporary fault (API 2.4)."""
+    lower = message.lower()
+    return "network is abnormal" in lower or "try again later" in lower
 
 
-def _first_words(body: bytes) -> str:
-    text = body[:_WORDS_LIMIT].decode("utf-8", "replace").strip()
+def _plain_text(body: bytes) -> str:
+    text = body[:_MESSAGE_LENGTH].decode("utf-8", "replace").strip()
     return "" if text.startswith("<") else text
+
+
+def _body_kind(body: bytes) -> str:
+    start = body.lstrip()
+    if start.startswith(b"<"):
+        return "HTML"
+    if start.startswith((b"{", b"[")):
+        return "broken JSON"
+    return "no JSON"
+
+
+@cache
+def _adapter(into: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(into)

@@ -1,11 +1,11 @@
-"""What may be tried again, and when."""
+"""Retries: which failed requests are sent again, and when."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from memories_mcp.api.responses import transient
+from memories_mcp.api.responses import is_transient
 from memories_mcp.errors import ApiError, NotReady, RateLimited, Unreachable
 
 if TYPE_CHECKING:
@@ -14,45 +14,60 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ATTEMPTS = 4
+"""Maximum number of attempts."""
 DEADLINE = 30.0
-"""Seconds after which no further try is begun."""
+"""Seconds after the first attempt from which no further attempt starts."""
 FIRST_WAIT = 0.5
+"""Upper bound in seconds of the first wait; the bound doubles with each attempt."""
 LONGEST_WAIT = 8.0
+"""Upper bound in seconds of any wait."""
 
 
-class NeverSent(Unreachable):
-    """No connection could be made, so nothing can have happened: trying again is safe for any request."""
+class ConnectionFailed(Unreachable):
+    """No connection was established, so the request was not sent and any request may be retried."""
 
 
-def worth_repeating(error: BaseException, *, repeatable: bool) -> bool:
-    """Whether a second try can help without costing or changing anything twice (API 2.4)."""
+def should_retry(error: BaseException, *, repeatable: bool) -> bool:
+    """Return whether another attempt may succeed and cannot cost or change anything twice (API 2.4).
+
+    Args:
+        error: The error of the last attempt.
+        repeatable: Whether the request may be sent twice.
+    """
     if isinstance(error, RateLimited):
-        return bool(error.code or error.status == 429)  # our own limiter's refusal is final
-    if isinstance(error, NeverSent):
+        return bool(error.code or error.status == 429)  # a refusal by the client-side limiter is final
+    if isinstance(error, ConnectionFailed):
         return True
     if not repeatable or isinstance(error, NotReady):
         return False
     if isinstance(error, ApiError):
-        return error.status >= 500 or transient(error.words)
+        return error.status >= 500 or is_transient(error.words)
     return isinstance(error, Unreachable)
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
+def _wait_seconds(state: tenacity.RetryCallState) -> float:
     import tenacity
 
-    jittered = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)(state)
+    seconds = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)(state)
     error = state.outcome and state.outcome.exception()
-    return max(error.retry_after, jittered) if isinstance(error, RateLimited) else jittered
+    return max(error.retry_after, seconds) if isinstance(error, RateLimited) else seconds
 
 
-async def repeat(send: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
-    """Call `send` until it succeeds, fails for good, or the tries are used up: full jitter, with a deadline."""
-    import tenacity  # not before a request: listing tools needs none
+async def with_retries(send: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
+    """Call `send` until it succeeds, fails permanently or reaches `ATTEMPTS` or `DEADLINE`.
+
+    The waits grow exponentially, with full jitter.
+
+    Args:
+        send: Sends the request and reads the response.
+        repeatable: Whether the request may be sent twice.
+    """
+    import tenacity  # imported late: listing the tools sends no request
 
     retrying = tenacity.AsyncRetrying(
         stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_before_delay(DEADLINE),
-        wait=_wait,
-        retry=tenacity.retry_if_exception(lambda error: worth_repeating(error, repeatable=repeatable)),
+        wait=_wait_seconds,
+        retry=tenacity.retry_if_exception(lambda error: should_retry(error, repeatable=repeatable)),
         reraise=True,
     )
     return await retrying(send)

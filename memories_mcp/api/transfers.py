@@ -1,6 +1,7 @@
-"""Files to and from the wire, with flat memory.
+"""File transfers with constant memory.
 
-A download goes to a file beside its target that is renamed when whole; an upload is read from disk as it is sent.
+A download is written to a temporary file next to its target, which is renamed when complete. An upload is read from
+disk while it is sent.
 """
 
 from __future__ import annotations
@@ -18,16 +19,21 @@ from typing import IO, Any
 from memories_mcp.errors import FileRefused
 
 CHUNK = 256 * 1024
+"""Bytes of a download that are written in one piece."""
+
+OnBytes = Callable[[int, int | None], Awaitable[None]]
+"""Receives the number of bytes transferred so far and the total, or `None` if the total is unknown."""
+_PROGRESS_SECONDS = 0.25
 
 
 @contextmanager
-def beside(target: Path, *, overwrite: bool) -> Generator[IO[bytes], None, None]:
-    """A file to write that becomes `target` on success and disappears on any failure.
+def atomic_write(target: Path, *, overwrite: bool) -> Generator[IO[bytes], None, None]:
+    """Yield a temporary file that becomes `target` on success and is removed on any failure.
 
     Raises:
-        FileRefused: The target appeared meanwhile and may not be overwritten, or the disk refused.
+        FileRefused: The target was created in the meantime and `overwrite` is false, or the disk refused.
     """
-    made = [folder for folder in target.parents if not folder.exists()]
+    new_folders = [folder for folder in target.parents if not folder.exists()]
     partial: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -37,42 +43,41 @@ def beside(target: Path, *, overwrite: bool) -> Generator[IO[bytes], None, None]
             partial = Path(handle.name)
             yield handle
         if target.exists() and not overwrite:
-            raise FileRefused(f"{target.name} was made by somebody else meanwhile; it was left alone.")
+            raise FileRefused(
+                f"{target.name} was not replaced: another process created the file during the download.",
+                next_step="Choose another name, or set overwrite to true.",
+            )
         os.replace(partial, target)
-        made = []
+        new_folders = []
     except OSError as error:
         raise FileRefused(
-            f"{target.name} cannot be written: {error.strerror}.", next_step="Check the name, the disk and its rights."
+            f"{target.name} cannot be written: {error.strerror}.",
+            next_step="Check the name, the disk and its permissions.",
         ) from None
     finally:
         if partial:
             partial.unlink(missing_ok=True)
-        for folder in made:  # innermost first; one that somebody else used meanwhile stays
+        for folder in new_folders:  # innermost first; a folder that another process uses by now is not empty and stays
             with suppress(OSError):
                 folder.rmdir()
 
 
-async def pieces(chunks: AsyncIterator[bytes], first: bytes) -> AsyncIterator[bytes]:
-    """The chunks again, with the one that was looked at put back in front."""
+async def prepend(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield `first`, then the chunks."""
     yield first
     async for chunk in chunks:
         yield chunk
 
 
-OnBytes = Callable[[int, int | None], Awaitable[None]]
-"""Hears the bytes done and, where known, the bytes in all."""
-_TELL_EVERY = 0.25
-
-
 @dataclass(frozen=True)
 class Part:
-    """A part of a multipart body: a file on disk, or a small document.
+    """One part of a multipart body: a file on disk or a small document.
 
     Attributes:
-        name: The field's name, which may repeat.
-        filename: What the service stores.
-        media_type: The part's Content-Type; the service checks it (API 10, 9).
-        source: The path to stream from, or the bytes themselves.
+        name: The name of the form field; several parts may share it.
+        filename: The file name that the service stores.
+        media_type: The part's Content-Type, which the service checks (API 10, 9).
+        source: The path of the file to stream, or the content itself.
     """
 
     name: str
@@ -81,50 +86,54 @@ class Part:
     source: Path | bytes
 
 
-class _Counted(io.FileIO):
-    """A file that knows how much of it was read."""
+class _CountingFile(io.FileIO):
+    """A file that counts the bytes read from it."""
 
-    done = 0
+    bytes_read = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
         chunk = super().read(-1 if size is None else size) or b""
-        self.done += len(chunk)
+        self.bytes_read += len(chunk)
         return chunk
 
 
 @asynccontextmanager
-async def opened(parts: Sequence[Part], on_bytes: OnBytes | None) -> AsyncGenerator[list[Any], None]:
-    """The parts as the HTTP client wants them, open while the body runs, with progress told meanwhile.
+async def open_parts(parts: Sequence[Part], on_bytes: OnBytes | None) -> AsyncGenerator[list[Any], None]:
+    """Open the parts and yield them in the form that the HTTP client takes, reporting progress while the body runs.
+
+    Args:
+        parts: The parts; may be empty.
+        on_bytes: Receives the bytes read from files every 0.25 s, and once more when the body ends without an error.
 
     Raises:
         FileRefused: A file cannot be opened.
     """
     with ExitStack() as stack:
-        files: list[_Counted] = []
-        bodies: list[Any] = []
+        files: list[_CountingFile] = []
+        client_parts: list[Any] = []
         for part in parts:
-            body: bytes | _Counted
+            content: bytes | _CountingFile
             if isinstance(part.source, Path):
                 try:
-                    body = stack.enter_context(_Counted(part.source))
+                    content = stack.enter_context(_CountingFile(part.source))
                 except OSError as error:
                     raise FileRefused(f"{part.filename} cannot be read: {error.strerror}.") from None
-                files.append(body)
+                files.append(content)
             else:
-                body = part.source
-            bodies.append((part.name, (part.filename, body, part.media_type)))
+                content = part.source
+            client_parts.append((part.name, (part.filename, content, part.media_type)))
         total = sum(os.fstat(file.fileno()).st_size for file in files)
 
-        async def tell() -> None:
-            while on_bytes:
-                await on_bytes(sum(file.done for file in files), total)
-                await asyncio.sleep(_TELL_EVERY)
+        async def report_progress(on_bytes: OnBytes) -> None:
+            while True:
+                await on_bytes(sum(file.bytes_read for file in files), total)
+                await asyncio.sleep(_PROGRESS_SECONDS)
 
-        telling = asyncio.create_task(tell()) if on_bytes and files else None
+        reporting = asyncio.create_task(report_progress(on_bytes)) if on_bytes and files else None
         try:
-            yield bodies
+            yield client_parts
         finally:
-            if telling:
-                telling.cancel()
+            if reporting:
+                reporting.cancel()
         if on_bytes and files:
             await on_bytes(total, total)

@@ -1,229 +1,272 @@
-"""Looking whether everything is as it must be, and saying how to mend what is not."""
+"""The command `doctor`: checks of the settings, the connections and the MCP clients, each problem with its remedy."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import platform
 import re
+import ssl
 import time
 import tomllib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from memories_mcp.api.rate_limits import NO_LIMITS, in_force
-from memories_mcp.cli.mcp_clients import CLIENTS, NAME, Client, config_path
+from memories_mcp.api.rate_limits import NO_LIMITS, effective_rates
+from memories_mcp.cli.mcp_clients import CLIENT_APPS, SERVER_NAME, ClientApp, config_path
 from memories_mcp.errors import MemoriesError, NotFound, OutOfCredits, Unauthorized
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.operations.toolsets import TOOLSETS
-from memories_mcp.runner import Runner, connected
-from memories_mcp.settings import API_URL, CAPTION_URL, Settings
+from memories_mcp.runner import Runner, open_runner
+from memories_mcp.settings import API_URL, CAPTION_URL, Settings, environment
 
-State = Literal["ok", "note", "wrong"]
-_SHOWN = ("mcp", "pydantic", "httpx2", "starlette", "uvicorn", "langchain-core")
-_REACH_SECONDS = 5
+State = Literal["ok", "note", "problem"]
+_LABELS: dict[State, str] = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
+_REPORTED_PACKAGES = ("mcp", "pydantic", "httpx2", "starlette", "uvicorn", "langchain-core")
+_PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
+_LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
+_CONNECT_SECONDS = 5
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at."""
+    """The result of one check."""
 
     state: State
-    what: str
-    mend: str = ""
+    message: str
+    remedy: str = ""
 
 
-async def examine(
-    settings: Settings, home: Path, environ: Mapping[str, str], problems: Sequence[MemoriesError] = ()
-) -> AsyncGenerator[Finding, None]:
-    """Look at one thing after the other. No key is ever part of what is said.
+async def run(settings: Settings, problems: Sequence[MemoriesError]) -> int:
+    """Print every finding and a summary; return 0 if there is no problem, else 1.
 
     Args:
-        settings: As far as they could be read.
-        home: The person's folder.
-        environ: The variables.
-        problems: What was wrong with the settings; each is told.
+        settings: The settings that could be read.
+        problems: The errors of those that could not.
     """
-    yield _versions()
+    count = 0
+    async for finding in check(settings, Path.home(), environment(), problems):
+        if finding.state == "problem":
+            count += 1
+        print(f"{_LABELS[finding.state]} {finding.message}", flush=True)
+        if finding.remedy:
+            print(f"        {finding.remedy}", flush=True)
+    if not count:
+        print("No problems found.")
+        return 0
+    print("1 problem found." if count == 1 else f"{count} problems found.")
+    return 1
+
+
+async def check(
+    settings: Settings, home: Path, environ: Mapping[str, str], problems: Sequence[MemoriesError] = ()
+) -> AsyncGenerator[Finding, None]:
+    """Run the checks one after the other and yield their findings, none of which holds a key.
+
+    Args:
+        settings: The settings that could be read.
+        home: The user's home folder.
+        environ: The environment variables.
+        problems: The errors of the settings that could not be read; each becomes a finding.
+    """
+    yield _check_packages()
     try:
         Runner(settings)
-    except MemoriesError as error:  # names of toolsets or tools that there are not
+    except MemoriesError as error:  # unknown toolsets or tools
         problems = [*problems, error]
         settings = replace(settings, toolsets=(), tools=(), exclude_tools=())
     for problem in problems:
-        yield Finding("wrong", problem.summary, problem.next_step)
-    for each in _settings(settings):
-        yield each
-    proxy = any(environ.get(name) or environ.get(name.upper()) for name in _PROXIES)
-    async with connected(settings) as runner:
-        reached = await _reachable("the API", runner.settings.base_url, proxy=proxy)
-        yield reached
+        yield Finding("problem", problem.summary, problem.next_step)
+    for finding in _check_settings(settings):
+        yield finding
+    has_proxy = any(environ.get(name) or environ.get(name.upper()) for name in _PROXY_VARIABLES)
+    async with open_runner(settings) as runner:
+        connection = await _check_connection("API", runner.settings.base_url, has_proxy=has_proxy)
+        yield connection
         if not runner.settings.api_key:
-            yield Finding("wrong", "there is no key", "Set MEMORIES_API_KEY, or try --sandbox.")
-        elif reached.state != "wrong":
-            yield await _key(runner)
-        async for each in _toolsets(runner, proxy=proxy):
-            yield each
-    for each in _clients(home, environ):
-        yield each
+            yield Finding("problem", "API key: not set", "Set MEMORIES_API_KEY, or try --sandbox, which needs no key.")
+        elif connection.state != "problem":
+            yield await _check_key(runner)
+        async for finding in _check_toolsets(runner, has_proxy=has_proxy):
+            yield finding
+    for finding in _check_clients(home, environ):
+        yield finding
 
 
-def _versions() -> Finding:
-    shown = [f"Python {platform.python_version()}", f"memories-mcp {metadata.version('memories-mcp')}"]
-    for name in _SHOWN:
-        shown.append(f"{name} {metadata.version(name)}" if _installed(name) else f"without {name}")
-    required = [each for each in metadata.requires("memories-mcp") or [] if "extra ==" not in each]
-    if unmet := [each for each in required if not _met(each)]:
-        return Finding("wrong", f"{', '.join(shown)}; unmet: {', '.join(unmet)}", "Install memories-mcp anew.")
-    return Finding("ok", ", ".join(shown))
+def _check_packages() -> Finding:
+    versions = [f"Python {platform.python_version()}", f"memories-mcp {metadata.version('memories-mcp')}"]
+    for name in _REPORTED_PACKAGES:
+        versions.append(f"{name} {metadata.version(name)}" if _is_installed(name) else f"{name} not installed")
+    required = [line for line in metadata.requires("memories-mcp") or [] if "extra ==" not in line]
+    unmet = [requirement for requirement in required if not _is_met(requirement)]
+    if unmet:
+        message = f"{', '.join(versions)}; requirements not met: {', '.join(unmet)}"
+        return Finding("problem", message, "Reinstall memories-mcp.")
+    return Finding("ok", ", ".join(versions))
 
 
-def _met(requirement: str) -> bool:
-    """Whether what is installed lies within the bounds, which are all of the form `name<2,>=1.2`."""
+def _is_met(requirement: str) -> bool:
+    """Return whether the installed version is within bounds of the form `name<2,>=1.2`, the only form in use."""
     name = re.split(r"[^\w.-]", requirement)[0]
-    if not _installed(name):
+    if not _is_installed(name):
         return False
-    here = _numbers(metadata.version(name))
-    lowest, limit = (re.search(rf"{sign}([\d.]+)", requirement) for sign in (">=", "<"))
-    return not (lowest and here < _numbers(lowest[1])) and not (limit and here >= _numbers(limit[1]))
+    installed = _version_numbers(metadata.version(name))
+    lower = re.search(r">=([\d.]+)", requirement)
+    upper = re.search(r"<([\d.]+)", requirement)
+    if lower and installed < _version_numbers(lower[1]):
+        return False
+    return not (upper and installed >= _version_numbers(upper[1]))
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    found = [int(each) for each in re.findall(r"\d+", version.split("+")[0])[:3]]
-    return tuple(found + [0] * (3 - len(found)))
+def _version_numbers(version: str) -> tuple[int, ...]:
+    """Return the first three numbers of a version, padded with zeros."""
+    numbers = [int(digits) for digits in re.findall(r"\d+", version.split("+")[0])[:3]]
+    return tuple(numbers + [0] * (3 - len(numbers)))
 
 
-def _installed(name: str) -> bool:
+def _is_installed(name: str) -> bool:
     try:
         return bool(metadata.version(name))
     except metadata.PackageNotFoundError:
         return False
 
 
-def _settings(settings: Settings) -> list[Finding]:
-    found: list[Finding] = []
+def _check_settings(settings: Settings) -> Iterator[Finding]:
     if settings.sandbox:
-        found.append(Finding("note", "the offline sandbox is used in place of the service"))
-    for name, url, usual in (
+        yield Finding("note", "Sandbox: the offline simulation is used instead of the Memories.ai API")
+    for name, url, default in (
         ("MEMORIES_BASE_URL", settings.base_url, API_URL),
         ("MEMORIES_CAPTION_BASE_URL", settings.caption_base_url, CAPTION_URL),
     ):
-        if url != usual:
-            found.append(Finding("note", f"{name} leads to {url}, not to {usual}"))
-    where = f"namespace {settings.unique_id!r}, fixed" if settings.unique_id else "the default namespace"
-    found.append(Finding("ok", f"library: {where}"))
-    found.append(_files(settings.files_root))
-    limits = in_force(NO_LIMITS if settings.sandbox else settings.rate_limits)
-    rates = ", ".join(f"{name} {allowed:g}/{seconds:g} s" for name, (allowed, seconds) in limits.items())
-    found.append(Finding("ok", f"rate limits: {rates or 'off'}"))
+        if url != default:
+            yield Finding("note", f"{name}: {url} instead of {default}")
+    if settings.unique_id:
+        yield Finding("ok", f"Namespace: {settings.unique_id!r} for all calls (MEMORIES_UNIQUE_ID)")
+    else:
+        yield Finding("ok", "Namespace: the default one")
+    yield _check_files_root(settings.files_root)
+    limits = effective_rates(NO_LIMITS if settings.sandbox else settings.rate_limits)
+    rates = ", ".join(f"{name} {requests:g}/{seconds:g} s" for name, (requests, seconds) in limits.items())
+    yield Finding("ok", f"Rate limits: {rates or 'off'}")
     if settings.read_only:
-        found.append(Finding("note", "read-only: tools that change something are not offered"))
-    return found
+        yield Finding("note", "Read-only: tools that change something are not offered")
 
 
-def _files(root: Path | None) -> Finding:
+def _check_files_root(root: Path | None) -> Finding:
     if root is None:
-        mend = "Set MEMORIES_FILES_ROOT to a folder to upload and download files."
-        return Finding("note", "file tools are closed: there is no files root", mend)
+        return Finding(
+            "note",
+            "Files root: not set; tools cannot read or write files",
+            "To upload and download files, set MEMORIES_FILES_ROOT to a folder.",
+        )
     if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
-        return Finding("wrong", f"files root {root} cannot be read and written", "Change its permissions.")
-    return Finding("ok", f"files root {root}")
+        return Finding("problem", f"Files root: {root} cannot be read and written", "Change its permissions.")
+    return Finding("ok", f"Files root: {root}")
 
 
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-
-
-async def _reachable(what: str, url: str, *, proxy: bool) -> Finding:
-    """Whether a host takes connections; nothing is sent."""
-    if proxy and urlsplit(url).hostname not in {"127.0.0.1", "localhost", "::1"}:
-        return Finding("note", f"{what} at {url} is reached by a proxy, which was not tried by itself")
-    import asyncio
-    import ssl
-
+async def _check_connection(service: str, url: str, *, has_proxy: bool) -> Finding:
+    """Open a connection to the host of a URL and close it, without sending a request."""
     parts = urlsplit(url)
+    if has_proxy and parts.hostname not in _LOOPBACK_HOSTS:
+        return Finding("note", f"{service}: {url} is used through a proxy, so a direct connection was not tried")
     secure = parts.scheme == "https"
-    port, host = parts.port or (443 if secure else 80), parts.hostname or ""
-    begun = time.perf_counter()
+    host, port = parts.hostname or "", parts.port or (443 if secure else 80)
+    started = time.perf_counter()
     try:
-        async with asyncio.timeout(_REACH_SECONDS):
-            _, writer = await asyncio.open_connection(host, port, ssl=ssl.create_default_context() if secure else None)
-    except (OSError, TimeoutError) as error:
-        reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-        return Finding("wrong", f"{what} at {host}:{port} is not reached: {reason}", "Check the network and the URL.")
-    writer.close()
-    return Finding("ok", f"{what} at {host}:{port} answers in {(time.perf_counter() - begun) * 1000:.0f} ms")
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            context = ssl.create_default_context() if secure else None
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except TimeoutError:
+        reason = f"no connection within {_CONNECT_SECONDS} seconds"
+    except OSError as error:
+        reason = str(error)
+    else:
+        writer.close()
+        return Finding(
+            "ok", f"{service}: connected to {host}:{port} in {(time.perf_counter() - started) * 1000:.0f} ms"
+        )
+    return Finding("problem", f"{service}: cannot connect to {host}:{port}: {reason}", "Check the network and the URL.")
 
 
-async def _key(runner: Runner) -> Finding:
-    """One cheap read, which tells the key and the namespace at once."""
-    operation = next(each for each in OPERATIONS if each.name == "list_videos")  # offered to models or not
+async def _check_key(runner: Runner) -> Finding:
+    """Check the key and the namespace with one cheap request."""
+    operation = next(operation for operation in OPERATIONS if operation.name == "list_videos")  # even if not offered
     try:
         page = (await runner.run(operation, {"size": 1})).output
     except Unauthorized as error:
-        return Finding("wrong", f"the key is refused: {error.summary} {error.words}", "Check MEMORIES_API_KEY.")
+        return Finding("problem", f"API key: refused: {error.summary} {error.words}", "Check MEMORIES_API_KEY.")
     except OutOfCredits as error:
-        return Finding("wrong", f"the account has no credits: {error.words}", "Top it up.")
+        return Finding("problem", f"API key: the account has no credits: {error.words}", "Add credits to the account.")
     except NotFound as error:
-        return Finding("wrong", f"the namespace is not there: {error.summary}", "Check MEMORIES_UNIQUE_ID.")
+        return Finding("problem", f"Namespace: not found: {error.summary}", "Check MEMORIES_UNIQUE_ID.")
     except MemoriesError as error:
-        return Finding("wrong", f"the library cannot be read: {error.summary}", error.next_step)
+        return Finding("problem", f"Library: cannot be read: {error.summary}", error.next_step)
     total = page.total if page.total is not None else len(page.videos)
     if not total:
-        mend = "Upload a video, or check MEMORIES_UNIQUE_ID if there should be some."
-        return Finding("note", "the key is taken; the library is empty", mend)
-    return Finding("ok", f"the key is taken; the library has {total} video{'s' * (total != 1)}")
+        remedy = "Upload a video. If the library should hold videos, check MEMORIES_UNIQUE_ID."
+        return Finding("note", "API key: accepted; the library is empty", remedy)
+    return Finding("ok", f"API key: accepted; the library has {total} {'video' if total == 1 else 'videos'}")
 
 
-async def _toolsets(runner: Runner, *, proxy: bool) -> AsyncGenerator[Finding, None]:
-    """What is offered, and whether its host can be reached where that is another one."""
-    offered = {each.toolset for each in runner.operations.values()}
-    names = ", ".join(each.name for each in TOOLSETS if each.name in offered)
-    count = len(runner.operations)
-    yield Finding("ok" if offered else "wrong", f"offered: {count} tools of {names or 'no toolset'}")
+async def _check_toolsets(runner: Runner, *, has_proxy: bool) -> AsyncGenerator[Finding, None]:
+    """Yield the offered tools, and the state of the caption service if its tools are among them."""
+    offered = {operation.toolset for operation in runner.operations.values()}
+    if not offered:
+        yield Finding("problem", "Tools: none offered", "Change the options or variables that select tools.")
+        return
+    names = ", ".join(toolset.name for toolset in TOOLSETS if toolset.name in offered)
+    yield Finding("ok", f"Tools: {len(runner.operations)} offered, of {names}")
     if "captions" not in offered:
         return
     if not runner.settings.caption_api_key:
         yield Finding(
-            "wrong", "captions are offered without a key", "Set MEMORIES_CAPTION_API_KEY; it is issued apart."
+            "problem",
+            "Caption service: the captions toolset is offered without a key",
+            "Set MEMORIES_CAPTION_API_KEY, a key of its own, or remove the toolset.",
         )
     if not runner.settings.callback_url:
-        yield Finding("note", "video captions need MEMORIES_CALLBACK_URL: their results come by callback only")
-    yield await _reachable("the caption service", runner.settings.caption_base_url, proxy=proxy)
+        yield Finding(
+            "note",
+            "Caption service: video captions need MEMORIES_CALLBACK_URL, because their results come by callback only",
+        )
+    yield await _check_connection("Caption service", runner.settings.caption_base_url, has_proxy=has_proxy)
 
 
-def _clients(home: Path, environ: Mapping[str, str]) -> list[Finding]:
-    """The configurations of clients that are found, and whether what they start is there."""
-    found: list[Finding] = []
-    for client in CLIENTS.values():
-        path = config_path(client, home, environ)
+def _check_clients(home: Path, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield the state of each MCP client that has a configuration file."""
+    for app in CLIENT_APPS.values():
+        path = config_path(app, home, environ)
         if path.is_file():
-            found.append(_client(client, path))
-    return found
+            yield _check_client(app, path)
 
 
-def _client(client: Client, path: Path) -> Finding:
-    mend = f"memories-mcp install {client.name}"
+def _check_client(app: ClientApp, path: Path) -> Finding:
+    install = f"memories-mcp install {app.name}"
     try:
         text = path.read_text(encoding="utf-8-sig")
-        whole: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text or "{}")
+        config: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text or "{}")
     except (OSError, ValueError) as error:
-        if client.name == "vscode":  # which takes comments too
-            return Finding("note", f"{client.title}: {path} is not plain JSON and was not read")
-        return Finding("wrong", f"{client.title} cannot read {path}: {error}", "Mend the file, or write it anew.")
-    servers: Any = cast(dict[str, Any], whole).get(client.section) if isinstance(whole, dict) else None
-    entry: Any = cast(dict[str, Any], servers).get(NAME) if isinstance(servers, dict) else None
-    if not isinstance(entry, dict):
-        return Finding("note", f"{client.title} has no entry for this server ({path})", mend)
-    known = cast(dict[str, Any], entry)
-    if "command" not in known:
-        return Finding("ok", f"{client.title} reaches a server at {known.get('url') or known.get('serverUrl')}")
-    command = str(known["command"])
+        if app.name == "vscode":  # VS Code also accepts comments, which are not plain JSON
+            return Finding("note", f"{app.title}: {path} is not plain JSON and was not checked")
+        return Finding("problem", f"{app.title}: cannot read {path}: {error}", "Correct the file or replace it.")
+    servers: Any = cast(dict[str, Any], config).get(app.section) if isinstance(config, dict) else None
+    server: Any = cast(dict[str, Any], servers).get(SERVER_NAME) if isinstance(servers, dict) else None
+    if not isinstance(server, dict):
+        return Finding("note", f"{app.title}: no entry for this server in {path}", f"To add one, run: {install}")
+    entry = cast(dict[str, Any], server)
+    if "command" not in entry:
+        return Finding("ok", f"{app.title}: uses a server at {entry.get('url') or entry.get('serverUrl')}")
+    command = str(entry["command"])
     if not Path(command).is_absolute():
-        why = f"Apps may lack the PATH; {mend} writes the whole path."
-        return Finding("note", f"{client.title} starts {command!r} by its name alone", why)
+        return Finding(
+            "note",
+            f"{app.title}: starts {command!r} without a path",
+            f"Apps may lack your shell's PATH. To write the absolute path, run: {install}",
+        )
     if not Path(command).is_file():
-        return Finding("wrong", f"{client.title} starts {command}, which is not there", mend)
-    return Finding("ok", f"{client.title} starts {command}")
+        return Finding("problem", f"{app.title}: starts {command}, which does not exist", f"Run: {install}")
+    return Finding("ok", f"{app.title}: starts {command}")

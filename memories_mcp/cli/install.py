@@ -1,11 +1,13 @@
-"""Writing the server into the configuration of the clients that people use.
+"""The command `install`: adds this server to the configuration of an MCP client.
 
-Claude Code has a command of its own for it, which is run; elsewhere the file is merged: other entries stay as they are,
-and the file as it was is kept beside it. (Codex has a command too; it replaces an entry whole and passes no variable.)
+Claude Code has its own command for that, which is run. For the other clients the file is merged: other entries stay
+unchanged, and a backup of the file is kept next to it. (Codex has a command too, but it replaces a whole entry and
+cannot forward variables.)
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -20,199 +22,251 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
-from memories_mcp.cli.mcp_clients import KEY, NAME, Client, Entry, config_path, own_command
+from memories_mcp.cli.mcp_clients import (
+    CLIENT_APPS,
+    KEY_VARIABLE,
+    SERVER_NAME,
+    ClientApp,
+    ServerEntry,
+    config_path,
+    server_command,
+)
 from memories_mcp.errors import ConfigurationError
-from memories_mcp.settings import Settings
+from memories_mcp.settings import Settings, environment
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be done for one client.
+    """The change that adds the server to one client.
 
     Attributes:
-        client: For whom.
-        entry: What it would start.
-        path: The client's file.
+        app: The client.
+        entry: The server's entry.
+        path: The client's configuration file.
     """
 
-    client: Client
-    entry: Entry
+    app: ClientApp
+    entry: ServerEntry
     path: Path
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The client's own command, where one is used in place of the file."""
+        """The client's own command that adds the server; empty if the file is edited instead."""
+        if not self.app.program:
+            return ()
         env = [part for name, value in self.entry.env.items() for part in ("-e", f"{name}={value}")]
-        add = ("mcp", "add", "--scope", "user", NAME, *env, "--", self.entry.command, *self.entry.args)
-        return (self.client.program, *add) if self.client.program else ()
+        add = ("mcp", "add", "--scope", "user", SERVER_NAME, *env, "--", self.entry.command, *self.entry.args)
+        return (self.app.program, *add)
 
-    def shown(self) -> str:
-        """The plan for people; a key is never shown."""
+    def describe(self) -> str:
+        """Return the command, or the file and the entry, without the key."""
         if self.command:
-            return self.entry.masked(shlex.join(self.command))
-        entry = self.entry.data() | dict(self.client.more)
+            return self.entry.mask(shlex.join(self.command))
+        entry = self.entry.as_dict() | dict(self.app.extra)
         if self.path.suffix == ".toml":
-            return self.entry.masked(f"{self.path}\n{_toml(self.client.section, entry)}")
-        return self.entry.masked(f"{self.path}\n{json.dumps({self.client.section: {NAME: entry}}, indent=2)}")
+            text = _toml(self.app.section, entry)
+        else:
+            text = json.dumps({self.app.section: {SERVER_NAME: entry}}, indent=2)
+        return self.entry.mask(f"{self.path}\n{text}")
 
 
-def plan(
-    client: Client, args: Sequence[str], key: str, *, home: Path, environ: Mapping[str, str], sandbox: bool = False
+def run(options: argparse.Namespace, settings: Settings) -> int:
+    """Run `install` and return the exit code; the options before it become those of the server.
+
+    Raises:
+        ConfigurationError: The client is unknown, a key is missing, or the change failed.
+    """
+    app = CLIENT_APPS.get(options.client)
+    if app is None:
+        raise ConfigurationError(f"Unknown client: {options.client}.", next_step=f"Use {', '.join(CLIENT_APPS)}.")
+    if options.transport != "stdio":
+        raise ConfigurationError(
+            "install adds a server over stdio, which the client starts; --transport does not apply.",
+            next_step="For a server over HTTP, add its URL to the client as docs/clients.md shows.",
+        )
+    args = [f"--{name.replace('_', '-')}" for name in ("sandbox", "read_only") if getattr(options, name)]
+    for name in ("toolsets", "tools", "exclude_tools", "log_level"):
+        if value := getattr(options, name):
+            args += [f"--{name.replace('_', '-')}", value]
+    plan = make_plan(app, args, settings.api_key, home=Path.home(), environ=environment(), sandbox=settings.sandbox)
+    print(plan.describe() if options.dry_run else apply_plan(plan))
+    return 0
+
+
+def make_plan(
+    app: ClientApp, args: Sequence[str], key: str, *, home: Path, environ: Mapping[str, str], sandbox: bool = False
 ) -> Plan:
-    """What to do for one client; nothing is read or written.
+    """Return the change for one client, without reading or writing a file.
 
     Args:
-        client: For whom.
-        args: Options of the server.
-        key: The key, as far as it is known; it is written only where the client cannot refer to it.
-        home: The person's folder.
-        environ: The variables; what is set there and is no secret becomes the server's.
-        sandbox: Whether no key is needed.
+        app: The client.
+        args: The options of the server.
+        key: The API key; it becomes part of the entry only if the client cannot refer to a key.
+        home: The user's home folder.
+        environ: The environment variables; the settings among them that are no secrets become those of the server.
+        sandbox: Whether the server uses the sandbox, which needs no key.
 
     Raises:
-        ConfigurationError: A key is needed and there is none.
+        ConfigurationError: The entry needs a key and `key` is empty.
     """
-    command, *first = own_command()
-    env = dict(_carried(environ))
-    secret = "" if sandbox or client.reference or client.passes_on else key
-    if client.reference and not sandbox:
-        env[KEY] = client.reference
-    elif secret:
-        env[KEY] = secret
-    elif not sandbox and not client.passes_on:
-        raise ConfigurationError(
-            f"{client.title} keeps the key in its file, and there is none to write.",
-            next_step=f"Set {KEY} for this command, or add --sandbox to try it without.",
-        )
-    return Plan(client, Entry(command, (*first, *args), env, secret), config_path(client, home, environ))
+    command, *first_args = server_command()
+    env = dict(_public_settings(environ))
+    secret = ""
+    if not sandbox and app.key_reference:
+        env[KEY_VARIABLE] = app.key_reference
+    elif not sandbox and not app.forwards_variables:
+        if not key:
+            raise ConfigurationError(
+                f"Cannot add the server to {app.title}: its entry holds the key, and {KEY_VARIABLE} is not set.",
+                next_step=f"Set {KEY_VARIABLE} for this command, or try the server without a key: add --sandbox before "
+                "install.",
+            )
+        env[KEY_VARIABLE] = secret = key
+    return Plan(app, ServerEntry(command, (*first_args, *args), env, secret), config_path(app, home, environ))
 
 
-def _carried(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The settings of this shell that are no secrets: a client started from a desktop does not see them."""
-    for each in fields(Settings):
-        variable = each.metadata["variable"]
-        if environ.get(variable, "").strip() and not each.metadata["secret"]:
-            value = environ[variable].strip()
-            yield variable, str(Path(value).expanduser().absolute()) if each.name == "files_root" else value
+def _public_settings(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the variables of this shell that are settings and no secrets: an app may not have the shell's variables."""
+    for setting in fields(Settings):
+        variable = setting.metadata["variable"]
+        value = environ.get(variable, "").strip()
+        if value and not setting.metadata["secret"]:
+            yield variable, str(Path(value).expanduser().absolute()) if setting.name == "files_root" else value
 
 
-def carry_out(wanted: Plan) -> str:
-    """Do it, and say what was done; on a failure everything is as it was.
+def apply_plan(plan: Plan) -> str:
+    """Make the change and return a report; a failure changes nothing.
 
     Raises:
-        ConfigurationError: The client's file cannot be merged or written, or its own command failed.
+        ConfigurationError: The client's file cannot be merged or written, or its command failed.
     """
-    if wanted.command:
-        return _run(wanted)
-    client, path = wanted.client, wanted.path
-    hint = f"\n{client.hint}" if client.hint and (wanted.entry.env.get(KEY) or client.passes_on) else ""
+    if plan.command:
+        return _run_command(plan)
+    app, path = plan.app, plan.path
+    needs_key = KEY_VARIABLE in plan.entry.env or app.forwards_variables
+    hint = f"\n{app.hint}" if app.hint and needs_key else ""
     try:
         before = path.read_text(encoding="utf-8-sig") if path.exists() else None
-        merge = _merged_toml if path.suffix == ".toml" else _merged_json
-        after = merge(client, wanted.entry, path, before or "")
+        merge = _merge_toml if path.suffix == ".toml" else _merge_json
+        after = merge(app, plan.entry, path, before or "")
         if after == before:
-            return f"{client.title} has the entry already: {path}{hint}"
-        backup = _write(path, after, private=bool(wanted.entry.secret))
+            return f"{app.title} already has this entry: {path}{hint}"
+        backup = _write(path, after, private=bool(plan.entry.secret))
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise ConfigurationError(f"{path} was left as it is: {reason}.", next_step=_BY_HAND) from None
-    kept = f"\nWhat was there before: {backup}" if backup else ""
-    return f"Written: {path}{kept}\nRestart {client.title} to see the tools.{hint}"
+        raise _refusal(path, getattr(error, "strerror", None) or "it is not text in UTF-8") from None
+    report = f"Wrote {path}."
+    if backup:
+        report += f"\nThe previous file is kept as {backup}."
+    return f"{report}\nRestart {app.title} to see the tools.{hint}"
 
 
-_BY_HAND = "Add the entry by hand; --dry-run prints it."
-_OF_A_URL = {"url", "serverUrl", "headers", "type", "transport"}
-"""What an entry has that reaches a server elsewhere; a command beside it would be ambiguous."""
+_URL_FIELDS = {"url", "serverUrl", "headers", "type", "transport"}
+"""Fields of an entry that reaches a server by URL; together with a command, the entry would be ambiguous."""
 
 
-def _strange(client: Client, path: Path) -> ConfigurationError:
-    said = f"{path} does not look like a configuration of {client.title}; it was left as it is."
-    return ConfigurationError(said, next_step=_BY_HAND)
+def _refusal(path: Path, reason: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"Cannot change {path}: {reason}. The file is unchanged.",
+        next_step="Add the entry by hand; --dry-run prints it.",
+    )
 
 
-def _entry(client: Client, entry: Entry, old: object) -> dict[str, Any]:
-    """The entry over what was there for this server: what it does not say itself is kept."""
-    kept = dict(cast(dict[str, Any], old)) if isinstance(old, dict) else {}
-    if "command" not in kept:
-        kept = {name: value for name, value in kept.items() if name not in _OF_A_URL}
-    kept.pop("args", None)
-    env = kept.pop("env", None)
-    env = {**(cast(dict[str, Any], env) if isinstance(env, dict) else {}), **entry.env}
-    return {**kept, **dict(client.more), **entry.data(), **({"env": env} if env else {})}
+def _unknown_shape(app: ClientApp, path: Path) -> ConfigurationError:
+    return _refusal(path, f"it does not look like a configuration of {app.title}")
 
 
-def _is_rows(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, dict) for each in cast(list[Any], value))
+def _merge_entry(app: ClientApp, entry: ServerEntry, old: object) -> dict[str, Any]:
+    """Return the new entry with the fields and variables of the old one that it does not set itself."""
+    fields_kept = dict(cast(dict[str, Any], old)) if isinstance(old, dict) else {}
+    if "command" not in fields_kept:
+        fields_kept = {name: value for name, value in fields_kept.items() if name not in _URL_FIELDS}
+    fields_kept.pop("args", None)
+    old_env = fields_kept.pop("env", None)
+    env = {**(cast(dict[str, Any], old_env) if isinstance(old_env, dict) else {}), **entry.env}
+    merged = {**fields_kept, **app.extra, **entry.as_dict()}
+    if env:
+        merged["env"] = env
+    return merged
 
 
-def _merged_json(client: Client, entry: Entry, path: Path, before: str) -> str:
+def _is_list_of_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in cast(list[Any], value))
+
+
+def _merge_json(app: ClientApp, entry: ServerEntry, path: Path, before: str) -> str:
     try:
-        read: Any = json.loads(before) if before.strip() else {}
+        data: Any = json.loads(before) if before.strip() else {}
     except ValueError as error:
-        said = f"{path} is not plain JSON ({error}), so it was left as it is."
-        raise ConfigurationError(said, next_step=_BY_HAND) from None
-    if not isinstance(read, dict):
-        raise _strange(client, path)
-    config = cast(dict[str, Any], read)
-    servers: Any = {} if config.get(client.section) is None else config[client.section]
+        raise _refusal(path, f"it is not plain JSON ({error})") from None
+    if not isinstance(data, dict):
+        raise _unknown_shape(app, path)
+    config = cast(dict[str, Any], data)
+    servers: Any = {} if config.get(app.section) is None else config[app.section]
     inputs: Any = [] if config.get("inputs") is None else config["inputs"]
-    if not isinstance(servers, dict) or not _is_rows(inputs):
-        raise _strange(client, path)
+    if not isinstance(servers, dict) or not _is_list_of_objects(inputs):
+        raise _unknown_shape(app, path)
     entries = cast(dict[str, Any], servers)
-    config[client.section] = {**entries, NAME: _entry(client, entry, entries.get(NAME))}
-    if client.inputs and KEY in entry.env:
-        asked = cast(list[dict[str, Any]], inputs)
-        known = [each.get("id") for each in asked]
-        config["inputs"] = [*asked, *(dict(each) for each in client.inputs if each["id"] not in known)]
+    config[app.section] = {**entries, SERVER_NAME: _merge_entry(app, entry, entries.get(SERVER_NAME))}
+    if app.inputs and KEY_VARIABLE in entry.env:
+        old_inputs = cast(list[dict[str, Any]], inputs)
+        known_ids = [old_input.get("id") for old_input in old_inputs]
+        new_inputs = [dict(new_input) for new_input in app.inputs if new_input["id"] not in known_ids]
+        config["inputs"] = [*old_inputs, *new_inputs]
     return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
 
 
-def _merged_toml(client: Client, entry: Entry, path: Path, before: str) -> str:
-    """The server's own tables made anew; every other line stays, its comments too."""
+def _merge_toml(app: ClientApp, entry: ServerEntry, path: Path, before: str) -> str:
+    """Return the text with this server's tables replaced; every other line stays, with its comments."""
     try:
-        servers: Any = tomllib.loads(before).get(client.section) or {}
+        servers: Any = tomllib.loads(before).get(app.section) or {}
     except ValueError as error:
-        raise ConfigurationError(
-            f"{path} is not TOML ({error}), so it was left as it is.", next_step=_BY_HAND
-        ) from None
+        raise _refusal(path, f"it is not TOML ({error})") from None
     if not isinstance(servers, dict):
-        raise _strange(client, path)
-    old = cast(dict[str, Any], servers).get(NAME)
-    header = re.compile(rf"\s*\[\s*{client.section}\s*\.\s*[\"']?{NAME}[\"']?\s*[.\]]")
-    kept: list[str] = []
-    ours = False
-    for line in before.splitlines():
+        raise _unknown_shape(app, path)
+    old = cast(dict[str, Any], servers).get(SERVER_NAME)
+    header = re.compile(rf"\s*\[\s*{app.section}\s*\.\s*[\"']?{SERVER_NAME}[\"']?\s*[.\]]")
+    lines = before.splitlines()
+    other_lines: list[str] = []
+    in_our_table = False
+    for line in lines:
         if line.lstrip().startswith("["):
-            ours = bool(header.match(line))
-        if not ours:
-            kept.append(line)
-    if old is not None and len(kept) == len(before.splitlines()):
-        raise _strange(client, path)  # written in a way that cannot be taken out line by line
-    made = _entry(client, entry, old)
+            in_our_table = bool(header.match(line))
+        if not in_our_table:
+            other_lines.append(line)
+    if old is not None and len(other_lines) == len(lines):
+        raise _unknown_shape(app, path)  # the entry has no table of its own, such as an inline table
+    merged = _merge_entry(app, entry, old)
     if isinstance(old, dict):
-        names = [*cast(dict[str, Any], old).get("env_vars", []), *client.more["env_vars"]]
-        made["env_vars"] = list(dict.fromkeys(names))
-    others = "\n".join(kept).rstrip()
-    return f"{others}\n\n{_toml(client.section, made)}\n" if others else f"{_toml(client.section, made)}\n"
+        variables = [*cast(dict[str, Any], old).get("env_vars", []), *app.extra["env_vars"]]
+        merged["env_vars"] = list(dict.fromkeys(variables))
+    others = "\n".join(other_lines).rstrip()
+    tables = _toml(app.section, merged)
+    return f"{others}\n\n{tables}\n" if others else f"{tables}\n"
 
 
 def _toml(section: str, entry: Mapping[str, Any]) -> str:
-    """An entry as TOML; its strings, numbers and lists are written as in JSON, its tables below it."""
+    """Return an entry as TOML; strings, numbers and lists are written as in JSON, nested tables at the end."""
     tables = {name: cast(dict[str, Any], value) for name, value in entry.items() if isinstance(value, dict)}
     plain = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in entry.items() if name not in tables]
-    lines = [f"[{section}.{NAME}]", *plain]
-    for name, inner in tables.items():
-        lines += ["", f"[{section}.{NAME}.{name}]"]
-        lines += [f"{json.dumps(each)} = {json.dumps(value, ensure_ascii=False)}" for each, value in inner.items()]
+    lines = [f"[{section}.{SERVER_NAME}]", *plain]
+    for name, table in tables.items():
+        lines += ["", f"[{section}.{SERVER_NAME}.{name}]"]
+        lines += [f"{json.dumps(key)} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
     return "\n".join(lines)
 
 
 def _write(path: Path, text: str, *, private: bool) -> Path | None:
-    """Write the whole file or nothing, and return where it is kept as it was.
+    """Write the file atomically.
 
-    With `private`, nobody but the owner can read it afterwards, whatever its mode was.
+    Args:
+        path: The file; a symlink is followed.
+        text: The new content.
+        private: Whether only the owner may read the file afterwards, its former mode notwithstanding.
+
+    Returns:
+        The backup of the previous file, or `None` if there was no file.
     """
-    target = path.resolve()  # what a link leads to, not the link
+    target = path.resolve()  # replace the file that a symlink leads to, not the symlink
     target.parent.mkdir(parents=True, exist_ok=True)
     mode, backup = 0o600, None
     if target.exists():
@@ -234,22 +288,26 @@ def _write(path: Path, text: str, *, private: bool) -> Path | None:
     return backup
 
 
-def _run(wanted: Plan) -> str:
-    program = shutil.which(wanted.client.program)
+def _run_command(plan: Plan) -> str:
+    app = plan.app
+    program = shutil.which(app.program)
     if program is None:
         raise ConfigurationError(
-            f"`{wanted.client.program}`, the command of {wanted.client.title}, is not on the PATH.",
-            next_step=f"Run this where it is: {wanted.shown()}",
+            f"Cannot add the server to {app.title}: its command `{app.program}` is not on the PATH.",
+            next_step=f"Run this where `{app.program}` is available: {plan.describe()}",
         )
 
-    def called(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def execute(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60)
 
-    done = called(*wanted.command[1:])
+    done = execute(*plan.command[1:])
     if done.returncode and "already exists" in done.stdout + done.stderr:
-        called("mcp", "remove", "--scope", "user", NAME)
-        done = called(*wanted.command[1:])
+        execute("mcp", "remove", "--scope", "user", SERVER_NAME)
+        done = execute(*plan.command[1:])
     if done.returncode:
-        said = wanted.entry.masked((done.stderr or done.stdout).strip())
-        raise ConfigurationError(f"{wanted.client.title} refused it: {said}", next_step=f"Tried: {wanted.shown()}")
-    return f"Added to {wanted.client.title}.\n{wanted.client.hint}"
+        output = plan.entry.mask((done.stderr or done.stdout).strip())
+        raise ConfigurationError(
+            f"Cannot add the server to {app.title}: its command failed: {output}",
+            next_step=f"The command was: {plan.describe()}",
+        )
+    return f"Added to {app.title}.\n{app.hint}"

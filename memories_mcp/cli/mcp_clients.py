@@ -1,4 +1,4 @@
-"""The clients that people use: where each keeps its servers, and how it refers to a key."""
+"""The MCP clients that `install` and `doctor` support: their configuration files and how each refers to a key."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
 Platform = Literal["darwin", "win32", "linux"]
-NAME = "memories"
-KEY = "MEMORIES_API_KEY"
+SERVER_NAME = "memories"
+"""The name of this server in the clients' configurations."""
+KEY_VARIABLE = "MEMORIES_API_KEY"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What a client starts.
+class ServerEntry:
+    """The entry of this server in a client's configuration.
 
     Attributes:
-        command: An absolute path: apps that are started from a desktop lack the shell's PATH.
-        args: Options of the server.
-        env: Its variables; the key is itself there, a reference that the client resolves, or not at all.
-        secret: The key, where it is itself in `env`.
+        command: An absolute path: desktop apps do not have the shell's PATH.
+        args: The options of the server.
+        env: The variables of the server. For the key: the key itself, a reference that the client resolves, or no
+            variable.
+        secret: The key, if `env` holds the key itself.
     """
 
     command: str
@@ -30,137 +32,150 @@ class Entry:
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     secret: str = field(default="", repr=False)
 
-    def data(self) -> dict[str, Any]:
-        """As configurations have it."""
-        made: dict[str, Any] = {"command": self.command}
+    def as_dict(self) -> dict[str, Any]:
+        """Return the entry as the configuration files have it, without empty fields."""
+        entry: dict[str, Any] = {"command": self.command}
         if self.args:
-            made["args"] = list(self.args)
-        return made | ({"env": dict(self.env)} if self.env else {})
+            entry["args"] = list(self.args)
+        if self.env:
+            entry["env"] = dict(self.env)
+        return entry
 
-    def masked(self, text: str) -> str:
-        """A text for people, in which the key does not stand."""
+    def mask(self, text: str) -> str:
+        """Return the text with the key replaced by a placeholder."""
         return text.replace(self.secret, "(your key)") if self.secret else text
 
 
-Where = Callable[[Platform, PurePath, Mapping[str, str]], PurePath]
-"""From platform, home folder and variables to a file."""
+LocateConfig = Callable[[Platform, PurePath, Mapping[str, str]], PurePath]
+"""Returns a client's configuration file from the platform, the home folder and the environment variables."""
 
 
 @dataclass(frozen=True)
-class Client:
-    """One client and where it keeps its servers.
+class ClientApp:
+    """An application with an MCP client.
 
     Attributes:
-        name: As written on the command line.
-        title: As people know it.
-        path: Its file.
+        name: The name on the command line.
+        title: The name in messages.
+        locate_config: Returns the configuration file.
         section: The key in the file that holds the servers.
-        reference: How it refers to a key that is not in the file; empty where it cannot.
-        hint: What the person must see to for that.
-        more: What an entry of this client has besides.
-        inputs: What it asks the person for.
-        program: The command that adds servers, where that is used in place of the file.
+        key_reference: The text that the client replaces by the key; empty if the client has no such reference.
+        hint: What the user must do so that the client finds the key.
+        extra: Fields that an entry of this client has in addition.
+        inputs: Values for which the client prompts the user.
+        program: The client's own command for adding servers; empty if the file is edited instead.
     """
 
     name: str
     title: str
-    path: Where
+    locate_config: LocateConfig
     section: str = "mcpServers"
-    reference: str = ""
+    key_reference: str = ""
     hint: str = ""
-    more: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     inputs: Sequence[Mapping[str, Any]] = ()
     program: str = ""
 
     @property
-    def passes_on(self) -> bool:
-        """Whether it passes variables of its own environment on by their names."""
-        return "env_vars" in self.more
+    def forwards_variables(self) -> bool:
+        """Whether an entry lists variables by name that the client forwards from its own environment."""
+        return "env_vars" in self.extra
 
 
-def _application_support(*parts: str) -> Where:
-    """Below the folder in which a platform's desktop applications keep their settings."""
+def _application_support(*parts: str) -> LocateConfig:
+    """Return a locator below the folder where the platform's desktop applications keep their settings."""
 
-    def path(platform: Platform, home: PurePath, environ: Mapping[str, str]) -> PurePath:
+    def locate(platform: Platform, home: PurePath, environ: Mapping[str, str]) -> PurePath:
         if platform == "darwin":
             return home / "Library" / "Application Support" / PurePosixPath(*parts)
         if platform == "win32":
             return PureWindowsPath(environ.get("APPDATA") or home / "AppData" / "Roaming", *parts)
         return PurePosixPath(environ.get("XDG_CONFIG_HOME") or home / ".config", *parts)
 
-    return path
+    return locate
 
 
-def _codex_home(_: Platform, home: PurePath, environ: Mapping[str, str]) -> PurePath:
-    return (type(home)(environ["CODEX_HOME"]) if environ.get("CODEX_HOME") else home / ".codex") / "config.toml"
+def _codex_config(_: Platform, home: PurePath, environ: Mapping[str, str]) -> PurePath:
+    folder = type(home)(environ["CODEX_HOME"]) if environ.get("CODEX_HOME") else home / ".codex"
+    return folder / "config.toml"
 
 
-_SEES = f"{KEY} must be set where {{}} itself is started; a desktop may not see your shell's."
-CLIENTS = {
-    each.name: each
-    for each in (
-        Client("claude", "Claude Desktop", _application_support("Claude", "claude_desktop_config.json")),
-        Client(
-            "claude-code",
-            "Claude Code",
-            lambda _, home, __: home / ".claude.json",
-            reference=f"${{{KEY}:-}}",
-            hint=_SEES.format("Claude Code"),
-            program="claude",
+_KEY_HINT = (
+    f"Set {KEY_VARIABLE} in the environment from which {{}} starts; an app started from the desktop may not have the "
+    "variables of your shell."
+)
+_CLIENT_APPS = (
+    ClientApp("claude", "Claude Desktop", _application_support("Claude", "claude_desktop_config.json")),
+    ClientApp(
+        "claude-code",
+        "Claude Code",
+        lambda _, home, __: home / ".claude.json",
+        key_reference=f"${{{KEY_VARIABLE}:-}}",
+        hint=_KEY_HINT.format("Claude Code"),
+        program="claude",
+    ),
+    ClientApp(
+        "cursor",
+        "Cursor",
+        lambda _, home, __: home / ".cursor" / "mcp.json",
+        key_reference=f"${{env:{KEY_VARIABLE}}}",
+        hint=_KEY_HINT.format("Cursor"),
+    ),
+    ClientApp(
+        "vscode",
+        "VS Code",
+        _application_support("Code", "User", "mcp.json"),
+        section="servers",
+        key_reference="${input:memories-api-key}",
+        hint="VS Code asks for the key when it first starts the server, and stores it.",
+        extra={"type": "stdio"},
+        inputs=(
+            {
+                "type": "promptString",
+                "id": "memories-api-key",
+                "description": "Memories.ai API key",
+                "password": True,
+            },
         ),
-        Client(
-            "cursor",
-            "Cursor",
-            lambda _, home, __: home / ".cursor" / "mcp.json",
-            reference=f"${{env:{KEY}}}",
-            hint=_SEES.format("Cursor"),
-        ),
-        Client(
-            "vscode",
-            "VS Code",
-            _application_support("Code", "User", "mcp.json"),
-            section="servers",
-            reference="${input:memories-api-key}",
-            hint="It asks for the key when it starts the server, and keeps it.",
-            more={"type": "stdio"},
-            inputs=(
-                {
-                    "type": "promptString",
-                    "id": "memories-api-key",
-                    "description": "Memories.ai API key",
-                    "password": True,
-                },
-            ),
-        ),
-        Client(
-            "codex",
-            "Codex",
-            _codex_home,
-            section="mcp_servers",
-            hint=_SEES.format("Codex"),
-            more={"env_vars": [KEY]},
-        ),
-    )
-}
+    ),
+    ClientApp(
+        "codex",
+        "Codex",
+        _codex_config,
+        section="mcp_servers",
+        hint=_KEY_HINT.format("Codex"),
+        extra={"env_vars": [KEY_VARIABLE]},
+    ),
+)
+CLIENT_APPS = {app.name: app for app in _CLIENT_APPS}
+"""The supported clients by their names on the command line."""
 
 
-def own_platform() -> Platform:
-    """The one this runs on."""
-    return "darwin" if sys.platform == "darwin" else "win32" if sys.platform == "win32" else "linux"
+def current_platform() -> Platform:
+    """Return the platform of this process; any other Unix counts as Linux."""
+    if sys.platform == "darwin":
+        return "darwin"
+    return "win32" if sys.platform == "win32" else "linux"
 
 
-def config_path(client: Client, home: Path, environ: Mapping[str, str]) -> Path:
-    """The file of a client on this machine."""
-    return Path(client.path(own_platform(), home, environ))
+def config_path(app: ClientApp, home: Path, environ: Mapping[str, str]) -> Path:
+    """Return the configuration file of a client on this machine.
+
+    Args:
+        app: The client.
+        home: The user's home folder.
+        environ: The environment variables.
+    """
+    return Path(app.locate_config(current_platform(), home, environ))
 
 
-def own_command(argv0: str = sys.argv[0]) -> tuple[str, ...]:
-    """How a client starts this server: by an absolute path that stays."""
-    here = Path(sys.executable).with_name("memories-mcp.exe" if sys.platform == "win32" else "memories-mcp")
-    found = next((each for each in (Path(argv0), here) if each.is_absolute() and each.is_file()), None)
-    started = found or Path(shutil.which("memories-mcp") or here)
-    if "archive-v0" in started.parts:  # uvx runs from its cache, which it may clear at any time
+def server_command(argv0: str = sys.argv[0]) -> tuple[str, ...]:
+    """Return the command with which a client starts this server: an absolute path that outlives this process."""
+    script = Path(sys.executable).with_name("memories-mcp.exe" if sys.platform == "win32" else "memories-mcp")
+    candidates = [path for path in (Path(argv0), script) if path.is_absolute() and path.is_file()]
+    path = candidates[0] if candidates else Path(shutil.which("memories-mcp") or script)
+    if "archive-v0" in path.parts:  # uvx runs from its cache, which may be cleared at any time
         return (shutil.which("uvx") or "uvx", "memories-mcp")
-    if started.suffix == ".py" or not started.is_file():
+    if path.suffix == ".py" or not path.is_file():
         return (sys.executable, "-m", "memories_mcp")
-    return (str(started.absolute()),)
+    return (str(path.absolute()),)

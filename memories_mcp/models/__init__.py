@@ -1,1 +1,1 @@
-"""Models: what goes into an operation, what comes out, and what the wire sends."""
+"""Models of arguments, of results and of the API's responses."""

@@ -1,4 +1,4 @@
-"""What goes into an operation and comes out of it: models read as tolerantly as models and wires write."""
+"""Base classes of the models: arguments, results and the API's responses, each read tolerantly."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from pydantic import (
 
 from memories_mcp.models.coercions import (
     Count,
-    missing,
-    names,
-    without_nothings,
+    drop_missing,
+    is_missing,
+    wire_names,
 )
 from memories_mcp.models.ids import Namespace
 
 
 class Input(BaseModel):
-    """Arguments of an operation: closed, immutable, every field described under itself."""
+    """Arguments of an operation: closed, immutable, every field described by the docstring below it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _as_models_write(cls, raw: Any) -> Any:
-        """Accepts what language models send: lists as JSON text or as one value, `null` for "left out"."""
+    def _accept_model_spellings(cls, raw: Any) -> Any:
+        """Accept what language models write: lists as JSON text or as one value, `null` for an omitted argument."""
         if not isinstance(raw, dict):
             return raw
         values = dict(cast(dict[str, Any], raw))
-        for name, each in cls.model_fields.items():
+        for name, field in cls.model_fields.items():
             if name not in values:
                 continue
-            if not each.is_required() and (values[name] is None or values[name] == "null"):
+            if not field.is_required() and (values[name] is None or values[name] == "null"):
                 del values[name]
-            elif _takes_list(each.annotation) and not isinstance(values[name], list):
-                values[name] = _listed(values[name])
+            elif _is_list(field.annotation) and not isinstance(values[name], list):
+                values[name] = _parse_list(values[name])
         return values
 
     def wire(self) -> dict[str, Any]:
-        """As the API names and wants them; what was left out stays out."""
+        """Return the arguments under the API's names, without those that are `None`."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -65,11 +65,12 @@ class ConfirmableInput(Input):
     """From the preview that the first call returned; only after the user agreed."""
 
 
-def _takes_list(annotation: Any) -> bool:
-    return get_origin(annotation) is list or any(get_origin(each) is list for each in get_args(annotation))
+def _is_list(annotation: Any) -> bool:
+    """Return whether an annotation is a list or a union with one."""
+    return get_origin(annotation) is list or any(get_origin(member) is list for member in get_args(annotation))
 
 
-def _listed(value: Any) -> Any:
+def _parse_list(value: Any) -> Any:
     if isinstance(value, str) and value.strip().startswith("["):
         try:
             return json.loads(value)
@@ -78,75 +79,75 @@ def _listed(value: Any) -> Any:
     return [value]
 
 
+class Wire(BaseModel):
+    """A response of the API: unknown fields are ignored, both casings are read, `null` is an empty object."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        defer_build=True,
+        alias_generator=AliasGenerator(validation_alias=lambda name: wire_names(name)),
+    )
+
+    _drop_missing = model_validator(mode="before")(drop_missing)
+
+
 class Row(BaseModel):
-    """A part of a result, read from the wire as tolerantly as that needs."""
+    """A part of a result; read from the wire like `Wire`, and by field name where our own code builds the part."""
 
     model_config = ConfigDict(
         extra="ignore",
         defer_build=True,
         populate_by_name=True,
-        alias_generator=AliasGenerator(validation_alias=lambda name: names(name)),
+        alias_generator=AliasGenerator(validation_alias=lambda name: wire_names(name)),
     )
 
-    _nothings = model_validator(mode="before")(without_nothings)
+    _drop_missing = model_validator(mode="before")(drop_missing)
 
 
 class Output(Row):
-    """The result of an operation; it reads the wire's answer where that has the same shape."""
+    """The result of an operation; validates the API's response directly where both have the same shape."""
 
     note: str | None = None
     """What was left out or can be done next."""
 
     def structured(self) -> dict[str, Any]:
-        """As JSON data, empty fields left out."""
+        """Return the result as JSON data without the fields that have their default."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
-R = TypeVar("R", bound=BaseModel)
+class Page(Output):
+    """A result that comes in pages."""
+
+    page: Annotated[int, BeforeValidator(lambda value: 1 if is_missing(value) else value)] = Field(
+        default=1, validation_alias=wire_names("current_page", "page")
+    )
+    """This page's number, from 1."""
+    total: Count = Field(default=None, validation_alias=wire_names("total_count", "total"))
+    """How many there are in all, as the API counts them."""
 
 
-def parts(row: BaseModel, kind: type[R]) -> Iterator[R]:
-    """Every part of a result that is of a kind, in order, the result itself first."""
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def iter_parts(row: BaseModel, kind: type[ModelT]) -> Iterator[ModelT]:
+    """Yield every part of a result that is an instance of `kind`, in order, the result itself first."""
     if isinstance(row, kind):
         yield row
-    for name in _holders(type(row)):
+    for name in _fields_with_models(type(row)):
         value: object = getattr(row, name)
-        for each in cast(list[Any], value) if isinstance(value, list) else [value]:
-            if not isinstance(each, BaseModel):
-                break  # a list is of one kind; transcripts hold tens of thousands of raw rows
-            yield from parts(each, kind)
+        for item in cast(list[Any], value) if isinstance(value, list) else [value]:
+            if not isinstance(item, BaseModel):
+                break  # a list holds one type; transcripts hold tens of thousands of raw rows
+            yield from iter_parts(item, kind)
 
 
 @cache
-def _holders(model: type[BaseModel]) -> tuple[str, ...]:
-    """The fields that can hold models; the others need not be looked at, row by row."""
-    return tuple(name for name, each in model.model_fields.items() if _mentions_model(each.annotation))
+def _fields_with_models(model: type[BaseModel]) -> tuple[str, ...]:
+    """Return the fields that can hold models; skipping the others keeps `parts` cheap for long lists."""
+    return tuple(name for name, field in model.model_fields.items() if _mentions_model(field.annotation))
 
 
 def _mentions_model(annotation: Any) -> bool:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return True
     return annotation is Any or any(map(_mentions_model, get_args(annotation)))
-
-
-class Page(Output):
-    """A result that comes in pages."""
-
-    page: Annotated[int, BeforeValidator(lambda value: 1 if missing(value) else value)] = Field(
-        default=1, validation_alias=names("current_page", "page")
-    )
-    """This page's number, from 1."""
-    total: Count = Field(default=None, validation_alias=names("total_count", "total"))
-    """How many there are in all, as the API counts them."""
-
-
-class Wire(BaseModel):
-    """What the API sends: unknown fields pass, both casings are read, `null` is an empty object."""
-
-    model_config = ConfigDict(
-        extra="ignore",
-        defer_build=True,
-        alias_generator=AliasGenerator(validation_alias=lambda name: names(name)),
-    )
-
-    _nothings = model_validator(mode="before")(without_nothings)

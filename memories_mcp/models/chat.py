@@ -1,8 +1,8 @@
-"""Chat answers, and the references that the wire hides in them."""
+"""Chat answers: as results, and as the API sends them, with references in several places."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field
@@ -17,17 +17,10 @@ from memories_mcp.models.coercions import (
     OptionalText,
     Seconds,
     Text,
-    names,
-    rows,
+    wire_list,
+    wire_names,
 )
 from memories_mcp.models.evidence import Evidence, Kind
-
-_KINDS: dict[str, Kind] = {
-    "keyframe": "keyframe",
-    "visual_ts": "visual",
-    "audio_ts": "audio",
-    "video_meta": "metadata",
-}
 
 
 class Thinking(Row):
@@ -48,18 +41,18 @@ class ChatAnswer(Output):
     complete: bool
     """False when the answer's stream broke off."""
     thinkings: list[Thinking] = []
-    """The reasoning, where asked for."""
+    """The reasoning steps, if requested."""
 
 
-class RefVideo(Wire):
-    """The video of a chat reference."""
+class WireRefVideo(Wire):
+    """The video of a chat reference, as sent."""
 
     video_no: Id = ""
     video_name: OptionalLine = None
 
 
-class RefItem(Wire):
-    """One moment of a chat reference; fields differ by `type`."""
+class WireRefItem(Wire):
+    """One moment of a chat reference, as sent; its fields depend on `type`."""
 
     video_no: Id = ""
     type: str = ""
@@ -73,8 +66,8 @@ class RefItem(Wire):
     share_count: Count = None
     comment_count: Count = None
 
-    def told(self) -> str | None:
-        """The moment in words: its text, or what the metadata say."""
+    def description(self) -> str | None:
+        """Return the moment's text or, for metadata without a text, its title, summary and counts."""
         if self.text or self.type != "video_meta":
             return self.text
         counts = {
@@ -83,58 +76,66 @@ class RefItem(Wire):
             "shares": self.share_count,
             "comments": self.comment_count,
         }
-        numbers = ", ".join(f"{count} {name}" for name, count in counts.items() if count is not None)
-        return ". ".join(part for part in (self.title, self.summary, numbers) if part) or None
+        popularity = ", ".join(f"{count} {name}" for name, count in counts.items() if count is not None)
+        return ". ".join(part for part in (self.title, self.summary, popularity) if part) or None
 
 
-class Ref(Wire):
-    """A chat reference: a video and its moments."""
+_KINDS: dict[str, Kind] = {
+    "keyframe": "keyframe",
+    "visual_ts": "visual",
+    "audio_ts": "audio",
+    "video_meta": "metadata",
+}
 
-    video: RefVideo = RefVideo()
-    ref_items: Annotated[list[RefItem], rows()] = []
 
-    def evidence(self) -> Iterable[Evidence]:
-        """The moments; a reference without any names the video itself."""
-        for item in self.ref_items or [RefItem(type="video_meta")]:
-            kind = _KINDS.get(item.type, "clip")
+class WireRef(Wire):
+    """A chat reference, as sent: a video and its moments."""
+
+    video: WireRefVideo = WireRefVideo()
+    ref_items: Annotated[list[WireRefItem], wire_list()] = []
+
+    def evidence(self) -> Iterator[Evidence]:
+        """Yield the moments; a reference without moments yields the video's metadata."""
+        for item in self.ref_items or [WireRefItem(type="video_meta")]:
             video_no = item.video_no or self.video.video_no
             if not video_no:
                 continue
-            timed = kind != "metadata"
+            kind = _KINDS.get(item.type, "clip")
+            has_times = kind != "metadata"
             yield Evidence.at(
                 video_no,
                 kind,
-                item.start_time if timed else None,
-                item.end_time if timed else None,
+                item.start_time if has_times else None,
+                item.end_time if has_times else None,
                 video_name=self.video.video_name,
-                text=item.told(),
+                text=item.description(),
             )
 
 
 class WireThinking(Wire):
-    """A reasoning step as sent; it may carry references."""
+    """A step of reasoning, as sent; it may carry references."""
 
     title: Line = ""
     content: Text = ""
-    refs: Annotated[list[Ref], rows()] = []
+    refs: Annotated[list[WireRef], wire_list()] = []
 
 
 class WireMessage(Wire):
-    """A message as the chat and the session endpoints send it; references hide in three places."""
+    """A message, as the chat and session endpoints send it; references stand on it or on its reasoning steps."""
 
     role: Line = "assistant"
-    content: Text = Field(default="", validation_alias=names("content", "response", "answer", "text"))
-    thinkings: Annotated[list[WireThinking], rows()] = []
-    refs: Annotated[list[Ref], rows()] = Field(default=[], validation_alias=names("refs", "ref"))
+    content: Text = Field(default="", validation_alias=wire_names("content", "response", "answer", "text"))
+    thinkings: Annotated[list[WireThinking], wire_list()] = []
+    refs: Annotated[list[WireRef], wire_list()] = Field(default=[], validation_alias=wire_names("refs", "ref"))
     session_id: OptionalId = None
     complete: bool = True
 
     def evidence(self) -> list[Evidence]:
-        """Every moment referred to, each once, wherever it stood."""
-        everywhere = [*self.refs, *(ref for thinking in self.thinkings for ref in thinking.refs)]
-        found = {each.ref: each for ref in everywhere for each in ref.evidence()}
-        return list(found.values())
+        """Return every moment that the message refers to, each once."""
+        refs = [*self.refs, *(ref for thinking in self.thinkings for ref in thinking.refs)]
+        by_ref = {moment.ref: moment for ref in refs for moment in ref.evidence()}
+        return list(by_ref.values())
 
     def steps(self) -> list[Thinking]:
-        """The reasoning without its references."""
-        return [Thinking(title=each.title, content=each.content) for each in self.thinkings]
+        """Return the reasoning without its references."""
+        return [Thinking(title=thinking.title, content=thinking.content) for thinking in self.thinkings]

@@ -1,4 +1,4 @@
-"""Evidence: a moment of a video, and the reference that names it."""
+"""Evidence: a moment of a video or an image, and the reference that identifies it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,27 @@ from memories_mcp.models.coercions import (
     Score,
     Seconds,
 )
-from memories_mcp.models.uris import decimal, transcript_uri, video_uri
+from memories_mcp.models.uris import format_seconds, transcript_uri, video_uri
 
 Track = Literal["audio", "visual"]
-"""What is said, or what is seen."""
+"""A transcript: `audio` is what is said, `visual` what is seen."""
 
 Kind = Literal["clip", "visual", "audio", "keyframe", "image", "metadata"]
+"""The origin of a moment."""
 
-
-_MOMENT_SECONDS = 10
-"""How long a moment without an end is taken to last."""
+_DEFAULT_SECONDS = 10
+"""The assumed length of a moment without an end."""
 
 
 class Reference(NamedTuple):
-    """What an evidence `ref` says."""
+    """The parts of an evidence `ref`.
+
+    Attributes:
+        video_no: The video, or for the kind `image` the image's id.
+        kind: The origin of the moment.
+        start: Its start in seconds.
+        end: Its end in seconds.
+    """
 
     video_no: str
     kind: Kind
@@ -37,59 +44,25 @@ class Reference(NamedTuple):
             return f"image:{self.video_no}"
         if self.start is None:
             return f"{self.video_no}#kind={self.kind}"
-        end = "" if self.end is None else f",{decimal(self.end)}"
-        return f"{self.video_no}#t={decimal(self.start)}{end}&kind={self.kind}"
+        end = "" if self.end is None else f",{format_seconds(self.end)}"
+        return f"{self.video_no}#t={format_seconds(self.start)}{end}&kind={self.kind}"
 
     @property
     def track(self) -> Track:
-        """The transcript in which the moment stands."""
+        """The transcript that contains the moment."""
         return "audio" if self.kind == "audio" else "visual"
 
     @property
     def uri(self) -> str | None:
-        """The resource of that video's transcript for that window; images have none."""
+        """The resource with the video's transcript for the moment's window; `None` for an image."""
         if self.kind == "image":
             return None
         if self.kind == "metadata":
             return video_uri(self.video_no)
         if self.start is None:
             return transcript_uri(self.video_no, self.track)
-        end = self.start + _MOMENT_SECONDS if self.end is None else self.end
+        end = self.start + _DEFAULT_SECONDS if self.end is None else self.end
         return transcript_uri(self.video_no, self.track, self.start, end)
-
-
-_REF = re.compile(r"(?P<video>[^\s#/?]{1,64})#(?:t=(?P<start>[\d:.]+)(?:,(?P<end>[\d:.]+))?&)?kind=(?P<kind>[a-z]+)")
-
-
-_TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
-
-
-def _seconds(time: str) -> float:
-    """Seconds from 95, 95.5 or, as Media Fragments allow too, 1:35 and 0:01:35."""
-    found = _TIME.fullmatch(time)
-    if found is None:
-        raise ValueError("times are seconds, or m:ss")
-    hours, minutes, seconds = found.groups()
-    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
-
-
-def parse_ref(ref: str) -> Reference:
-    """Read an evidence `ref` back; its times may be written as texts show them, 0:30.
-
-    Raises:
-        ValueError: It is not one.
-    """
-    ref = ref.strip()
-    if re.fullmatch(r"image:[A-Za-z0-9_-]{1,64}", ref):
-        return Reference(ref.removeprefix("image:"), "image")
-    found = _REF.fullmatch(ref)
-    kind = found and found["kind"]
-    if found is None or kind not in get_args(Kind) or kind == "image":
-        raise ValueError("not an evidence ref; they look like VI123#t=30,36&kind=visual")
-    start, end = (_seconds(part) if part else None for part in (found["start"], found["end"]))
-    if start is not None and end is not None and end < start:
-        raise ValueError("the moment ends before it starts")
-    return Reference(found["video"], cast(Kind, kind), start, end)
 
 
 class Evidence(Row):
@@ -120,13 +93,24 @@ class Evidence(Row):
         text: str | None = None,
         score: float | None = None,
     ) -> Evidence:
-        """The moment of a video, or an image; `ref` and `uri` follow from where it is."""
+        """Return a moment of a video, or an image, with the `ref` and `uri` that follow from its position.
+
+        Args:
+            video_no: The video, or for the kind `image` the image's id.
+            kind: The origin of the moment.
+            start: Its start in seconds; a negative one becomes 0.
+            end: Its end in seconds; ignored before `start` or without it.
+            video_name: The video's name.
+            text: What is seen or said there.
+            score: How well the moment matches a search.
+        """
         start = None if start is None else round(max(0.0, start), 3)
         end = None if end is None else round(end, 3)
-        end = end if start is not None and end is not None and end >= start else None
-        where = Reference(video_no, kind, start, end)
+        if start is None or (end is not None and end < start):
+            end = None
+        reference = Reference(video_no, kind, start, end)
         return cls(
-            ref=str(where),
+            ref=str(reference),
             video_no=None if kind == "image" else video_no,
             video_name=video_name,
             kind=kind,
@@ -134,15 +118,47 @@ class Evidence(Row):
             end_seconds=end,
             text=text,
             score=score,
-            uri=where.uri,
+            uri=reference.uri,
         )
 
     @property
     def reference(self) -> Reference:
-        """Where it is."""
-        start, end = self.start_seconds, self.end_seconds
-        return Reference(self.video_no or self.ref.removeprefix("image:"), self.kind, start, end)
+        """The parts of `ref`."""
+        video_no = self.video_no or self.ref.removeprefix("image:")
+        return Reference(video_no, self.kind, self.start_seconds, self.end_seconds)
 
-    def of_known_video(self) -> Evidence:
-        """The same moment inside a result that names the video once for all."""
+    def without_video(self) -> Evidence:
+        """Return the moment without the fields of its video, for a result that names the video once."""
         return self.model_copy(update={"video_no": None, "video_name": None, "uri": None})
+
+
+_REF = re.compile(r"(?P<video>[^\s#/?]{1,64})#(?:t=(?P<start>[\d:.]+)(?:,(?P<end>[\d:.]+))?&)?kind=(?P<kind>[a-z]+)")
+
+_TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
+
+
+def parse_ref(ref: str) -> Reference:
+    """Parse an evidence `ref`; its times may be written as in texts, such as 0:30.
+
+    Raises:
+        ValueError: The text is not an evidence `ref`.
+    """
+    ref = ref.strip()
+    if re.fullmatch(r"image:[A-Za-z0-9_-]{1,64}", ref):
+        return Reference(ref.removeprefix("image:"), "image")
+    match = _REF.fullmatch(ref)
+    if match is None or match["kind"] not in get_args(Kind) or match["kind"] == "image":
+        raise ValueError("not an evidence ref; they look like VI123#t=30,36&kind=visual")
+    start, end = (_parse_seconds(time) if time else None for time in (match["start"], match["end"]))
+    if start is not None and end is not None and end < start:
+        raise ValueError("the moment ends before it starts")
+    return Reference(match["video"], cast(Kind, match["kind"]), start, end)
+
+
+def _parse_seconds(time: str) -> float:
+    """Return the seconds of 95, 95.5 or, as Media Fragments allow too, 1:35 and 0:01:35."""
+    match = _TIME.fullmatch(time)
+    if match is None:
+        raise ValueError("times are seconds, or m:ss")
+    hours, minutes, seconds = match.groups()
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)

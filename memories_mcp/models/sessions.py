@@ -1,4 +1,4 @@
-"""Sessions: earlier conversations with the service."""
+"""Sessions: past conversations with the service, as results and as the API sends them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,8 @@ from typing import Annotated
 
 from memories_mcp.models.base import Output, Page, Row, Wire
 from memories_mcp.models.chat import Thinking, WireMessage
-from memories_mcp.models.coercions import Id, Line, Text, rows
+from memories_mcp.models.coercions import Id, Line, Text, wire_list
 from memories_mcp.models.evidence import Evidence
-
-
-class WireSession(Wire):
-    """A conversation as sent."""
-
-    title: Line = ""
-    messages: Annotated[list[WireMessage], rows()] = []
 
 
 class SessionRow(Row):
@@ -27,7 +20,7 @@ class SessionRow(Row):
 class SessionPage(Page):
     """A page of conversations."""
 
-    sessions: Annotated[list[SessionRow], rows()] = []
+    sessions: Annotated[list[SessionRow], wire_list()] = []
     """Newest first."""
 
 
@@ -50,3 +43,10 @@ class Session(Output):
     """In order."""
     message_count: int
     """How many messages the conversation has in all."""
+
+
+class WireSession(Wire):
+    """A conversation, as sent."""
+
+    title: Line = ""
+    messages: Annotated[list[WireMessage], wire_list()] = []

@@ -1,4 +1,4 @@
-"""Transcripts: the page that a result shows, and the track it is cut from."""
+"""Transcripts: the page that a result shows, and the whole track from which pages are cut."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from memories_mcp.models.base import Output, Wire
 from memories_mcp.models.coercions import (
     OptionalText,
     Seconds,
-    names,
-    rows,
+    wire_list,
+    wire_names,
 )
 from memories_mcp.models.evidence import Evidence, Track
 
 
 class Transcript(Output):
-    """One track of a video, a page of time at once."""
+    """A page of one track of a video."""
 
     video_no: str
     track: Track
@@ -35,79 +35,100 @@ class Transcript(Output):
     """Pass as skip then."""
 
 
-class RawTranscript(Wire):
-    """A transcript as sent; its rows are read one by one, when they are needed."""
+class WireTranscript(Wire):
+    """A transcript, as sent; `Segments` validates its rows one by one when they are needed."""
 
-    segments: Annotated[list[Any], rows()] = Field(
-        default=[], validation_alias=names("transcriptions", "transcription", "segments")
+    segments: Annotated[list[Any], wire_list()] = Field(
+        default=[], validation_alias=wire_names("transcriptions", "transcription", "segments")
     )
 
 
-class _Segment(Wire):
-    start: Seconds = Field(default=None, validation_alias=names("start_time", "start"))
-    end: Seconds = Field(default=None, validation_alias=names("end_time", "end"))
-    text: OptionalText = Field(default=None, validation_alias=names("content", "text"))
+class _WireSegment(Wire):
+    start: Seconds = Field(default=None, validation_alias=wire_names("start_time", "start"))
+    end: Seconds = Field(default=None, validation_alias=wire_names("end_time", "end"))
+    text: OptionalText = Field(default=None, validation_alias=wire_names("content", "text"))
 
 
 class Segments:
-    """One track of a video; of a long one only the segments that are asked for are read closely."""
+    """The segments of one track of a video, in the order of time and addressed by their index.
+
+    Only the times are read for every segment; a segment's text is validated when that segment is needed, because a
+    long video has tens of thousands of segments and a result shows a few hundred.
+    """
 
     def __init__(self, video_no: str, track: Track, raw: list[Any]) -> None:
+        """Index the segments.
+
+        Args:
+            video_no: The video.
+            track: The track.
+            raw: The segments as sent; rows that are no objects are ignored.
+        """
         self.video_no = video_no
         self.track: Track = track
-        self._raw: list[dict[str, Any]] = [each for each in raw if isinstance(each, dict)]
-        try:  # as the wire sends them
-            times = [(float(each["startTime"]), float(each["endTime"])) for each in self._raw]
-            if not math.isfinite(sum(map(sum, times))):
-                raise ValueError("a time is no number")
-        except (KeyError, TypeError, ValueError):
-            times = [_times(each) for each in self._raw]
+        self._raw: list[dict[str, Any]] = [row for row in raw if isinstance(row, dict)]
+        times = _all_times(self._raw)
         if any(first[0] > second[0] for first, second in pairwise(times)):
-            order = sorted(range(len(times)), key=lambda number: times[number][0])
-            self._raw, times = [self._raw[number] for number in order], [times[number] for number in order]
+            order = sorted(range(len(times)), key=lambda index: times[index][0])
+            self._raw, times = [self._raw[index] for index in order], [times[index] for index in order]
         self._starts, self._ends = [start for start, _ in times], [end for _, end in times]
-        # How far the segments up to each one reach: with it a window is found by bisection.
-        self._reach = list(accumulate(self._ends, max))
+        # The latest end among the segments up to each index: it never falls, so `between` can use bisection.
+        self._latest_ends = list(accumulate(self._ends, max))
 
     def __len__(self) -> int:
         return len(self._raw)
 
     def between(self, start: float, end: float | None) -> list[int]:
-        """The numbers of the segments that overlap a window, in the order of time; no `end` is the video's end."""
+        """Return the indices of the segments that overlap a window in seconds; no `end` means the video's end."""
         last = float("inf") if end is None else end
-        # One that ends just where the window starts is over; one without a length, at that moment, is in it.
+        # A segment that ends where the window starts is outside; a segment without a length at that moment is inside.
         return [
-            number
-            for number in range(bisect_left(self._reach, start), bisect_right(self._starts, last))
-            if self._ends[number] > start or self._starts[number] >= start
+            index
+            for index in range(bisect_left(self._latest_ends, start), bisect_right(self._starts, last))
+            if self._ends[index] > start or self._starts[index] >= start
         ]
 
-    def told(self, numbers: Sequence[int]) -> Iterator[tuple[int, Evidence]]:
-        """The segments of those numbers that say anything, as evidence of a video that is known."""
-        for number in numbers:
-            segment = _segment(self._raw[number])
+    def evidence(self, indices: Sequence[int]) -> Iterator[tuple[int, Evidence]]:
+        """Yield index and evidence of those segments that have a text; the evidence does not name the video.
+
+        Raises:
+            UnexpectedResponse: A segment does not have the documented shape.
+        """
+        for index in indices:
+            segment = _parse_segment(self._raw[index])
             if segment.text:
                 moment = Evidence.at(self.video_no, self.track, segment.start, segment.end, text=segment.text)
-                yield number, moment.of_known_video()
+                yield index, moment.without_video()
 
-    def start_of(self, number: int) -> float | None:
-        """Where a segment starts, unrounded; `None` where it does not say."""
-        return None if _segment(self._raw[number]).start is None else self._starts[number]
+    def start_of(self, index: int) -> float | None:
+        """Return a segment's start in seconds, unrounded; `None` for a segment without a time."""
+        return None if _parse_segment(self._raw[index]).start is None else self._starts[index]
 
 
-def _segment(raw: dict[str, Any]) -> _Segment:
-    try:
-        return _Segment.model_validate(raw)
-    except ValidationError:
-        raise UnexpectedResponse(
-            "A segment of the transcript is not as documented.",
-            next_step="Try again; if it stays, read a window of time beside it.",
-        ) from None
+def _all_times(raw: list[dict[str, Any]]) -> list[tuple[float, float]]:
+    """Return start and end of every segment, in seconds."""
+    try:  # the usual spelling first: far faster than validating every segment
+        times = [(float(row["startTime"]), float(row["endTime"])) for row in raw]
+    except (KeyError, TypeError, ValueError):
+        return [_times(row) for row in raw]
+    if not math.isfinite(sum(map(sum, times))):
+        return [_times(row) for row in raw]
+    return times
 
 
 def _times(raw: dict[str, Any]) -> tuple[float, float]:
-    """Start and end in any spelling; a segment without times is in every window."""
-    segment = _segment(raw)
+    """Return start and end of a segment in any spelling; a segment without times is in every window."""
+    segment = _parse_segment(raw)
     if segment.start is None:
         return 0.0, float("inf")
     return segment.start, segment.start if segment.end is None else max(segment.start, segment.end)
+
+
+def _parse_segment(raw: dict[str, Any]) -> _WireSegment:
+    try:
+        return _WireSegment.model_validate(raw)
+    except ValidationError:
+        raise UnexpectedResponse(
+            "A segment of the transcript does not have the documented shape.",
+            next_step="Try again. If the error persists, read a window of time without the segment.",
+        ) from None

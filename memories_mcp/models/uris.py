@@ -1,4 +1,4 @@
-"""The URIs of resources: `memories://videos/…` and `memories://sessions/…`."""
+"""URIs of resources: `memories://videos/…` and `memories://sessions/…`."""
 
 from __future__ import annotations
 
@@ -9,34 +9,45 @@ SESSIONS = "memories://sessions"
 
 
 def video_uri(video_no: str) -> str:
-    """What is known of a video."""
+    """Return the URI of a video's details."""
     return f"{VIDEOS}/{video_no}"
 
 
 def session_uri(session_id: str) -> str:
-    """A conversation."""
+    """Return the URI of a conversation."""
     return f"{SESSIONS}/{session_id}"
 
 
 def transcript_uri(video_no: str, track: str, start: float | None = None, end: float | None = None) -> str:
-    """A track of a video, `audio` or `visual`; with times, in seconds, a window of it."""
-    times = [f"{name}={decimal(value)}" for name, value in (("start", start), ("end", end)) if value is not None]
-    return f"{video_uri(video_no)}/transcripts/{track}" + (f"?{'&'.join(times)}" if times else "")
+    """Return the URI of a transcript, or of a window of it.
+
+    Args:
+        video_no: The video.
+        track: `audio` or `visual`.
+        start: Start of the window in seconds; `None` for the video's start.
+        end: End of the window in seconds; `None` for the video's end.
+    """
+    window = {"start": start, "end": end}
+    query = "&".join(f"{name}={format_seconds(value)}" for name, value in window.items() if value is not None)
+    path = f"{video_uri(video_no)}/transcripts/{track}"
+    return f"{path}?{query}" if query else path
 
 
 def in_namespace(uri: str, unique_id: str) -> str:
-    """The same resource of another namespace than the server's own."""
-    return f"{uri}{'&' if '?' in uri else '?'}unique_id={quote(unique_id, safe='')}"
+    """Return the URI of the same resource in a namespace that is not the server's default."""
+    separator = "&" if "?" in uri else "?"
+    return f"{uri}{separator}unique_id={quote(unique_id, safe='')}"
 
 
 def belongs_to(uri: str, base: str) -> bool:
-    """Whether a URI names the resource at `base`, a window of it or, of a single video, a part of it."""
-    inside = base not in {VIDEOS, SESSIONS} and uri.startswith(f"{base}/")
-    return uri == base or uri.startswith(f"{base}?") or inside
+    """Return whether a URI names the resource at `base`, a window of it or, for a single video, a part of it."""
+    if uri == base or uri.startswith(f"{base}?"):
+        return True
+    return base not in {VIDEOS, SESSIONS} and uri.startswith(f"{base}/")
 
 
-def decimal(seconds: float) -> str:
-    """To the millisecond, never with an exponent."""
+def format_seconds(seconds: float) -> str:
+    """Return seconds with at most three decimals and never with an exponent."""
     if seconds == int(seconds):
         return str(int(seconds))
     return f"{seconds:.3f}".rstrip("0").rstrip(".")

@@ -1,4 +1,4 @@
-"""All operations, and choosing among them."""
+"""All operations, and the selection of those that a server offers."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ from memories_mcp.operations import (
 from memories_mcp.operations.toolsets import TOOLSETS
 
 MODULES = (search, chat, transcripts, library, sessions, upload, public, public_upload, captions, evidence)
-"""Importing them fills the toolsets."""
-OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(each for toolset in TOOLSETS for each in toolset.operations)
+"""The modules of operations; importing them fills the toolsets."""
+OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(
+    operation for toolset in TOOLSETS for operation in toolset.operations
+)
 
 
 def select(
@@ -32,37 +34,37 @@ def select(
     exclude_tools: Sequence[str] = (),
     tools: Sequence[str] = (),
 ) -> tuple[Operation[Any, Any], ...]:
-    """The operations that are offered, in a fixed order; `read_only` and exclusions only ever narrow.
+    """Return the operations to offer, in a fixed order; `read_only` and `exclude_tools` win over the rest.
 
     Args:
-        toolsets: Names of toolsets, `default` or `all`; nothing is `default`, unless `tools` names some.
-        read_only: Leave out whatever changes something.
+        toolsets: Names of toolsets, `default` or `all`; empty means `default`, unless `tools` has names.
+        read_only: Offer only operations that change nothing.
         exclude_tools: Names of single operations to leave out.
-        tools: Names of single operations to offer besides the toolsets.
+        tools: Names of single operations to offer in addition to the toolsets.
 
     Raises:
-        ConfigurationError: A name is unknown; the text lists those there are.
+        ConfigurationError: A name is unknown; the text lists the known names.
     """
-    known = {toolset.name: toolset for toolset in TOOLSETS}
+    by_name = {toolset.name: toolset for toolset in TOOLSETS}
     toolsets = toolsets or (() if tools else ("default",))
-    if unknown := [name for name in toolsets if name not in {*known, "default", "all"}]:
+    if unknown := [name for name in toolsets if name not in {*by_name, "default", "all"}]:
         raise ConfigurationError(
-            f"Unknown toolset: {', '.join(unknown)}.", next_step=f"There are: default, all, {', '.join(known)}."
+            f"Unknown toolset: {', '.join(unknown)}.", next_step=f"There are: default, all, {', '.join(by_name)}."
         )
-    operations = {each.name for each in OPERATIONS}
-    if unknown := [name for name in (*exclude_tools, *tools) if name not in operations]:
+    operation_names = {operation.name for operation in OPERATIONS}
+    if unknown := [name for name in (*exclude_tools, *tools) if name not in operation_names]:
         raise ConfigurationError(
-            f"Unknown tool: {', '.join(unknown)}.", next_step="`memories-mcp --toolsets all tools` lists the names."
+            f"Unknown tool: {', '.join(unknown)}.", next_step="List the names with `memories-mcp --toolsets all tools`."
         )
     chosen = {
         name
-        for name, toolset in known.items()
+        for name, toolset in by_name.items()
         if name in toolsets or "all" in toolsets or ("default" in toolsets and toolset.default)
     }
     return tuple(
-        each
-        for each in OPERATIONS
-        if (each.toolset in chosen or each.name in tools)
-        and each.name not in exclude_tools
-        and not (read_only and each.effect is not Effect.READ)
+        operation
+        for operation in OPERATIONS
+        if (operation.toolset in chosen or operation.name in tools)
+        and operation.name not in exclude_tools
+        and not (read_only and operation.effect is not Effect.READ)
     )

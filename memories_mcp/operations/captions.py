@@ -1,4 +1,4 @@
-"""Describing single videos and images on request: a service of its own, on a host and with a key of its own."""
+"""Captions of single videos and images: a separate service with its own host and key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from memories_mcp.context import Context
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.file_access import LocalPath
 from memories_mcp.models.base import Input, Output, Wire
-from memories_mcp.models.coercions import Count, Id, Text, names
+from memories_mcp.models.coercions import Count, Id, Text, wire_names
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.chat import heartbeat
 from memories_mcp.operations.common.imports import DirectLink
@@ -22,11 +22,11 @@ from memories_mcp.operations.common.search import IMAGE_BYTES
 from memories_mcp.operations.toolsets import captions
 
 VIDEO_BYTES = 20 * 1024**2
-"""The largest video the caption service takes (API 2.11)."""
+"""The largest video that the caption service accepts (API 2.11)."""
 
 
 class Instruction(Input):
-    """What the caption should be about."""
+    """Prompts of a caption."""
 
     user_prompt: str = Field(min_length=1, max_length=4000, examples=["Describe what happens."])
     """What to describe."""
@@ -35,11 +35,11 @@ class Instruction(Input):
     )
     """How to describe it."""
     thinking: bool = False
-    """Let the model reason first: better and slower."""
+    """Let the model reason first: better, but slower."""
 
 
 class Person(Input):
-    """Somebody to recognise."""
+    """A person to recognise, with a link to a picture."""
 
     name: str = Field(min_length=1, max_length=100)
     """The name to use."""
@@ -48,7 +48,7 @@ class Person(Input):
 
 
 class PersonFile(Input):
-    """Somebody to recognise."""
+    """A person to recognise, with a picture file."""
 
     name: str = Field(min_length=1, max_length=100)
     """The name to use."""
@@ -66,7 +66,7 @@ class CaptionVideoUrl(Instruction):
 
 
 class CaptionJob(Output):
-    """A caption that was ordered; its text goes to the operator's callback."""
+    """A requested caption; the text goes to the operator's callback."""
 
     task_id: Id
 
@@ -95,7 +95,7 @@ class CaptionImageFile(Instruction):
 
 
 class Caption(Output):
-    """A description."""
+    """The text of a caption."""
 
     text: Text
     input_tokens: Count = None
@@ -108,27 +108,32 @@ class _Tokens(Wire):
 
 
 class _WireCaption(Wire):
-    text: Text = Field(validation_alias=names("text", "caption"))
+    text: Text = Field(validation_alias=wire_names("text", "caption"))
     token: _Tokens = _Tokens()
 
 
 def _callback(context: Context) -> str:
+    """Return the operator's callback URL.
+
+    Raises:
+        ConfigurationError: No callback is set.
+    """
     if not context.callback_url:
         raise ConfigurationError(
-            "A video's caption is delivered by callback only, and no callback is set.",
-            next_step="The operator sets MEMORIES_CALLBACK_URL to an address that the service can reach.",
+            "Video captions are delivered by callback only, and no callback is set.",
+            next_step="Set MEMORIES_CALLBACK_URL to an address that the service can reach.",
         )
     return context.callback_url
 
 
-_DELIVERED = "The caption will be sent to the operator's callback address; it cannot be read from here."
+_DELIVERED = "The service sends the caption to the operator's callback address; no tool can read the text."
 
 
 @captions.operation(title="Caption a video by URL", effect=Effect.WRITE, endpoints=[CAPTION_VIDEO_URL])
 async def caption_video_url(context: Context, args: CaptionVideoUrl) -> CaptionJob:
-    """Order a description of a short video behind a link, without adding it to a library.
+    """Request a description of a short video behind a link, without adding it to a library.
 
-    The text goes to the operator's callback address only; this returns a task_id.
+    The text goes only to the operator's callback address; the result is a task_id.
     """
     body = args.wire() | {"callback": _callback(context)}
     job = await context.api.call(CAPTION_VIDEO_URL, json=body, into=CaptionJob)
@@ -138,15 +143,15 @@ async def caption_video_url(context: Context, args: CaptionVideoUrl) -> CaptionJ
 
 @captions.operation(title="Caption a video file", effect=Effect.WRITE, endpoints=[CAPTION_VIDEO_FILE])
 async def caption_video_file(context: Context, args: CaptionVideoFile) -> CaptionJob:
-    """Order a description of a short video file of the files root, without adding it to a library.
+    """Request a description of a short video file from the files root, without adding it to a library.
 
-    The text goes to the operator's callback address only; this returns a task_id.
+    The text goes only to the operator's callback address; the result is a task_id.
     """
     request = args.wire() | {"callback": _callback(context)}
     path, media_type = context.files.media(args.path, "video", largest=VIDEO_BYTES)
-    faces = [context.files.media(each.path, "image", largest=IMAGE_BYTES) for each in args.persons or []]
-    parts = [_request(request), Part("files", path.name, media_type, path)]
-    parts += [Part("file", face.name, kind, face) for face, kind in faces]
+    pictures = [context.files.media(person.path, "image", largest=IMAGE_BYTES) for person in args.persons or []]
+    parts = [_request_part(request), Part("files", path.name, media_type, path)]
+    parts += [Part("file", picture.name, picture_type, picture) for picture, picture_type in pictures]
     job = await context.api.call(CAPTION_VIDEO_FILE, files=parts, into=CaptionJob)
     job.note = _DELIVERED
     return job
@@ -154,23 +159,23 @@ async def caption_video_file(context: Context, args: CaptionVideoFile) -> Captio
 
 @captions.operation(title="Caption an image by URL", effect=Effect.READ, endpoints=[CAPTION_IMAGE])
 async def caption_image_url(context: Context, args: CaptionImageUrl) -> Caption:
-    """Describe an image behind a link. Returns the text at once; runs a model and is billed."""
-    return await _captioned(context, json=args.wire())
+    """Describe an image behind a link. Returns the text immediately; runs a model and is billed."""
+    return await _caption_image(context, json=args.wire())
 
 
 @captions.operation(title="Caption an image file", effect=Effect.READ, endpoints=[CAPTION_IMAGE])
 async def caption_image_file(context: Context, args: CaptionImageFile) -> Caption:
-    """Describe an image file of the files root. Returns the text at once; runs a model and is billed."""
+    """Describe an image file from the files root. Returns the text immediately; runs a model and is billed."""
     path, media_type = context.files.media(args.path, "image", largest=IMAGE_BYTES)
-    return await _captioned(context, files=[_request(args.wire()), Part("file", path.name, media_type, path)])
+    return await _caption_image(context, files=[_request_part(args.wire()), Part("file", path.name, media_type, path)])
 
 
-def _request(body: dict[str, Any]) -> Part:
-    """The arguments as the JSON part that the file endpoints want (API 3.6, 39)."""
+def _request_part(body: dict[str, Any]) -> Part:
+    """Return the arguments as the JSON part that the file endpoints require (API 3.6, 39)."""
     return Part("req", "req.json", "application/json", json.dumps(body).encode())
 
 
-async def _captioned(context: Context, *, json: Any = None, files: Sequence[Part] = ()) -> Caption:
-    async with heartbeat(context, "Looking at the image"):
-        made = await context.api.call(CAPTION_IMAGE, json=json, files=files, into=_WireCaption)
-    return Caption(text=made.text, input_tokens=made.token.input, output_tokens=made.token.output)
+async def _caption_image(context: Context, *, json: Any = None, files: Sequence[Part] = ()) -> Caption:
+    async with heartbeat(context, "Describing the image"):
+        caption = await context.api.call(CAPTION_IMAGE, json=json, files=files, into=_WireCaption)
+    return Caption(text=caption.text, input_tokens=caption.token.input, output_tokens=caption.token.output)

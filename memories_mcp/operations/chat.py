@@ -1,4 +1,4 @@
-"""Asking about the caller's own videos."""
+"""Chats about the caller's own videos."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from memories_mcp.context import Context
 from memories_mcp.models.chat import ChatAnswer
 from memories_mcp.models.ids import VideoNo
 from memories_mcp.operation import Effect
-from memories_mcp.operations.common.chat import REMEMBERED, Question, ask
+from memories_mcp.operations.common.chat import SESSION_ENDPOINTS, Question, ask_chat
 from memories_mcp.operations.toolsets import chat
 
 
@@ -20,14 +20,14 @@ class ChatWithVideos(Question):
     """The videos to ask about."""
 
 
-@chat.operation(title="Chat with videos", effect=Effect.READ, endpoints=[CHAT, CHAT_STREAM, *REMEMBERED])
+@chat.operation(title="Chat with videos", effect=Effect.READ, endpoints=[CHAT, CHAT_STREAM, *SESSION_ENDPOINTS])
 async def chat_with_videos(context: Context, args: ChatWithVideos) -> ChatAnswer:
-    """Ask a question about chosen videos.
+    """Ask a question about specific videos.
 
-    Returns the answer, the moments it rests on and a session_id for follow-up questions. Takes up to two minutes
+    Returns the answer, the moments that support it and a session_id for follow-up questions. Takes up to two minutes
     and costs tokens. The videos must be ready.
     """
-    return await ask(context, CHAT, CHAT_STREAM, args.wire(), include_thinkings=args.include_thinkings)
+    return await ask_chat(context, CHAT, CHAT_STREAM, args.wire(), include_thinkings=args.include_thinkings)
 
 
 class ChatWithLibrary(Question):
@@ -37,12 +37,14 @@ class ChatWithLibrary(Question):
 @chat.operation(
     title="Chat with the library",
     effect=Effect.READ,
-    endpoints=[LIBRARY_CHAT, LIBRARY_CHAT_STREAM, *REMEMBERED],
+    endpoints=[LIBRARY_CHAT, LIBRARY_CHAT_STREAM, *SESSION_ENDPOINTS],
 )
 async def chat_with_library(context: Context, args: ChatWithLibrary) -> ChatAnswer:
-    """Ask a question over all videos and images of your own library ("personal chat").
+    """Ask a question about all videos and images of your own library ("personal chat").
 
-    Use it when you do not know which videos hold the answer. Returns the answer, the moments it rests on and a
-    session_id for follow-up questions. Slow, and it costs tokens.
+    Use it when you do not know which videos hold the answer. Returns the answer, the moments that support it and a
+    session_id for follow-up questions. Slow; costs tokens.
     """
-    return await ask(context, LIBRARY_CHAT, LIBRARY_CHAT_STREAM, args.wire(), include_thinkings=args.include_thinkings)
+    return await ask_chat(
+        context, LIBRARY_CHAT, LIBRARY_CHAT_STREAM, args.wire(), include_thinkings=args.include_thinkings
+    )

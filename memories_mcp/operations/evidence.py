@@ -1,4 +1,4 @@
-"""Our own tools: the moments behind an answer, and waiting until videos are ready."""
+"""Operations that the API does not have: the moments behind an answer, and waiting until videos are ready."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from memories_mcp.api.endpoints import (
 )
 from memories_mcp.context import Context
 from memories_mcp.errors import (
-    UNMENDABLE,
+    FATAL_ERRORS,
     MemoriesError,
     NotReady,
     RateLimited,
@@ -32,20 +32,19 @@ from memories_mcp.models.media import Video
 from memories_mcp.models.sessions import WireSession
 from memories_mcp.models.transcripts import Segments
 from memories_mcp.operation import Effect
-from memories_mcp.operations.common.lookups import name_and_link
-from memories_mcp.operations.common.polling import LONGEST_SECONDS, Awaited, wait
-from memories_mcp.operations.common.transcripts import fetch_transcript
+from memories_mcp.operations.common.lookups import fetch_name_and_link
+from memories_mcp.operations.common.polling import LONGEST_SECONDS, WaitTarget, wait_until_processed
+from memories_mcp.operations.common.transcripts import fetch_transcript, transcript_tool
 from memories_mcp.operations.toolsets import evidence
-from memories_mcp.rendering.budget import BUDGET, fitting, weight
-from memories_mcp.rendering.text import clock, line, span
+from memories_mcp.rendering.budget import BUDGET, count_fitting, json_size
+from memories_mcp.rendering.text import format_clock, format_span, render_row
 
 
-def _is_ref(ref: str) -> str:
+def _normalize_ref(ref: str) -> str:
     return str(parse_ref(ref))
 
 
-Ref = Annotated[str, Field(max_length=200), AfterValidator(_is_ref)]
-
+Ref = Annotated[str, Field(max_length=200), AfterValidator(_normalize_ref)]
 
 _MOST_REFS = 50
 
@@ -58,12 +57,12 @@ class GetEvidence(PrivateInput):
     )
     """Evidence refs from a search, a chat or a transcript."""
     session_id: SessionId | None = None
-    """Instead of refs: all moments that this conversation's answers rest on."""
+    """Instead of refs: all moments that support this conversation's answers."""
     context_seconds: float = Field(default=15, ge=0, le=300)
-    """How much to read before and after each moment."""
+    """Seconds to read before and after each moment."""
 
     @model_validator(mode="after")
-    def _one_of(self) -> GetEvidence:
+    def _check_one_of(self) -> GetEvidence:
         if bool(self.refs) == bool(self.session_id):
             raise ValueError("give either refs or session_id")
         return self
@@ -78,26 +77,26 @@ class Moment(Row):
     start_seconds: Seconds = None
     end_seconds: Seconds = None
     refs: list[str]
-    """The references that fall into it."""
+    """The references inside this stretch."""
     segments: list[Evidence] = []
-    """What is seen (visual) and said (audio) there, in order of time."""
+    """What is seen (visual) and said (audio), in order of time."""
 
 
-@line.register
+@render_row.register
 def _(moment: Moment) -> str:
-    head = (span(moment.start_seconds, moment.end_seconds), moment.video_no, moment.video_name, moment.video_url)
+    head = (format_span(moment.start_seconds, moment.end_seconds), moment.video_no, moment.video_name, moment.video_url)
     return " ".join(part for part in head if part) + f"; refs: {', '.join(moment.refs)}"
 
 
 class EvidenceReport(Output):
-    """The moments, those that overlap merged."""
+    """The moments; overlapping ones are merged."""
 
     moments: list[Moment]
     """By video, in order of time."""
     unread: list[str] = []
     """References that could not be read, with the reason."""
     left_out: list[str] = []
-    """References of moments that did not fit: pass them as refs."""
+    """References of moments left out for length: pass them as refs."""
 
 
 @evidence.operation(
@@ -112,17 +111,17 @@ class EvidenceReport(Output):
     ],
 )
 async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
-    """Read what is seen and said around the moments that an answer or a search rests on.
+    """Read what is seen and said around the moments that support an answer or that a search returned.
 
-    Give refs (from any result) or a session_id. Returns each moment with its transcript lines, video name and link,
-    overlapping moments merged. Quote from it with times.
+    Pass refs (from any result) or a session_id. Returns each moment with its transcript lines, video name and link;
+    overlapping moments are merged. Quote from it with times.
     """
     refs = [parse_ref(ref) for ref in args.refs or []]
     if args.session_id:
         query = {"sessionId": args.session_id, "unique_id": args.unique_id}
         session = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
-        found = {each.ref: each.reference for message in session.messages for each in message.evidence()}
-        refs = list(found.values())
+        cited = {moment.ref: moment.reference for message in session.messages for moment in message.evidence()}
+        refs = list(cited.values())
     report = EvidenceReport(moments=[])
     by_video: dict[str, list[Reference]] = defaultdict(list)
     for ref in refs:
@@ -130,22 +129,22 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
             report.unread.append(f"{ref}: an image has no transcript")
         else:
             by_video[ref.video_no].append(ref)
-    for done, (video_no, of_video) in enumerate(by_video.items()):
+    for done, (video_no, video_refs) in enumerate(by_video.items()):
         await context.progress(done, len(by_video), f"Reading {video_no}")
         try:
-            report.moments += await _moments(context, video_no, of_video, args)
-        except UNMENDABLE:
+            report.moments += await _moments(context, video_no, video_refs, args)
+        except FATAL_ERRORS:
             raise
-        except MemoriesError as error:  # one video's trouble does not take the others' moments
-            report.unread += [f"{ref}: {error.summary} {error.words}".strip() for ref in of_video]
+        except MemoriesError as error:  # a failure for one video does not lose the moments of the others
+            report.unread += [f"{ref}: {error.summary} {error.words}".strip() for ref in video_refs]
     _fit(report)
     if not refs:
-        report.note = "The conversation names no moments."
+        report.note = "The conversation cites no moments."
     return report
 
 
 async def _moments(context: Context, video_no: str, refs: list[Reference], args: GetEvidence) -> list[Moment]:
-    """The stretches of one video: each transcript is fetched once, however many refs point into it."""
+    """Return the moments of one video, with one request per transcript however many refs there are."""
     name, link = await _name_and_link(context, video_no, args.unique_id)
     timed = sorted((ref for ref in refs if ref.start is not None), key=lambda ref: ref.start or 0)
     untimed = [str(ref) for ref in refs if ref.start is None]
@@ -156,8 +155,8 @@ async def _moments(context: Context, video_no: str, refs: list[Reference], args:
         await fetch_transcript(context, video_no, track, args.unique_id) for track in get_args(Track)
     ]
     for start, end, merged in merge(timed, args.context_seconds):
-        segments = [each for track in tracks for _, each in track.told(track.between(start, end))]
-        segments.sort(key=lambda each: each.start_seconds or 0)
+        segments = [segment for track in tracks for _, segment in track.evidence(track.between(start, end))]
+        segments.sort(key=lambda segment: segment.start_seconds or 0)
         moments.append(
             Moment(
                 video_no=video_no,
@@ -173,18 +172,28 @@ async def _moments(context: Context, video_no: str, refs: list[Reference], args:
 
 
 async def _name_and_link(context: Context, video_no: str, unique_id: str | None) -> tuple[str | None, str | None]:
+    """Return a video's name and link, as far as they can be read: moments without them are better than an error."""
     try:
-        return await name_and_link(context, video_no, unique_id)
-    except (NotReady, RateLimited, UnexpectedResponse):  # the moments are worth more than their video's name
+        return await fetch_name_and_link(context, video_no, unique_id)
+    except (NotReady, RateLimited, UnexpectedResponse):
         return None, None
 
 
 def merge(refs: list[Reference], margin: float) -> list[tuple[float, float, list[Reference]]]:
-    """Windows around the references, which are in order of time; those that overlap become one."""
+    """Return windows of time around references; overlapping windows become one.
+
+    Args:
+        refs: References with a start, in order of time.
+        margin: Seconds to add on both sides.
+
+    Returns:
+        Start, end and references of each window, in order of time.
+    """
     windows: list[tuple[float, float, list[Reference]]] = []
     for ref in refs:
-        begins = ref.start or 0.0
-        start, end = max(0.0, begins - margin), (begins if ref.end is None else ref.end) + margin
+        ref_start = ref.start or 0.0
+        ref_end = ref_start if ref.end is None else ref.end
+        start, end = max(0.0, ref_start - margin), ref_end + margin
         if windows and start <= windows[-1][1]:
             first, last, merged = windows[-1]
             windows[-1] = (first, max(last, end), [*merged, ref])
@@ -194,10 +203,10 @@ def merge(refs: list[Reference], margin: float) -> list[tuple[float, float, list
 
 
 def _fit(report: EvidenceReport) -> None:
-    """Leave out whole moments from the end until the rest fits, and name their refs."""
-    used, count = 4000, 0  # room for the refs that may be left out
+    """Remove moments from the end until the report fits, and list their refs in `left_out`."""
+    used, count = 4000, 0  # room for the refs of the removed moments
     for moment in report.moments:
-        used += weight(moment)
+        used += json_size(moment)
         if used > BUDGET and count:
             break
         if used > BUDGET:
@@ -208,22 +217,26 @@ def _fit(report: EvidenceReport) -> None:
         refs = [ref for moment in left_out for ref in moment.refs]
         report.left_out = refs[:_MOST_REFS]
         report.moments = report.moments[:count]
-        more = f"{len(left_out)} moments did not fit; ask again with the refs in left_out, or less context_seconds."
-        if unnamed := len(refs) - len(report.left_out):
-            more += f" {unnamed} more refs could not be named here; get_session_detail has them."
+        more = (
+            f"{len(left_out)} moments were left out. Call again with the refs in left_out, or with fewer "
+            "context_seconds."
+        )
+        if unlisted := len(refs) - len(report.left_out):
+            more += f" left_out has no room for {unlisted} more refs; get_session_detail returns them."
         report.note = " ".join(part for part in (report.note, more) if part)
 
 
 def _trim(moment: Moment, report: EvidenceReport) -> None:
-    """Cut one stretch that is too long for a result of its own."""
-    count = fitting(moment.segments, BUDGET - 6000)
+    """Cut the lines of a moment that is too long for one result."""
+    count = count_fitting(moment.segments, BUDGET - 6000)
     left_out = moment.segments[count:]
     moment.segments = moment.segments[:count]
     if left_out:
-        start = clock(left_out[0].start_seconds or 0)
+        start = format_clock(left_out[0].start_seconds or 0)
+        visual, audio = transcript_tool(moment.video_no, "visual"), transcript_tool(moment.video_no, "audio")
         report.note = (
-            f"{len(left_out)} lines from {start} on were left out of the first moment; ask again with fewer "
-            "context_seconds, or read them with get_video_transcription and get_audio_transcription."
+            f"{len(left_out)} lines of the first moment, from {start} on, were left out. Call again with fewer "
+            f"context_seconds, or read them with {visual} and {audio}."
         )
 
 
@@ -233,19 +246,19 @@ class WaitUntilReady(PrivateInput):
     video_nos: list[VideoNo] | None = Field(default=None, max_length=20, examples=[["VI612515093881740229"]])
     """The videos to wait for."""
     task_id: TaskId | None = None
-    """Instead of videos: an import from a platform."""
+    """Instead of video_nos: the task of an import."""
     max_seconds: int = Field(default=30, ge=0, le=LONGEST_SECONDS)
-    """How long to wait at most; 0 only looks."""
+    """Longest wait; 0 returns the present state."""
 
     @model_validator(mode="after")
-    def _one_of(self) -> WaitUntilReady:
+    def _check_one_of(self) -> WaitUntilReady:
         if bool(self.video_nos) == bool(self.task_id):
             raise ValueError("give either video_nos or task_id")
         return self
 
 
 class Readiness(Output):
-    """How far the processing is."""
+    """The progress of the processing."""
 
     ready: bool
     """Whether every video can be searched and asked about."""
@@ -255,11 +268,11 @@ class Readiness(Output):
 
 @evidence.operation(title="Wait until ready", effect=Effect.READ, endpoints=[LIST_VIDEOS, PUBLIC_DETAIL, TASK_STATUS])
 async def wait_until_ready(context: Context, args: WaitUntilReady) -> Readiness:
-    """Wait until uploaded videos, or those of an import, are processed; at most 45 seconds a call.
+    """Wait until uploaded videos, or the videos of an import, are processed; at most 45 seconds per call.
 
-    Returns their present state; when some are still processing, call it again. A minute of video takes about half
-    a minute, an hour ten minutes.
+    Returns their present state; if some are still processing, call it again. A minute of video takes about half a
+    minute, an hour of video ten minutes.
     """
-    awaited = Awaited(args.video_nos or (), args.task_id, args.unique_id, args.max_seconds)
-    waited = await wait(context, awaited)
+    awaited = WaitTarget(args.video_nos or (), args.task_id, args.unique_id, args.max_seconds)
+    waited = await wait_until_processed(context, awaited)
     return Readiness(ready=waited.ready, videos=waited.videos, note=waited.note)

@@ -1,4 +1,4 @@
-"""The caller's own library: its videos and conversations."""
+"""The caller's own library: videos, images and imports."""
 
 from __future__ import annotations
 
@@ -15,32 +15,41 @@ from memories_mcp.api.endpoints import (
     PUBLIC_DETAIL,
     TASK_STATUS,
 )
-from memories_mcp.context import NOT_YET, Context, Pending, Preview
+from memories_mcp.context import CONFIRMATION_NEEDED, Context, Pending, Preview
 from memories_mcp.errors import ApiError, MemoriesError
 from memories_mcp.file_access import LocalPath
 from memories_mcp.models.base import ConfirmableInput, Output, Page, PrivateInput, Row
-from memories_mcp.models.coercions import Count, Degrees, FromMillis, Id, Line, OptionalLine, Score, names, rows
-from memories_mcp.models.ids import TaskId, private_only
+from memories_mcp.models.coercions import (
+    Count,
+    DateFromMillis,
+    Degrees,
+    Id,
+    Line,
+    OptionalLine,
+    Score,
+    wire_list,
+    wire_names,
+)
+from memories_mcp.models.ids import PrivateVideoNo, TaskId
 from memories_mcp.models.media import Video
 from memories_mcp.models.uris import VIDEOS, video_uri
 from memories_mcp.operation import Effect
-from memories_mcp.operations.common.lookups import find_videos, shown_video, task_videos
-from memories_mcp.operations.common.paging import page_of, why_empty
+from memories_mcp.operations.common.lookups import describe_video, fetch_task_videos, find_videos
+from memories_mcp.operations.common.paging import fit_page, why_empty
+from memories_mcp.operations.common.transfers import byte_progress
 from memories_mcp.operations.toolsets import library
-
-OwnVideoNo = Annotated[str, Field(min_length=1, max_length=64), private_only("get_public_video_detail")]
 
 
 class ListVideos(PrivateInput):
     """Arguments of `list_videos`."""
 
     page: int = Field(default=1, ge=1)
-    """Which page."""
+    """Page number."""
     size: int = Field(default=20, ge=1, le=200)
-    """Videos a page."""
+    """Videos per page."""
     video_name: str | None = Field(default=None, max_length=300)
-    """Only videos whose name contains this."""
-    video_no: OwnVideoNo | None = None
+    """Only videos with this text in their name."""
+    video_no: PrivateVideoNo | None = None
     """Only this video."""
     status: Literal["ready", "processing", "failed"] | None = None
     """Only videos in this state."""
@@ -49,11 +58,11 @@ class ListVideos(PrivateInput):
 class VideoPage(Page):
     """A page of videos."""
 
-    videos: Annotated[list[Video], rows()] = []
+    videos: Annotated[list[Video], wire_list()] = []
     """Newest first."""
 
 
-# Documents say FAILED, the wire has FAIL (API 9, 5); the second word is tried where the first finds nothing.
+# The documents say FAILED, the API sends FAIL (API 9, 5). The second word is tried if the first matches nothing.
 _STATUS_WORDS = {"ready": ["PARSE"], "processing": ["UNPARSE"], "failed": ["FAIL", "FAILED"], None: [None]}
 
 
@@ -61,32 +70,32 @@ _STATUS_WORDS = {"ready": ["PARSE"], "processing": ["UNPARSE"], "failed": ["FAIL
 async def list_videos(context: Context, args: ListVideos) -> VideoPage:
     """List the videos of your own library with their state, length and date.
 
-    Use it to find a video_no by name and to see what is still being processed.
+    Use it to find a video_no by name or to see which videos are still being processed.
     """
-    found = VideoPage()
+    page = VideoPage()
     for word in _STATUS_WORDS[args.status]:
-        found = await context.api.call(LIST_VIDEOS, json=args.wire() | {"status": word}, into=VideoPage)
-        if found.videos:
+        page = await context.api.call(LIST_VIDEOS, json=args.wire() | {"status": word}, into=VideoPage)
+        if page.videos:
             break
     empty = f"No video is {args.status}." if args.status else why_empty(args.unique_id)
-    videos, note = page_of(found.videos, args.page, args.size, empty=empty, total=found.total)
-    return VideoPage(videos=videos, page=args.page, total=found.total, note=note)
+    videos, note = fit_page(page.videos, args.page, args.size, empty=empty, total=page.total)
+    return VideoPage(videos=videos, page=args.page, total=page.total, note=note)
 
 
 class GetPrivateVideoDetails(PrivateInput):
     """Arguments of `get_private_video_details`."""
 
-    video_no: OwnVideoNo = Field(examples=["VI612515093881740229"])
-    """A video of your library."""
+    video_no: PrivateVideoNo = Field(examples=["VI612515093881740229"])
+    """A video in your library."""
 
 
 class PrivateVideo(Output, Video):
-    """A video of the own library in full."""
+    """All details of a video in the caller's own library."""
 
     fps: Score = None
     width: Count = None
     height: Count = None
-    resolution: Line = Field(default="", validation_alias=names("resolution_label"))
+    resolution: Line = Field(default="", validation_alias=wire_names("resolution_label"))
 
 
 @library.operation(title="Look up a video", effect=Effect.READ, endpoints=[PRIVATE_DETAILS])
@@ -99,21 +108,21 @@ class ListImages(PrivateInput):
     """Arguments of `list_images`."""
 
     page: int = Field(default=1, ge=1)
-    """Which page."""
+    """Page number."""
     page_size: int = Field(default=20, ge=1, le=100)
-    """Images a page."""
+    """Images per page."""
 
 
 class ImageRow(Row):
     """An image of the library."""
 
-    image_id: Id = Field(validation_alias=names("image_no", "id"))
-    name: OptionalLine = Field(default=None, validation_alias=names("image_name", "name"))
-    state: OptionalLine = Field(default=None, validation_alias=names("status", "upload_status"))
-    url: OptionalLine = Field(default=None, validation_alias=names("img_url", "image_url"))
-    uploaded_at: FromMillis = Field(default=None, validation_alias=names("upload_time"))
-    taken_at: FromMillis = Field(default=None, validation_alias=names("datetime_taken"))
-    camera: OptionalLine = Field(default=None, validation_alias=names("camera_model"))
+    image_id: Id = Field(validation_alias=wire_names("image_no", "id"))
+    name: OptionalLine = Field(default=None, validation_alias=wire_names("image_name", "name"))
+    state: OptionalLine = Field(default=None, validation_alias=wire_names("status", "upload_status"))
+    url: OptionalLine = Field(default=None, validation_alias=wire_names("img_url", "image_url"))
+    uploaded_at: DateFromMillis = Field(default=None, validation_alias=wire_names("upload_time"))
+    taken_at: DateFromMillis = Field(default=None, validation_alias=wire_names("datetime_taken"))
+    camera: OptionalLine = Field(default=None, validation_alias=wire_names("camera_model"))
     latitude: Degrees = None
     longitude: Degrees = None
 
@@ -121,34 +130,36 @@ class ImageRow(Row):
 class ImagePage(Page):
     """A page of images."""
 
-    # No answer was ever recorded; its sibling, image search, has `item` (API 3.5, 35).
-    images: Annotated[list[ImageRow], rows()] = Field(default=[], validation_alias=names("images", "item", "items"))
+    # No response was ever recorded. Image search, the nearest endpoint, sends `item` (API 3.5, 35).
+    images: Annotated[list[ImageRow], wire_list()] = Field(
+        default=[], validation_alias=wire_names("images", "item", "items")
+    )
 
 
 @library.operation(title="List images", effect=Effect.READ, endpoints=[LIST_IMAGES])
 async def list_images(context: Context, args: ListImages) -> ImagePage:
-    """List the images of your own library. Find images by content with search_videos and search_type BY_IMAGE."""
-    found = await context.api.call(LIST_IMAGES, json=args.wire(), into=ImagePage)
-    images, note = page_of(
-        found.images,
+    """List the images of your own library. To find images by content, use search_videos with search_type BY_IMAGE."""
+    page = await context.api.call(LIST_IMAGES, json=args.wire(), into=ImagePage)
+    images, note = fit_page(
+        page.images,
         args.page,
         args.page_size,
         empty=why_empty(args.unique_id),
-        total=found.total,
+        total=page.total,
         size_argument="page_size",
     )
-    return ImagePage(images=images, page=args.page, total=found.total, note=note)
+    return ImagePage(images=images, page=args.page, total=page.total, note=note)
 
 
 class GetTaskStatus(PrivateInput):
     """Arguments of `get_task_status`."""
 
     task_id: TaskId = Field(examples=["31b0fccb-d6f9-4135-922d-1e8828499812_84f9d9b4b6e5940b67e67e2d17ef1f97"])
-    """The task, as an import from a platform returned it."""
+    """The task_id that an import from a platform returned; not a video_no."""
 
 
 class TaskStatus(Output):
-    """The videos that an import brought so far."""
+    """The videos that an import has brought so far."""
 
     task_id: str
     videos: list[Video]
@@ -157,23 +168,23 @@ class TaskStatus(Output):
 
 @library.operation(title="Look up an import", effect=Effect.READ, endpoints=[TASK_STATUS, LIST_VIDEOS, PUBLIC_DETAIL])
 async def get_task_status(context: Context, args: GetTaskStatus) -> TaskStatus:
-    """Look up which videos an import from a platform (a task) has brought, and their state."""
-    videos = await task_videos(context, args.task_id, args.unique_id)
+    """List the videos that an import from a platform (a task) has brought so far, with their state."""
+    videos = await fetch_task_videos(context, args.task_id, args.unique_id)
     note = None
     if not videos:
-        note = "Still downloading, or failed: the service does not tell which. Look again in a minute or two."
+        note = "Still downloading, or failed: the service does not report which. Call again in a minute or two."
     return TaskStatus(task_id=args.task_id, videos=videos, note=note)
 
 
 class DownloadVideo(PrivateInput):
     """Arguments of `download_video`."""
 
-    video_no: OwnVideoNo = Field(examples=["VI612515093881740229"])
-    """A video of your library."""
+    video_no: PrivateVideoNo = Field(examples=["VI612515093881740229"])
+    """A video in your library."""
     path: LocalPath = Field(exclude=True, examples=["planning.mp4"])
-    """Where to put it, below the files root."""
+    """Path of the new file, below the files root."""
     overwrite: bool = Field(default=False, exclude=True)
-    """Replace a file that is there already."""
+    """Replace an existing file."""
 
 
 class Downloaded(Output):
@@ -187,17 +198,17 @@ class Downloaded(Output):
 
 @library.operation(title="Download a video", effect=Effect.WRITE, endpoints=[DOWNLOAD])
 async def download_video(context: Context, args: DownloadVideo) -> Downloaded:
-    """Download the original file of a video of your own library into the files root.
+    """Download the original file of a video in your own library to the files root.
 
-    Costs by the gigabyte. A failure leaves no file behind.
+    Billed by the gigabyte. A failed download writes no file.
     """
     target = context.files.writable(args.path, overwrite=args.overwrite)
-
-    async def told(done: int, total: int | None) -> None:
-        await context.progress(done, total, f"{done / 1e6:.1f} MB")
-
     size = await context.api.download(
-        DOWNLOAD, json=args.wire(), target=target, overwrite=args.overwrite, on_bytes=told
+        DOWNLOAD,
+        json=args.wire(),
+        target=target,
+        overwrite=args.overwrite,
+        on_bytes=byte_progress(context, "received"),
     )
     return Downloaded(video_no=args.video_no, path=context.files.shown(target), size_bytes=size)
 
@@ -205,58 +216,55 @@ async def download_video(context: Context, args: DownloadVideo) -> Downloaded:
 class DeleteVideos(PrivateInput, ConfirmableInput):
     """Arguments of `delete_videos`."""
 
-    video_nos: list[OwnVideoNo] = Field(min_length=1, max_length=100, examples=[["VI611702946038315594"]])
+    video_nos: list[PrivateVideoNo] = Field(min_length=1, max_length=100, examples=[["VI611702946038315594"]])
     """The videos to delete, at most 100."""
 
 
 class Deleted(Output):
-    """What became of each video, checked by listing afterwards."""
+    """The outcome for each video, checked by listing the videos afterwards."""
 
     deleted: list[str] = []
-    """Gone for good."""
+    """No longer listed."""
     not_found: list[str] = []
-    """Never were in this namespace, so nothing was done."""
+    """Not in this namespace before the request; nothing was done."""
     still_there: list[str] = []
-    """Listed even after the request."""
+    """Still listed after the request."""
     confirmation: Pending | None = None
     """Present when nothing was done yet and the user must agree first."""
 
 
 @library.operation(title="Delete videos", effect=Effect.DESTRUCTIVE, endpoints=[DELETE_VIDEOS, LIST_VIDEOS])
 async def delete_videos(context: Context, args: DeleteVideos) -> Deleted:
-    """Delete videos of your own library for good, with all that was made from them. There is no undo.
+    """Delete videos of your own library permanently, with everything made from them. There is no undo.
 
-    The first call shows what would be lost and returns a confirmation_token unless the user was asked directly.
+    Unless the user is asked directly, the first call only returns a preview and a confirmation_token.
     """
-    asked = list(dict.fromkeys(args.video_nos))
-    before = await find_videos(context, asked, args.unique_id)
-    there = [each.video_no for each in before]
-    missing = [each for each in asked if each not in there]
-    if not there:
-        note = "Nothing was deleted: none of these is in this namespace. Check them with list_videos, and unique_id."
-        return Deleted(not_found=missing, note=note)
-    preview = Preview(
-        action=f"Delete {len(there)} video{'s' * (len(there) != 1)} for good.",
-        items=[shown_video(each) for each in before],
-    )
-    if pending := await context.confirm(preview):
-        return Deleted(
-            not_found=missing,
-            confirmation=pending,
-            note=NOT_YET,
+    requested = list(dict.fromkeys(args.video_nos))
+    videos = await find_videos(context, requested, args.unique_id)
+    existing = [video.video_no for video in videos]
+    missing = [video_no for video_no in requested if video_no not in existing]
+    if not existing:
+        note = (
+            "Nothing was deleted: none of these videos is in this namespace. Check the numbers with list_videos, and "
+            "unique_id."
         )
-    await _delete(context, there, args.unique_id)
-    context.changed(VIDEOS, *(video_uri(each) for each in there))
+        return Deleted(not_found=missing, note=note)
+    count = "1 video" if len(existing) == 1 else f"{len(existing)} videos"
+    preview = Preview(action=f"Delete {count} for good.", items=[describe_video(video) for video in videos])
+    if pending := await context.confirm(preview):
+        return Deleted(not_found=missing, confirmation=pending, note=CONFIRMATION_NEEDED)
+    await _delete(context, existing, args.unique_id)
+    context.changed(VIDEOS, *(video_uri(video_no) for video_no in existing))
     try:
-        left = {each.video_no for each in await find_videos(context, there, args.unique_id)}
+        remaining = {video.video_no for video in await find_videos(context, existing, args.unique_id)}
     except MemoriesError as error:
-        note = f"The API accepted the request, but listing afterwards failed: {error.summary}"
-        return Deleted(deleted=there, not_found=missing, note=note)
+        note = f"The API accepted the request, but listing the videos afterwards failed: {error.summary}"
+        return Deleted(deleted=existing, not_found=missing, note=note)
     return Deleted(
-        deleted=[each for each in there if each not in left],
+        deleted=[video_no for video_no in existing if video_no not in remaining],
         not_found=missing,
-        still_there=[each for each in there if each in left],
-        note="Some are still listed; look again in a minute." if left else None,
+        still_there=[video_no for video_no in existing if video_no in remaining],
+        note="Some videos are still listed. Check list_videos in a minute." if remaining else None,
     )
 
 
@@ -264,5 +272,5 @@ async def _delete(context: Context, video_nos: list[str], unique_id: str | None)
     try:
         await context.api.call(DELETE_VIDEOS, json=video_nos, query={"unique_id": unique_id}, into=object)
     except ApiError as error:
-        if error.code != "0409":  # "already deleted" is what was wanted
+        if error.code != "0409":  # "already deleted" is the desired state
             raise

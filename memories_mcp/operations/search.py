@@ -1,33 +1,32 @@
-"""Searching the caller's own library."""
+"""Searches of the caller's own library."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from memories_mcp.api import Part
 from memories_mcp.api.endpoints import SEARCH, SEARCH_CLIPS, SEARCH_IMAGES, SEARCH_TRANSCRIPTS
 from memories_mcp.context import Context
 from memories_mcp.models.base import PrivateInput
 from memories_mcp.models.evidence import Evidence, Kind
-from memories_mcp.models.ids import private_only
+from memories_mcp.models.ids import PrivateVideoNo
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.paging import why_empty
 from memories_mcp.operations.common.search import (
-    IMAGE_BYTES,
     Hits,
     ImageQuery,
     MomentPage,
     Moments,
     WordQuery,
-    moments,
+    fit_moments,
     search_by_image,
     search_words,
 )
 from memories_mcp.operations.toolsets import search
 
-PrivateVideoNo = Annotated[str, Field(min_length=1, max_length=64), private_only("get_public_video_detail")]
+MOST_CAPTIONS = 200
+"""The largest `top_k` that the API accepts with BY_CAPTION."""
 
 
 class SearchVideos(PrivateInput):
@@ -41,24 +40,21 @@ class SearchVideos(PrivateInput):
     """BY_CLIP: moments by what is seen or said; BY_VIDEO: videos; BY_AUDIO: by speech; BY_CAPTION: by scene
     descriptions; BY_IMAGE: uploaded images."""
     top_k: int = Field(default=10, ge=1, le=1000)
-    """The most hits to return."""
+    """Maximum number of hits."""
     filtering_level: Literal["low", "medium", "high"] | None = None
-    """How good a hit must be: low keeps nearly all."""
+    """Required quality of a hit; low keeps nearly all."""
     video_nos: list[PrivateVideoNo] | None = Field(default=None, max_length=100)
     """Search only these videos."""
     tag: str | None = Field(default=None, max_length=100)
     """Search only videos with this tag."""
     offset: int = Field(default=0, ge=0, exclude=True)
-    """Skip this many hits, where an earlier call left some out."""
+    """Hits to skip; the note of a shortened result gives the number."""
 
     @model_validator(mode="after")
-    def _captions_are_fewer(self) -> SearchVideos:
+    def _check_top_k(self) -> SearchVideos:
         if self.search_type == "BY_CAPTION" and self.top_k > MOST_CAPTIONS:
             raise ValueError(f"top_k is at most {MOST_CAPTIONS} with BY_CAPTION")
         return self
-
-
-MOST_CAPTIONS = 200
 
 
 _KINDS: dict[str, Kind] = {"BY_AUDIO": "audio", "BY_CAPTION": "visual", "BY_IMAGE": "image"}
@@ -68,27 +64,27 @@ _KINDS: dict[str, Kind] = {"BY_AUDIO": "audio", "BY_CAPTION": "visual", "BY_IMAG
 async def search_videos(context: Context, args: SearchVideos) -> Moments:
     """Find moments in your own video library that match a description.
 
-    Returns moments, best first, with video, times, score and a ref. Read what is seen and said around them with
-    get_evidence, or ask about the videos with chat_with_videos.
+    Returns moments, best first, with video, times, score and a ref. Next: get_evidence reads what is seen and said
+    around a ref; chat_with_videos answers questions about the videos.
     """
-    return moments(await hits(context, args), args.offset, why_empty(args.unique_id))
+    return fit_moments(await search_hits(context, args), args.offset, why_empty(args.unique_id))
 
 
-async def hits(context: Context, args: SearchVideos) -> list[Evidence]:
-    """All hits of a search, best first, however many."""
-    found = await context.api.call(SEARCH, json=args.wire(), into=Hits)
-    return found.evidence(_KINDS.get(args.search_type, "clip"))
+async def search_hits(context: Context, args: SearchVideos) -> list[Evidence]:
+    """Return all hits of a search, best first; `args.offset` is not applied."""
+    response = await context.api.call(SEARCH, json=args.wire(), into=Hits)
+    return response.evidence(_KINDS.get(args.search_type, "clip"))
 
 
 class SearchAudioTranscripts(WordQuery, PrivateInput):
     """Arguments of `search_audio_transcripts`."""
 
 
-@search.operation(title="Search words said", effect=Effect.READ, endpoints=[SEARCH_TRANSCRIPTS])
+@search.operation(title="Search spoken words", effect=Effect.READ, endpoints=[SEARCH_TRANSCRIPTS])
 async def search_audio_transcripts(context: Context, args: SearchAudioTranscripts) -> MomentPage:
     """Find where exact words are said in your own videos.
 
-    Use search_videos to search by meaning. Returns moments with the words around them.
+    Returns moments with the surrounding words. To search by meaning, use search_videos.
     """
     return await search_words(context, SEARCH_TRANSCRIPTS, args, why_empty(args.unique_id))
 
@@ -97,21 +93,21 @@ class SearchSimilarImages(ImageQuery, PrivateInput):
     """Arguments of `search_similar_images`."""
 
     similarity: float | None = Field(default=None, ge=0, le=1)
-    """How alike a frame must be, from 0 to 1."""
+    """Required likeness of a frame, from 0 to 1."""
 
 
 @search.operation(title="Search by image", effect=Effect.READ, endpoints=[SEARCH_IMAGES])
 async def search_similar_images(context: Context, args: SearchSimilarImages) -> Moments:
-    """Find frames of your own videos that look like an image file."""
-    return await search_by_image(context, SEARCH_IMAGES, args.wire(), args, why_empty(args.unique_id))
+    """Find frames of your own videos that look like an image file. To search one video, use search_clips_by_image."""
+    return await search_by_image(context, SEARCH_IMAGES, args, why_empty(args.unique_id))
 
 
 class SearchClipsByImage(ImageQuery, PrivateInput):
     """Arguments of `search_clips_by_image`."""
 
     video_no: PrivateVideoNo = Field(examples=["VI611702946038315594"])
-    """The video to look through."""
-    # Newer documents require a text that older ones call optional: it is always sent (API 3.2, 16).
+    """The video to search."""
+    # Always sent: newer API documents require the text that older ones call optional (API 3.2, 16).
     prompt: str = Field(default="Find what the image shows.", min_length=1, max_length=2000)
     """What to look for in the image."""
 
@@ -119,8 +115,5 @@ class SearchClipsByImage(ImageQuery, PrivateInput):
 @search.operation(title="Find an image in a video", effect=Effect.READ, endpoints=[SEARCH_CLIPS])
 async def search_clips_by_image(context: Context, args: SearchClipsByImage) -> Moments:
     """Find the clips of one of your own videos that show what an image file shows."""
-    path, media_type = context.files.media(args.path, "image", largest=IMAGE_BYTES)
-    part = Part("file", path.name, media_type, path)
-    found = await context.api.call(SEARCH_CLIPS, form=args.wire(), files=[part], into=Hits)
-    found.root = [hit.model_copy(update={"video_no": hit.video_no or args.video_no}) for hit in found.root]
-    return moments(found.evidence("clip"), args.offset, "Nothing in this video looks like it; try another prompt.")
+    empty = "No clip of this video matches the image. Try another prompt."
+    return await search_by_image(context, SEARCH_CLIPS, args, empty, kind="clip", video_no=args.video_no)

@@ -1,4 +1,4 @@
-"""Past conversations of the own library."""
+"""Past conversations about the caller's own library."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.ids import SessionId
 from memories_mcp.models.sessions import Message, Session, SessionPage, SessionRow, WireSession
 from memories_mcp.operation import Effect
-from memories_mcp.operations.common.paging import page_of
+from memories_mcp.operations.common.paging import fit_page
 from memories_mcp.operations.toolsets import library
-from memories_mcp.rendering.budget import BUDGET, weight
-from memories_mcp.rendering.text import line
+from memories_mcp.rendering.budget import BUDGET, json_size
+from memories_mcp.rendering.text import render_row
 
 _PAGE_SIZE = 20
-"""The service's own; it cannot be chosen (API 2.8)."""
+"""Sessions on a page, fixed by the service (API 2.8)."""
 
 
 class ListSessions(PrivateInput):
     """Arguments of `list_sessions`."""
 
     page: int = Field(default=1, ge=1)
-    """Which page; there are 20 sessions on one."""
+    """Page number; a page has 20 sessions."""
 
 
-@line.register
+@render_row.register
 def _(row: SessionRow) -> str:
     return f"{row.session_id} {row.title}"
 
@@ -36,80 +36,82 @@ def _(row: SessionRow) -> str:
 @library.operation(title="List conversations", effect=Effect.READ, endpoints=[LIST_SESSIONS])
 async def list_sessions(context: Context, args: ListSessions) -> SessionPage:
     """List past conversations and summaries, with the session_id that get_session_detail takes."""
-    found = await context.api.call(LIST_SESSIONS, query=args.wire(), into=SessionPage)
+    page = await context.api.call(LIST_SESSIONS, query=args.wire(), into=SessionPage)
     empty = "No conversations in this namespace."
-    found.sessions, found.note = page_of(
-        found.sessions, args.page, _PAGE_SIZE, empty=empty, total=found.total, size_argument=None
+    page.sessions, page.note = fit_page(
+        page.sessions, args.page, _PAGE_SIZE, empty=empty, total=page.total, size_argument=None
     )
-    found.page = args.page
-    return found
+    page.page = args.page
+    return page
 
 
 class GetSessionDetail(PrivateInput):
     """Arguments of `get_session_detail`."""
 
-    # The wire wants camelCase here, against the page's prose (API 9, 9).
+    # The API requires camelCase here, although its documentation has snake_case (API 9, 9).
     session_id: SessionId = Field(serialization_alias="sessionId", examples=["612990037562867712"])
-    """The conversation, as list_sessions or a chat gave it."""
+    """The conversation, as list_sessions or a chat returned it."""
     from_message: int = Field(default=1, ge=1, exclude=True)
-    """Begin with this message, where an earlier call left some out."""
+    """First message to return; the note of a shortened result gives the number."""
     from_character: int = Field(default=0, ge=0, exclude=True)
-    """Begin inside that message."""
+    """Characters of that message to skip."""
     include_thinkings: bool = Field(default=False, exclude=True)
     """Return the reasoning steps too."""
 
 
-@line.register
+@render_row.register
 def _(message: Message) -> str:
     return f"{message.role}: {message.content}"
 
 
 @library.operation(title="Read a conversation", effect=Effect.READ, endpoints=[SESSION_DETAIL])
 async def get_session_detail(context: Context, args: GetSessionDetail) -> Session:
-    """Read a past conversation: its messages and the moments the answers rest on."""
-    found = await context.api.call(SESSION_DETAIL, query=args.wire(), into=WireSession)
+    """Read a past conversation: its messages and the moments that support the answers."""
+    source = await context.api.call(SESSION_DETAIL, query=args.wire(), into=WireSession)
     session = Session(
-        session_id=args.session_id, title=found.title[:300], messages=[], message_count=len(found.messages)
+        session_id=args.session_id, title=source.title[:300], messages=[], message_count=len(source.messages)
     )
-    left = BUDGET - 2000
-    onward = ""
-    for number, message in enumerate(found.messages[args.from_message - 1 :], args.from_message):
+    remaining = BUDGET - 2000  # room for the title and the note
+    continuation = ""
+    for number, wire_message in enumerate(source.messages[args.from_message - 1 :], args.from_message):
         skipped = args.from_character if number == args.from_message else 0
-        whole = _message(message, args.include_thinkings, skipped)
-        if weight(whole) <= left:
-            session.messages.append(whole)
-            left -= weight(whole)
+        message = _message(wire_message, args.include_thinkings, skipped)
+        if json_size(message) <= remaining:
+            session.messages.append(message)
+            remaining -= json_size(message)
             continue
         if session.messages:
-            onward = f"go on with from_message={number}."
+            continuation = f"continue with from_message={number}."
             break
-        part, shown, told = _part(whole, left)
+        # Only the first message of a result is cut: any later one can start the next result.
+        part, characters, omissions = _shorten(message, remaining)
         session.messages.append(part)
-        if shown:
-            onward = f"go on with from_message={number} and from_character={skipped + shown}."
-        elif number < len(found.messages):
-            onward = f"{told}go on with from_message={number + 1}."
+        if characters:
+            continuation = f"continue with from_message={number} and from_character={skipped + characters}."
+        elif number < len(source.messages):
+            continuation = f"{omissions}continue with from_message={number + 1}."
         else:
-            onward = told
+            continuation = omissions
         break
-    if onward:
-        session.note = f"{len(found.messages)} messages in all; {onward}"
-    elif not found.messages:
+    if continuation:
+        session.note = f"{len(source.messages)} messages in all; {continuation}"
+    elif not source.messages:
         session.note = "The conversation is empty, or belongs to another unique_id."
     elif not session.messages:
-        session.note = f"There are {len(found.messages)} messages in all."
+        session.note = f"There are {len(source.messages)} messages in all."
     return session
 
 
-async def whole_session(context: Context, session_id: str, unique_id: str | None) -> Session:
-    """A conversation without paging, its reasoning left out."""
+async def read_whole_session(context: Context, session_id: str, unique_id: str | None) -> Session:
+    """Return a conversation without paging and without reasoning steps."""
     query = {"sessionId": session_id, "unique_id": unique_id}
-    found = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
-    messages = [_message(each, False, 0) for each in found.messages]
-    return Session(session_id=session_id, title=found.title, messages=messages, message_count=len(messages))
+    source = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
+    messages = [_message(message, include_thinkings=False, skipped=0) for message in source.messages]
+    return Session(session_id=session_id, title=source.title, messages=messages, message_count=len(messages))
 
 
 def _message(message: WireMessage, include_thinkings: bool, skipped: int) -> Message:
+    """Return a message of a result, without the first `skipped` characters of its content."""
     return Message(
         role=message.role.lower()[:20],
         content=message.content[skipped:],
@@ -118,27 +120,32 @@ def _message(message: WireMessage, include_thinkings: bool, skipped: int) -> Mes
     )
 
 
-def _part(message: Message, budget: int) -> tuple[Message, int, str]:
-    """As much of a message as fits: a part of its content and its length, or all of it and what else was left out."""
-    content = Message(role=message.role, content=message.content)
-    if weight(content) > budget:
-        while content.content and weight(content) > budget:
-            content.content = content.content[: len(content.content) * 3 // 4]
-        return content, len(content.content), ""
-    left = budget - weight(content)
+def _shorten(message: Message, budget: int) -> tuple[Message, int, str]:
+    """Cut a message that weighs more than a budget.
+
+    Returns:
+        Either a part of the content, its length and "", or the whole content, 0 and a list of the omissions.
+    """
+    short = Message(role=message.role, content=message.content)
+    if json_size(short) > budget:
+        while short.content and json_size(short) > budget:
+            short.content = short.content[: len(short.content) * 3 // 4]
+        return short, len(short.content), ""
+    remaining = budget - json_size(short)
     thinkings = [*message.thinkings]
-    while thinkings and sum(map(weight, thinkings)) > left // 2:
+    # Evidence matters more than reasoning, which gets at most half of the space.
+    while thinkings and sum(map(json_size, thinkings)) > remaining // 2:
         thinkings.pop()
-    left -= sum(map(weight, thinkings))
+    remaining -= sum(map(json_size, thinkings))
     evidence = list[Evidence]()
-    for each in message.evidence:
-        left -= weight(each)
-        if left < 0:
+    for moment in message.evidence:
+        remaining -= json_size(moment)
+        if remaining < 0:
             break
-        evidence.append(each)
-    told = ""
+        evidence.append(moment)
+    omissions = ""
     if missing := len(message.evidence) - len(evidence):
-        told += f"{missing} moments of this message were left out (get_evidence takes the session_id); "
+        omissions += f"{missing} moments of this message were left out (get_evidence takes the session_id); "
     if missing := len(message.thinkings) - len(thinkings):
-        told += f"{missing} of its reasoning steps do not fit; "
-    return content.model_copy(update={"thinkings": thinkings, "evidence": evidence}), 0, told
+        omissions += f"{missing} reasoning steps of this message were left out; "
+    return short.model_copy(update={"thinkings": thinkings, "evidence": evidence}), 0, omissions

@@ -1,4 +1,4 @@
-"""The size limit of a result, and what is cut to stay within it."""
+"""The size limit of a result, and cutting results to that limit."""
 
 from __future__ import annotations
 
@@ -12,85 +12,112 @@ from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.text import render
 
 BUDGET = 24_000
-"""The most characters of one result: under 8,000 tokens of English."""
+"""The largest size of a result in characters: under 8,000 tokens of English."""
 
 ENVELOPE = 400
 """Characters of a result around its rows."""
 
+_TEXT_LIMITS = (4000, 1000, 200)
+"""Characters to which `fit` cuts long texts, in turn, until the result fits."""
+
+
+def json_size(row: BaseModel) -> int:
+    """Return the characters of a row in the structured form, which is longer than its text."""
+    return len(row.model_dump_json(exclude_defaults=True)) + 1
+
+
+def count_fitting(rows: Sequence[BaseModel], budget: int = BUDGET) -> int:
+    """Return how many rows, from the first, fit one result of `budget` characters; at least one."""
+    size = ENVELOPE
+    for count, row in enumerate(rows):
+        size += json_size(row)
+        if size > budget:
+            return max(count, 1)
+    return len(rows)
+
 
 def fit(output: Output) -> None:
-    """Cut what no paging foresaw, so that nothing is over the budget: first long texts, then the ends of lists."""
-    for longest in (4000, 1000, 200):
+    """Cut a result in place to `BUDGET`, first its long texts, then the ends of its longest lists.
+
+    Operations page their results; this is the last resort for responses that no paging expected.
+    """
+    for limit in _TEXT_LIMITS:
         if _size(output) <= BUDGET:
             return
-        if not _has_longer(output, longest):
-            continue
-        _shorten(output, longest)
-        output.note = " ".join(part for part in (output.note, f"Texts were cut at {longest} characters.") if part)
-    whole = _rows(output)
-    while _size(output) > BUDGET - 100 and (longest_list := max(_lists(output), key=len, default=None)):
-        del longest_list[-max(1, len(longest_list) // 10) :]
-    if left_out := whole - _rows(output):
-        output.note = f"{output.note or ''} {left_out} rows were left out to fit.".strip()
+        if _has_longer_text(output, limit):
+            _cut_texts(output, limit)
+            _add_note(output, f"Texts were cut at {limit} characters.")
+    count = _count_rows(output)
+    while _size(output) > BUDGET - 100:  # room for the note
+        longest_list = max(_lists(output), key=len, default=None)
+        if longest_list is None:
+            break
+        tenth = max(1, len(longest_list) // 10)
+        del longest_list[-tenth:]
+    left_out = count - _count_rows(output)
+    if left_out:
+        _add_note(output, f"{left_out} rows were left out to fit.")
+
+
+def _add_note(output: Output, note: str) -> None:
+    output.note = f"{output.note} {note}" if output.note else note
+
+
+def _size(output: Output) -> int:
+    """Return the larger of the sizes of the structured form and the text.
+
+    Rendering the text is skipped where the structured form is so small that the text cannot be over the budget.
+    """
+    size = json_size(output)
+    if size < BUDGET * 0.8:
+        return size
+    return max(size, len(render(output, make_nonce())))
+
+
+def _count_rows(output: Output) -> int:
+    return sum(len(rows) for rows in _lists(output))
 
 
 def _lists(row: BaseModel) -> Iterator[list[Any]]:
+    """Yield every list in a result that is not empty, at any depth."""
     for name in type(row).model_fields:
         value: object = getattr(row, name)
         if isinstance(value, BaseModel):
             yield from _lists(value)
         elif isinstance(value, list) and value:
-            rows = cast(list[Any], value)
-            yield rows
-            for each in rows:
-                if isinstance(each, BaseModel):
-                    yield from _lists(each)
+            items = cast(list[Any], value)
+            yield items
+            for item in items:
+                if isinstance(item, BaseModel):
+                    yield from _lists(item)
 
 
-def _rows(output: Output) -> int:
-    return sum(len(rows) for rows in _lists(output))
-
-
-def _size(output: Output) -> int:
-    """The larger of the structured form and the text; the text is made only where it can matter."""
-    size = weight(output)
-    return size if size < BUDGET * 0.8 else max(size, len(render(output, make_nonce())))
-
-
-def _has_longer(row: BaseModel, longest: int) -> bool:
-    values = [getattr(row, name) for name in type(row).model_fields if name != "note"]
-    inner = [each for value in values if isinstance(value, list) for each in cast(list[Any], value)]
-    return any(
-        len(each) > longest if isinstance(each, str) else isinstance(each, BaseModel) and _has_longer(each, longest)
-        for each in [*values, *inner]
-    )
-
-
-def _shorten(row: BaseModel, longest: int) -> None:
+def _has_longer_text(row: BaseModel, limit: int) -> bool:
+    """Return whether a text at any depth, other than the note, is longer than `limit` characters."""
     for name in type(row).model_fields:
         value: object = getattr(row, name)
-        if isinstance(value, str) and len(value) > longest and name != "note":
-            setattr(row, name, f"{value[:longest]}…")
+        if name == "note":
+            continue
+        for item in cast(list[Any], value) if isinstance(value, list) else [value]:
+            if isinstance(item, str) and len(item) > limit:
+                return True
+            if isinstance(item, BaseModel) and _has_longer_text(item, limit):
+                return True
+    return False
+
+
+def _cut_texts(row: BaseModel, limit: int) -> None:
+    """Cut every text, other than the note, to `limit` characters."""
+    for name in type(row).model_fields:
+        value: object = getattr(row, name)
+        if isinstance(value, str) and len(value) > limit and name != "note":
+            setattr(row, name, f"{value[:limit]}…")
         elif isinstance(value, BaseModel):
-            _shorten(value, longest)
+            _cut_texts(value, limit)
         elif isinstance(value, list):
-            for each in cast(list[Any], value):
-                if isinstance(each, BaseModel):
-                    _shorten(each, longest)
-            if any(isinstance(each, str) and len(each) > longest for each in cast(list[Any], value)):
-                setattr(row, name, [str(each)[:longest] for each in cast(list[Any], value)])
-
-
-def weight(row: BaseModel) -> int:
-    """The characters of a row in the structured form, which is longer than its text."""
-    return len(row.model_dump_json(exclude_defaults=True)) + 1
-
-
-def fitting(rows: Sequence[BaseModel], budget: int = BUDGET) -> int:
-    """How many rows from the first fit one result; at least one."""
-    size = ENVELOPE
-    for count, row in enumerate(rows):
-        size += weight(row)
-        if size > budget:
-            return max(count, 1)
-    return len(rows)
+            items = cast(list[Any], value)
+            for item in items:
+                if isinstance(item, BaseModel):
+                    _cut_texts(item, limit)
+            if any(isinstance(item, str) and len(item) > limit for item in items):
+                setattr(row, name, [str(item)[:limit] for item in items])

@@ -1,4 +1,4 @@
-"""The fence around text that comes from videos and the network."""
+"""The fence around untrusted text: text from videos and from the network."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _TAG = re.compile(r"<(?=/?untrusted)", re.IGNORECASE)
 
 
 def make_nonce() -> str:
-    """A name for a fence that no content can guess."""
+    """Return a random name for a fence, which no content can guess."""
     return secrets.token_hex(4)
 
 
 def fence(text: str, nonce: str) -> str:
-    """Untrusted text between tags that it cannot forge."""
+    """Return a text between tags that the text cannot forge."""
     return f"<untrusted-{nonce}>\n{_TAG.sub('‹', text)}\n</untrusted-{nonce}>"

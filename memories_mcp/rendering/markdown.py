@@ -7,39 +7,45 @@ import re
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.sessions import Session
 from memories_mcp.rendering.fence import fence
-from memories_mcp.rendering.text import span
+from memories_mcp.rendering.text import format_span
 
 
 def session_markdown(session: Session, nonce: str) -> str:
-    """A conversation as Markdown; the moments it rests on are numbered, and told at the end."""
+    """Return a conversation as fenced Markdown, with its moments as numbered citations at the end."""
+    moments: list[Evidence] = []
     numbers: dict[str, int] = {}
-    moments: dict[str, Evidence] = {}
     turns: list[str] = []
     for message in session.messages:
-        for each in message.evidence:
-            numbers.setdefault(each.ref, len(numbers) + 1)
-            moments.setdefault(each.ref, each)
-        rests = " ".join(f"[{numbers[each.ref]}]" for each in message.evidence)
-        quoted = "\n".join(f"> {line}".rstrip() for line in _harmless(message.content).split("\n"))
-        turns.append(f"**{_harmless(message.role)}**\n\n{quoted}" + (f"\n\nRests on {rests}" if rests else ""))
-    cited = "\n".join(f"{number}. {_citation(moments[ref])}" for ref, number in numbers.items())
-    parts = [f"# {_harmless(session.title) or 'Conversation'}", *turns, f"## Citations\n\n{cited}" if cited else ""]
-    body = "\n\n".join(part for part in parts if part)
+        for moment in message.evidence:
+            if moment.ref not in numbers:
+                moments.append(moment)
+                numbers[moment.ref] = len(moments)
+        quote = "\n".join(f"> {line}".rstrip() for line in _escape(message.content).split("\n"))
+        turn = f"**{_escape(message.role)}**\n\n{quote}"
+        if message.evidence:
+            turn += "\n\nRests on " + " ".join(f"[{numbers[moment.ref]}]" for moment in message.evidence)
+        turns.append(turn)
+    sections = [f"# {_escape(session.title) or 'Conversation'}", *turns]
+    if moments:
+        citations = [f"{number}. {_citation(moment)}" for number, moment in enumerate(moments, 1)]
+        sections.append("## Citations\n\n" + "\n".join(citations))
+    body = "\n\n".join(sections)
     return f"Conversation {session.session_id}, {session.message_count} messages.\n\n{fence(body, nonce)}\n"
 
 
 def _citation(moment: Evidence) -> str:
-    name = _one_line(moment.video_name or moment.video_no or "")
-    where = f"{name} {span(moment.start_seconds, moment.end_seconds)}".strip()
-    linked = f"[{where or moment.ref}]({moment.uri})" if moment.uri else where or moment.ref
-    text = f": “{_one_line(moment.text)}”" if moment.text else ""
-    return f"{linked} ({moment.kind}){text} `{moment.ref}`"
+    name = _escape_line(moment.video_name or moment.video_no or "")
+    position = f"{name} {format_span(moment.start_seconds, moment.end_seconds)}".strip() or moment.ref
+    if moment.uri:
+        position = f"[{position}]({moment.uri})"
+    text = f": “{_escape_line(moment.text)}”" if moment.text else ""
+    return f"{position} ({moment.kind}){text} `{moment.ref}`"
 
 
-def _one_line(text: str) -> str:
-    return " ".join(_harmless(text).split())
+def _escape_line(text: str) -> str:
+    return " ".join(_escape(text).split())
 
 
-def _harmless(text: str) -> str:
-    """Text that loads no image and closes no link when it is shown as Markdown."""
+def _escape(text: str) -> str:
+    """Escape a text so that, shown as Markdown, it loads no image and closes no link."""
     return re.sub(r"([\[\]<])", r"\\\1", text)

@@ -1,38 +1,44 @@
-"""The offline twin of the API, over SQLite, served on a real loopback socket."""
+"""The sandbox: a simulation of the API over SQLite, served on a real loopback socket."""
 
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import uvicorn
 
-from memories_mcp.loopback import EmbeddedServer, bind, serving
+from memories_mcp.loopback import EmbeddedServer, bind, run_server
+from memories_mcp.sandbox.accounts import Accounts
 from memories_mcp.sandbox.app import Fault, Sandbox, application
+from memories_mcp.sandbox.store import Clock
+from memories_mcp.sandbox.uploads import Uploads
 
 __all__ = ["DEMO_KEY", "Fault", "running"]
 
 DEMO_KEY = "sk-sandbox"
-"""The account that is used when no key is set; any other key is an account of its own."""
+"""The API key that is used if none is set; every other key has its own account."""
 
 
 @asynccontextmanager
-async def running(*, port: int = 0, data: Path | None = None) -> AsyncGenerator[str, None]:
+async def running(
+    *, port: int = 0, data: Path | None = None, seed: int | None = None, clock: Clock | None = None
+) -> AsyncGenerator[str, None]:
     """Serve the sandbox on loopback in the running event loop and yield its base URL.
 
     Args:
-        port: 0 picks a free one.
-        data: A folder that keeps the accounts across restarts.
+        port: The port; 0 picks a free one.
+        data: A folder that keeps the accounts across restarts, but not the uploaded files; in memory without it.
+        seed: Makes every id that the sandbox creates deterministic per API key; random without it.
+        clock: Returns the creation time of new data in seconds since the epoch; the system's clock without it.
+
+    Raises:
+        ConfigurationError: The port cannot be used.
     """
-    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # faults are asked for, and stdout is not ours
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # injected faults are no errors, and stdout carries MCP
     listener = bind("127.0.0.1", port)
-    # Not a TemporaryDirectory: a forked child that ends would take the folder from its parent.
-    folder = Path(tempfile.mkdtemp(prefix="memories-sandbox-"))
-    sandbox = Sandbox(folder, data)
+    sandbox = Sandbox(Accounts(data, seed, clock), Uploads())
     config = uvicorn.Config(
         application(sandbox),
         log_config=None,
@@ -47,9 +53,8 @@ async def running(*, port: int = 0, data: Path | None = None) -> AsyncGenerator[
         server.should_exit = True
 
     try:
-        async with serving(server, listener, stop) as url:
+        async with run_server(server, listener, stop) as url:
             yield url
-    finally:  # also where the loop is torn down and the wait for the server is cancelled
+    finally:  # also if the event loop ends early and cancels the wait for the server
         sandbox.close()
         listener.close()
-        shutil.rmtree(folder, ignore_errors=True)

@@ -1,9 +1,8 @@
-"""The sandbox as an ASGI app: accounts by key, the envelope, faults on request, its own media host."""
+"""The sandbox as an ASGI app: accounts by API key, the response envelope, injected faults, the media host."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -14,104 +13,95 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from memories_mcp.sandbox import adding, asking, demo_data, images, reading
-from memories_mcp.sandbox.routing import PREFIX, ROUTES, Call, Refusal
+from memories_mcp.sandbox import demo_data
+from memories_mcp.sandbox.accounts import Accounts
+from memories_mcp.sandbox.routes import ROUTES
+from memories_mcp.sandbox.routing import PREFIX, Call, Refusal
 from memories_mcp.sandbox.store import Account
+from memories_mcp.sandbox.uploads import Uploads
 
 Fault = Literal[
     "rate_limit", "http_429", "server_error", "html", "null_body", "null_data", "truncated", "abnormal", "slow", "cut",
     "no_terminator",
 ]  # fmt: skip
-"""What can go wrong on request; `docs/sandbox.md` says what each does."""
+"""The faults that a client can inject; `docs/sandbox.md` describes them."""
 
 REFUSED_KEY = "sk-refused"
-"""A key that is always refused, to try that."""
-PENNILESS_KEY = "sk-no-credits"
-"""A key whose account has no credits."""
-
-_ENDPOINTS = (adding, asking, images, reading)
-"""The modules whose import fills the table of routes."""
+"""API keys with this prefix are refused."""
+NO_CREDITS_KEY = "sk-no-credits"
+"""API keys with this prefix have no credits."""
 
 _HTML = "<html><head><title>503</title></head><body><h1>Service unavailable</h1></body></html>"
 
 
 class Sandbox:
-    """All accounts of one running sandbox.
+    """One running sandbox.
 
     Args:
-        folder: Where uploaded files go while it runs.
-        data: A folder that keeps the accounts across restarts; in memory without it.
+        accounts: The accounts by API key.
+        uploads: The uploaded files.
     """
 
-    def __init__(self, folder: Path, data: Path | None = None) -> None:
-        self._folder = folder
-        self._data = data
-        self._accounts: dict[str, Account] = {}
-
-    def account(self, key: str) -> Account:
-        """The account of a key, begun with the demo library on its first request."""
-        if key not in self._accounts:
-            name = hashlib.sha256(key.encode()).hexdigest()[:24]
-            self._accounts[key] = Account.open(self._data / f"{name}.db" if self._data else None)
-        return self._accounts[key]
+    def __init__(self, accounts: Accounts, uploads: Uploads) -> None:
+        self._accounts = accounts
+        self._uploads = uploads
 
     def close(self) -> None:
-        """Close every database."""
-        for account in self._accounts.values():
-            account.db.close()
-        self._accounts.clear()
+        """Close the databases and remove the uploaded files."""
+        self._accounts.close()
+        self._uploads.close()
 
     async def serve(self, request: Request) -> Response:
         """Answer one API request."""
-        found = ROUTES.get(request.url.path)
-        if found is None:
-            return _infrastructure(404, "Not Found", request)
-        method, handler = found
+        registered = ROUTES.get(request.url.path)
+        if registered is None:
+            return _infrastructure_error(404, "Not Found", request)
+        method, handler = registered
         try:
-            account = self._admitted(request)
+            account = self._authorize(request)
             if request.method != method:
                 raise Refusal("0001", f"Request method '{request.method}' not supported")
-            fault = _fault(account, request.url.path)
+            fault = _take_fault(account, request.url.path)
             kind = str(fault["fault"]) if fault else ""
-            if before := _before(kind):
-                return before
-            values, form = await _values(request)
+            if rejection := _reject(kind):
+                return rejection
+            values, form = await _parameters(request)
             namespace = str(values.get("unique_id") or request.query_params.get("unique_id") or "default")
-            data = await handler(Call(account, request, values, namespace, self._folder, form))
+            data = await handler(Call(account, request, values, namespace, self._uploads, form))
             response = data if isinstance(data, Response) else _envelope("0000", "success", data)
-            return await _after(kind, fault or {}, response)
+            return await _damage(response, kind, fault or {})
         except Refusal as refusal:
             return _envelope(refusal.code, refusal.message, None)
         except ClientDisconnect:
             return Response(status_code=499)
         finally:
-            await request.close()  # what a form spooled to disk
+            await request.close()  # removes what a form spooled to disk
 
-    async def order_fault(self, request: Request) -> Response:
-        """`POST /sandbox/faults {"fault", "path"?, "times"?, "seconds"?}` for the account of the key."""
-        account = self._admitted(request)
-        wanted = cast(dict[str, Any], await request.json())
-        if wanted.get("fault") not in get_args(Fault):
-            return JSONResponse({"error": f"unknown fault; there are: {', '.join(get_args(Fault))}"}, 400)
-        account.faults.append({"path": "", "times": 1, **wanted})
+    async def add_fault(self, request: Request) -> Response:
+        """Add a fault to the account of the key: `POST /sandbox/faults {"fault", "path"?, "times"?, "seconds"?}`."""
+        account = self._authorize(request)
+        fault = cast(dict[str, Any], await request.json())
+        if fault.get("fault") not in get_args(Fault):
+            return JSONResponse({"error": f"Unknown fault. Use one of: {', '.join(get_args(Fault))}."}, 400)
+        account.faults.append({"path": "", "times": 1, **fault})
         return Response(status_code=204)
 
-    def _admitted(self, request: Request) -> Account:
+    def _authorize(self, request: Request) -> Account:
         key = request.headers.get("authorization", "")
-        # The service takes the bare key and nothing else (API 2.2).
+        # The service accepts only the bare key, without a scheme such as Bearer (API 2.2).
         if not key or " " in key or key.startswith(REFUSED_KEY):
             raise Refusal("0401", "The authorization is invalid")
-        if key.startswith(PENNILESS_KEY):
+        if key.startswith(NO_CREDITS_KEY):
             raise Refusal("0402", "Not enough points")
-        return self.account(key)
+        return self._accounts.account(key)
 
 
-async def _values(request: Request) -> tuple[dict[str, Any], tuple[tuple[str, Any], ...]]:
-    """The parameters by name, and a form's fields as they came."""
-    kind = request.headers.get("content-type", "")
+async def _parameters(request: Request) -> tuple[dict[str, Any], tuple[tuple[str, Any], ...]]:
+    """Read the parameters by name, and the fields of a form in order."""
+    content_type = request.headers.get("content-type", "")
     if request.method == "GET":
         return dict(request.query_params), ()
-    if "form" in kind:
+    if "form" in content_type:
         form = tuple((await request.form()).multi_items())
         return dict(form), form
     try:
@@ -122,16 +112,17 @@ async def _values(request: Request) -> tuple[dict[str, Any], tuple[tuple[str, An
 
 
 def _envelope(code: str, message: str, data: Any) -> JSONResponse:
-    good = code == "0000"
-    return JSONResponse({"code": code, "msg": message, "data": data, "success": good, "failed": not good})
+    success = code == "0000"
+    return JSONResponse({"code": code, "msg": message, "data": data, "success": success, "failed": not success})
 
 
-def _infrastructure(status: int, error: str, request: Request) -> JSONResponse:
+def _infrastructure_error(status: int, error: str, request: Request) -> JSONResponse:
     body = {"timestamp": 0, "path": request.url.path, "status": status, "error": error, "requestId": "sandbox"}
     return JSONResponse(body, status)
 
 
-def _fault(account: Account, path: str) -> dict[str, Any] | None:
+def _take_fault(account: Account, path: str) -> dict[str, Any] | None:
+    """Return the fault for a request, if one waits for it, and count the fault as used once."""
     for fault in account.faults:
         if not fault["path"] or path == PREFIX + str(fault["path"]):
             fault["times"] -= 1
@@ -141,8 +132,8 @@ def _fault(account: Account, path: str) -> dict[str, Any] | None:
     return None
 
 
-def _before(kind: str) -> Response | None:
-    """Faults that stand in front of the work, so that nothing is done."""
+def _reject(kind: str) -> Response | None:
+    """Return the response of a fault that prevents the work, `None` for the other faults."""
     match kind:
         case "rate_limit":
             return _envelope("0429", "Request has exceeded the limit.", None)
@@ -156,8 +147,14 @@ def _before(kind: str) -> Response | None:
             return None
 
 
-async def _after(kind: str, fault: Mapping[str, Any], response: Response) -> Response:
-    """Faults on the way back: the work is done, its answer suffers."""
+async def _damage(response: Response, kind: str, fault: Mapping[str, Any]) -> Response:
+    """Apply a fault that damages the response to finished work.
+
+    Args:
+        response: The intact response, returned unchanged if the fault is of another kind.
+        kind: The fault.
+        fault: Its parameters.
+    """
     match kind:
         case "html":
             return HTMLResponse(_HTML)
@@ -169,17 +166,18 @@ async def _after(kind: str, fault: Mapping[str, Any], response: Response) -> Res
             await asyncio.sleep(float(fault.get("seconds", 1)))
             return response
         case "truncated":
-            return Response((await _collected(response))[:-20], media_type=response.media_type)
+            return Response((await _body_of(response))[:-20], media_type=response.media_type)
         case "cut":
-            return _cut(await _collected(response), response)
+            return _cut(await _body_of(response), response)
         case "no_terminator":
-            lines = (await _collected(response)).split(b"\n\n")[:-2]
-            return Response(b"\n\n".join(lines) + b"\n\n", media_type=response.media_type)
+            events = (await _body_of(response)).split(b"\n\n")[:-2]
+            return Response(b"\n\n".join(events) + b"\n\n", media_type=response.media_type)
         case _:
             return response
 
 
-async def _collected(response: Response) -> bytes:
+async def _body_of(response: Response) -> bytes:
+    """Read a response to its end."""
     if isinstance(response, StreamingResponse):
         chunks = [chunk async for chunk in response.body_iterator]
         return b"".join(chunk.encode() if isinstance(chunk, str) else bytes(chunk) for chunk in chunks)
@@ -189,12 +187,16 @@ async def _collected(response: Response) -> bytes:
 
 
 def _cut(body: bytes, response: Response) -> Response:
+    """Return a response whose connection breaks half-way; a file keeps its full content length."""
+
     async def half() -> AsyncIterator[bytes]:
         yield body[: len(body) // 2]
         await asyncio.sleep(0.01)
-        raise ConnectionResetError("cut on request")
+        raise ConnectionResetError("connection cut by an injected fault")
 
-    headers = {"content-length": str(len(body))} if isinstance(response, FileResponse) else None
+    is_upload = isinstance(response, StreamingResponse) and "content-length" in response.headers
+    is_file = is_upload or isinstance(response, FileResponse)
+    headers = {"content-length": str(len(body))} if is_file else None
     return StreamingResponse(half(), media_type=response.media_type, headers=headers)
 
 
@@ -204,11 +206,11 @@ def _media(request: Request) -> Response:
 
 
 def application(sandbox: Sandbox) -> Starlette:
-    """The routes: the API, faults on request, the media host."""
+    """Return the app: the API, the injection of faults, the media host."""
     return Starlette(
         routes=[
             Route("/media/{name}", _media),
-            Route("/sandbox/faults", sandbox.order_fault, methods=["POST"]),
+            Route("/sandbox/faults", sandbox.add_fault, methods=["POST"]),
             Route("/{path:path}", sandbox.serve, methods=["GET", "POST", "PUT", "DELETE"]),
         ]
     )

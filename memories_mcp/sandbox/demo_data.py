@@ -1,4 +1,4 @@
-"""The demo library: text files beside this module, and how uploads get their transcripts."""
+"""The demo library, read from the text files in `demo/`, and the transcripts of uploaded videos."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEDIA = FOLDER / "media"
 
 
 class Segment(NamedTuple):
-    """A stretch of one track; times in seconds."""
+    """A segment of a transcript track; times in seconds."""
 
     track: str
     start: int
@@ -24,23 +24,23 @@ class Segment(NamedTuple):
 
 
 def videos(kind: str) -> Iterator[dict[str, Any]]:
-    """The `private` or `public` videos of the demo library."""
+    """Read the `private` or the `public` videos."""
     for path in sorted((FOLDER / kind).glob("*.toml")):
         yield tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def sessions() -> list[dict[str, Any]]:
-    """The earlier conversations."""
+    """Read the conversations."""
     return tomllib.loads((FOLDER / "sessions.toml").read_text(encoding="utf-8"))["session"]
 
 
 def images() -> list[dict[str, Any]]:
-    """The demo images."""
+    """Read the images."""
     return tomllib.loads((FOLDER / "images.toml").read_text(encoding="utf-8"))["image"]
 
 
 def segments(video: dict[str, Any]) -> Iterator[Segment]:
-    """The tracks of a demo video, written as `START-END text` lines."""
+    """Parse the tracks of a video, which are lines of the form `START-END text`."""
     for track in ("visual", "audio"):
         for line in video[track].strip().splitlines():
             times, _, text = line.partition(" ")
@@ -48,18 +48,18 @@ def segments(video: dict[str, Any]) -> Iterator[Segment]:
             yield Segment(track, int(start), int(end), text)
 
 
-def millis(moment: datetime) -> int:
-    """Milliseconds since the epoch."""
-    return int(moment.timestamp() * 1000)
+def millis(time: datetime) -> int:
+    """Return a time in milliseconds since the epoch."""
+    return int(time.timestamp() * 1000)
 
 
 _CUE = re.compile(r"(?:(\d+):)?(\d+):(\d+)\.\d+ --> (?:(\d+):)?(\d+):(\d+)\.\d+")
 
 
 @cache
-def cues(path: Path) -> tuple[Segment, ...]:
-    """A WebVTT file's cues; the voice `Seen` marks the visual track, any other the audio track."""
-    found: list[Segment] = []
+def webvtt_segments(path: Path) -> tuple[Segment, ...]:
+    """Parse a WebVTT file; the voice `Seen` marks the visual track, every other voice the audio track."""
+    cues: list[Segment] = []
     for block in path.read_text(encoding="utf-8").split("\n\n"):
         timing = _CUE.search(block)
         if timing is None:
@@ -69,17 +69,23 @@ def cues(path: Path) -> tuple[Segment, ...]:
         track = "visual" if text.startswith("<v Seen>") else "audio"
         start = hours * 3600 + minutes * 60 + seconds
         end = hours2 * 3600 + minutes2 * 60 + seconds2
-        found.append(Segment(track, start, end, re.sub(r"</?v[^>]*>", "", text)))
-    return tuple(sorted(found, key=lambda each: (each.track, each.start)))
+        cues.append(Segment(track, start, end, re.sub(r"</?v[^>]*>", "", text)))
+    return tuple(sorted(cues, key=lambda cue: (cue.track, cue.start)))
 
 
-def imagined(name: str, tags: list[str], prompt: str) -> list[Segment]:
-    """Stand-ins for the transcripts of a video that nobody can look at here; they say what they are."""
+def placeholder_segments(name: str, tags: list[str], prompt: str) -> list[Segment]:
+    """Return placeholder transcripts for a video without known content; each text says that it is simulated.
+
+    Args:
+        name: The video's name, the subject of the texts.
+        tags: The video's tags.
+        prompt: The prompt for the scene descriptions, empty without one.
+    """
     subject = re.sub(r"[-_.]+", " ", name).strip() or "untitled"
-    about = f" tagged {', '.join(tags)}" if tags else ""
-    asked = f" It was to be described with this in mind: {prompt}" if prompt else ""
+    tagged = f" tagged {', '.join(tags)}" if tags else ""
+    prompted = f" The prompt was: {prompt}" if prompt else ""
     return [
-        Segment("visual", 0, 20, f"Simulated by the sandbox: a video named {subject}{about}.{asked}"),
+        Segment("visual", 0, 20, f"Simulated by the sandbox: a video named {subject}{tagged}.{prompted}"),
         Segment("visual", 20, 40, f"Simulated by the sandbox: more of {subject}."),
-        Segment("audio", 2, 18, f"Simulated by the sandbox: somebody speaks about {subject}."),
+        Segment("audio", 2, 18, f"Simulated by the sandbox: a speaker talks about {subject}."),
     ]

@@ -1,1 +1,1 @@
-"""The MCP server: with the demo, the only importer of mcp."""
+"""The MCP server. Apart from the demo, the only package that imports `mcp`."""

@@ -1,8 +1,9 @@
-"""Asking a person in the middle of a call, in both protocol eras.
+"""Forms shown to a person during a call, in both protocol eras.
 
-In the handshake era the server sends `elicitation/create` and waits. From 2026-07-28 on it may not: the call ends with
-the question, and the client calls again with the answer and a state that only this server can have made (the SDK's
-`RequestStateBoundary` seals it, bound to tool, arguments and caller). What a call asked before is not asked again.
+In the handshake era the server sends `elicitation/create` and waits. From 2026-07-28 on a server sends no requests: the
+call ends with the form, and the client repeats the call with the response and a state that only this server can issue
+(the SDK's `RequestStateBoundary` seals it, bound to tool, arguments and caller). A form that was answered in an earlier
+round is not shown again.
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ from memories_mcp.context import Preview
 
 logger = logging.getLogger(__name__)
 
-_SHOWN_ITEMS = 20
+_MAX_ITEMS = 20
 
 
-class NeedsInput(Exception):
-    """The call ends here and goes on when the client has asked the person."""
+class InputRequired(Exception):
+    """Ends a call of the modern era; the client shows the form and repeats the call.
+
+    Attributes:
+        result: The response to send: the form and the sealed state.
+    """
 
     def __init__(self, key: str, request: t.ElicitRequest, state: str) -> None:
         super().__init__(key)
@@ -35,11 +40,11 @@ class NeedsInput(Exception):
 
 
 class Elicitation:
-    """The questions of one call.
+    """The forms of one call.
 
     Args:
-        ctx: The call's.
-        params: What came with it; answers and state when it is called again.
+        ctx: The context of the request.
+        params: The parameters of the request; a repeated call carries responses and state.
     """
 
     def __init__(
@@ -49,56 +54,72 @@ class Elicitation:
         self._responses = params.input_responses or {}
         state: dict[str, Any] = json.loads(params.request_state) if params.request_state else {}
         self._answers: dict[str, Any] = state.get("answers", {})
-        self._asked: str | None = state.get("asked")
+        self._open_question: str | None = state.get("question")
 
     @property
-    def possible(self) -> bool:
-        """Whether the client can show forms; a bare `elicitation` means forms."""
+    def supported(self) -> bool:
+        """Whether the client can show forms; a bare `elicitation` capability means forms."""
         capabilities = self._ctx.session.client_capabilities
         elicitation = capabilities.elicitation if capabilities else None
         return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
     async def confirm(self, preview: Preview) -> bool | None:
-        """Show what would be lost; whether the person agreed, or `None` where nobody can be asked."""
-        left_out = len(preview.items) - _SHOWN_ITEMS
-        lines = [preview.action, *(f"- {each}" for each in preview.items[:_SHOWN_ITEMS])]
-        message = "\n".join(lines + ([f"- and {left_out} more"] if left_out > 0 else []))
+        """Show a preview in a form with one checkbox.
+
+        Returns:
+            Whether the person agreed; `None` if the client cannot show forms.
+
+        Raises:
+            InputRequired: The client must show the form and repeat the call.
+        """
+        lines = [preview.action, *(f"- {item}" for item in preview.items[:_MAX_ITEMS])]
+        if len(preview.items) > _MAX_ITEMS:
+            lines.append(f"- and {len(preview.items) - _MAX_ITEMS} more")
         field = {"type": "boolean", "title": "Go on", "description": preview.action, "default": False}
         schema = {"type": "object", "properties": {"confirm": field}, "required": ["confirm"]}
-        answer = await self.form("confirm", message, schema)
+        answer = await self.form("confirm", "\n".join(lines), schema)
         if answer is None:
             return None
         return answer.action == "accept" and (answer.content or {}).get("confirm") is True
 
     async def form(self, key: str, message: str, schema: dict[str, Any]) -> t.ElicitResult | None:
-        """Have a form filled in; `None` where the client cannot.
+        """Show a form.
+
+        Args:
+            key: Names the form within the call.
+            message: The text above the fields.
+            schema: JSON Schema of the fields.
+
+        Returns:
+            The person's answer; `None` if the client cannot show forms.
 
         Raises:
-            NeedsInput: The client must ask and call again.
+            InputRequired: The client must show the form and repeat the call.
         """
-        if not self.possible:
+        if not self.supported:
             return None
         if self._ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
-            return await self._form_at_once(message, schema)
-        # Bound to the question's words: should they differ the next time, what was agreed to is asked anew.
+            return await self._send_form(message, schema)
+        # An answer counts for this text and these fields only: if they change between rounds, the form is shown again.
         question = hashlib.sha256(json.dumps([key, message, schema], sort_keys=True).encode()).hexdigest()[:32]
-        response = self._responses.get(key) if self._asked == question else None
+        response = self._responses.get(key) if self._open_question == question else None
         if isinstance(response, t.ElicitResult):
             self._answers[question] = response.model_dump(mode="json", exclude_none=True)
         if question in self._answers:
             return t.ElicitResult.model_validate(self._answers[question])
         request = t.ElicitRequest(params=t.ElicitRequestFormParams(message=message, requested_schema=schema))
-        raise NeedsInput(key, request, json.dumps({"answers": self._answers, "asked": question}))
+        raise InputRequired(key, request, json.dumps({"answers": self._answers, "question": question}))
 
-    async def _form_at_once(self, message: str, schema: dict[str, Any]) -> t.ElicitResult | None:
+    async def _send_form(self, message: str, schema: dict[str, Any]) -> t.ElicitResult | None:
+        """Send `elicitation/create`, as the handshake era does, and wait for the answer."""
         request_id = cast(t.RequestId, self._ctx.request_id)
         try:
             return await self._ctx.session.elicit_form(message, schema, related_request_id=request_id)
         except NoBackChannelError:
             return None
         except MCPError as error:
-            logger.info("a form was not shown", extra={"code": error.error.code})
+            logger.info("the client refused a form", extra={"code": error.error.code})
             return None
-        except ValidationError:  # an answer that is none
-            logger.info("a form was answered with something else than an answer")
+        except ValidationError:  # a malformed answer must not count as consent
+            logger.info("the client answered a form with a malformed result")
             return t.ElicitResult(action="cancel")

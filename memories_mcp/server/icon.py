@@ -1,4 +1,4 @@
-"""The server's icon: a moment on a film strip. Small, as every answer of the newest protocol carries it."""
+"""The server's icon, a moment on a film strip; small, because every response of the newest protocol carries it."""
 
 from base64 import b64encode
 

@@ -1,4 +1,4 @@
-"""The newest videos and conversations of a tenant, for lists and completions: looked up at most once a minute."""
+"""The newest videos and sessions of a tenant, for lists and completions; requested at most once a minute."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ logger = logging.getLogger(__name__)
 
 VALID_SECONDS = 60
 _FAILURE_VALID_SECONDS = 5
-_LOOK_SECONDS = 5
-"""A client waits for its list at start; what the service has not said by then is left out."""
-_VIDEOS = 200
-_SIZES_KEPT = 1000
+_TIMEOUT_SECONDS = 5
+"""Clients request the list of resources at start and wait for it, so a slow request is given up."""
+_MAX_VIDEOS = 200
+_MAX_MATCHES = 100
+_MAX_SIZES = 1000
 
 PageT = TypeVar("PageT", VideoPage, SessionPage)
 
 
 @dataclass(frozen=True)
-class Newest:
-    """What was found; empty where the service said nothing.
+class NewestItems:
+    """The newest items; a list is empty if its request failed.
 
     Attributes:
         videos: At most 200, newest first.
@@ -45,69 +46,82 @@ class Newest:
 
 
 class RecentItems:
-    """One tenant's; `newest` never fails and makes at most one request for videos and one for sessions."""
+    """Cache of the newest videos and sessions of one tenant, and of the sizes of its resources.
+
+    Args:
+        runner: The tenant's.
+    """
 
     def __init__(self, runner: Runner) -> None:
-        self._caller = runner
-        self._looking = asyncio.Lock()
-        self._found = Newest()
-        self._until = 0.0
-        self._changes = 0
+        self._runner = runner
+        self._lock = asyncio.Lock()
+        self._newest = NewestItems()
+        self._valid_until = 0.0
+        self._invalidations = 0
         self._sizes: OrderedDict[str, int] = OrderedDict()
 
-    def forget(self) -> None:
-        """Look again next time, also if a look is under way."""
-        self._until = 0.0
-        self._changes += 1
+    def invalidate(self) -> None:
+        """Request the items again next time; the result of a request under way counts as outdated."""
+        self._valid_until = 0.0
+        self._invalidations += 1
 
-    def note_size(self, uri: str, size: int) -> None:
-        """Remember how many bytes a resource had when it was read."""
+    def record_size(self, uri: str, size: int) -> None:
+        """Record the size of a resource in bytes."""
         self._sizes[uri] = size
-        while len(self._sizes) > _SIZES_KEPT:
+        while len(self._sizes) > _MAX_SIZES:
             self._sizes.popitem(last=False)
 
     def size(self, uri: str) -> int | None:
-        """The bytes of a resource, as far as it was read before."""
+        """Return the size of a resource in bytes, or `None` if it was not read before."""
         return self._sizes.get(uri)
 
-    async def newest(self) -> Newest:
-        """The newest videos and conversations, at most a minute old."""
-        now = asyncio.get_running_loop().time
-        async with self._looking:
-            if now() >= self._until:
-                before = self._changes
-                videos, sessions = await asyncio.gather(self._videos(size=_VIDEOS), self._sessions())
-                whole = videos is not None and sessions is not None
-                rows = videos.videos if videos else []
-                total = videos.total or 0 if videos else 0
-                self._found = Newest(rows, sessions.sessions if sessions else [], total > len(rows))
-                valid = VALID_SECONDS if whole else _FAILURE_VALID_SECONDS
-                self._until = now() + valid if before == self._changes else 0.0
-            return self._found
+    async def newest(self) -> NewestItems:
+        """Return the newest videos and sessions, at most a minute old.
 
-    async def named(self, words: str) -> list[Video]:
-        """Videos of the whole library whose name contains the words; none where the service says nothing."""
-        page = await self._videos(size=100, video_name=words)
+        Makes at most one request for videos and one for sessions, and raises no error of the service.
+        """
+        now = asyncio.get_running_loop().time
+        async with self._lock:
+            if now() >= self._valid_until:
+                invalidations = self._invalidations
+                videos, sessions = await asyncio.gather(self._list_videos(size=_MAX_VIDEOS), self._list_sessions())
+                self._newest = NewestItems(
+                    videos=videos.videos if videos else [],
+                    sessions=sessions.sessions if sessions else [],
+                    more_videos=videos is not None and (videos.total or 0) > len(videos.videos),
+                )
+                failed = videos is None or sessions is None
+                if invalidations == self._invalidations:
+                    self._valid_until = now() + (_FAILURE_VALID_SECONDS if failed else VALID_SECONDS)
+            return self._newest
+
+    async def find_videos(self, words: str) -> list[Video]:
+        """Return the videos of the whole library whose name contains the words; none if the request fails."""
+        page = await self._list_videos(size=_MAX_MATCHES, video_name=words)
         return page.videos if page else []
 
-    async def _videos(self, **filters: object) -> VideoPage | None:
-        body = {"page": 1, "unique_id": self._caller.settings.unique_id or None, **filters}
-        return await self._asked("list_videos", VideoPage, lambda api: api.call(LIST_VIDEOS, json=body, into=VideoPage))
+    async def _list_videos(self, **filters: object) -> VideoPage | None:
+        body = {"page": 1, "unique_id": self._runner.settings.unique_id or None, **filters}
+        return await self._request(
+            "list_videos", VideoPage, lambda api: api.call(LIST_VIDEOS, json=body, into=VideoPage)
+        )
 
-    async def _sessions(self) -> SessionPage | None:
-        query = {"page": 1, "unique_id": self._caller.settings.unique_id or None}
-        return await self._asked(
+    async def _list_sessions(self) -> SessionPage | None:
+        query = {"page": 1, "unique_id": self._runner.settings.unique_id or None}
+        return await self._request(
             "list_sessions", SessionPage, lambda api: api.call(LIST_SESSIONS, query=query, into=SessionPage)
         )
 
-    async def _asked(self, tool: str, page: type[PageT], ask: Callable[[Api], Awaitable[PageT]]) -> PageT | None:
-        """A page; an empty one where there is no key or the operator does not offer it, `None` on a failure."""
-        if tool not in self._caller.operations or not self._caller.settings.api_key:
-            return page()
+    async def _request(
+        self, tool: str, page_type: type[PageT], send: Callable[[Api], Awaitable[PageT]]
+    ) -> PageT | None:
+        """Return a page: empty without a key or without the tool, `None` on a failure."""
+        if tool not in self._runner.operations or not self._runner.settings.api_key:
+            return page_type()
         try:
-            async with asyncio.timeout(_LOOK_SECONDS):
-                return await ask(self._caller.api)
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                return await send(self._runner.api)
         except (MemoriesError, TimeoutError) as error:
-            summary = error.summary if isinstance(error, MemoriesError) else "no answer in time"
-            logger.warning("the list of resources lacks what %s gives: %s", tool, summary)
+            reason = error.summary if isinstance(error, MemoriesError) else f"no answer in {_TIMEOUT_SECONDS} seconds"
+            logger.warning("the list of resources is incomplete: %s failed: %s", tool, reason)
             return None

@@ -1,4 +1,4 @@
-"""Links from results to resources: in addition to what a result says, never the only way on."""
+"""Links from results to resources; a result is complete without them."""
 
 from __future__ import annotations
 
@@ -7,75 +7,86 @@ from collections.abc import Callable, Iterator
 import mcp_types as t
 from mcp import MCPError
 
-from memories_mcp.models.base import Output, Row, parts
+from memories_mcp.models.base import Output, Row, iter_parts
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.sessions import SessionPage
 from memories_mcp.models.transcripts import Transcript
 from memories_mcp.models.uris import SESSIONS, VIDEOS, session_uri, transcript_uri, video_uri
 from memories_mcp.operations.library import VideoPage
-from memories_mcp.rendering.text import span
+from memories_mcp.rendering.text import format_span
 from memories_mcp.server.resource_types import TRACK_TITLES
 from memories_mcp.server.resources import Resources
 from memories_mcp.server.tenants import RequestScope
 
-MOST = 5
-_NAME_CHARACTERS = 80
+MAX_LINKS = 5
+_MAX_NAME_CHARACTERS = 80
+
+LocateUri = Callable[[str, str], str]
+"""Adds the call's namespace to the URI of a video (its number, or empty for other resources)."""
 
 
-def links(output: Output, scope: RequestScope, resources: Resources, unique_id: str, room: int) -> list[t.ResourceLink]:
-    """At most five: the list or the conversation, then the moments or videos that a result names, one a video.
+def make_links(
+    output: Output, scope: RequestScope, resources: Resources, unique_id: str, max_characters: int
+) -> list[t.ResourceLink]:
+    """Return at most five links: the list or conversation, then one per video or moment of the result.
 
     Args:
         output: The result.
-        visit: For whom; what they may not read is not linked.
-        resources: What there is to link to.
-        unique_id: The namespace that the call named; empty for the caller's own.
-        room: The characters that the result's text left of its budget.
+        scope: The request; resources that its caller may not read are not linked.
+        resources: The resources to link to.
+        unique_id: The namespace in the call's arguments; empty for the caller's own.
+        max_characters: The most characters of JSON that the links may take.
     """
-    found: dict[str, t.ResourceLink] = {}
+    links: dict[str, t.ResourceLink] = {}
 
-    def here(uri: str, video_no: str) -> str:
-        return scope.runner.located(uri, unique_id, video_no)
+    def locate(uri: str, video_no: str) -> str:
+        return scope.runner.add_namespace(uri, unique_id, video_no)
 
-    for uri, name in _named(output, here):
-        if len(found) == MOST:
+    for uri, name in _targets(output, locate):
+        if len(links) == MAX_LINKS:
             break
         try:
-            kind, _ = resources.kind_of(scope.runner, uri)
-        except MCPError:  # not for this caller
+            resource_type, _ = resources.resolve(scope.runner, uri)
+        except MCPError:  # this caller may not read it
             continue
-        size = scope.tenant.recent.size(uri)
-        link = t.ResourceLink(uri=uri, name=name[:_NAME_CHARACTERS], mime_type=kind.mime_type, size=size)
-        room -= len(link.model_dump_json(by_alias=True, exclude_none=True))
-        if room < 0:
+        link = t.ResourceLink(
+            uri=uri,
+            name=name[:_MAX_NAME_CHARACTERS],
+            mime_type=resource_type.mime_type,
+            size=scope.tenant.recent.size(uri),
+        )
+        max_characters -= len(link.model_dump_json(by_alias=True, exclude_none=True))
+        if max_characters < 0:
             break
-        found[uri] = link
-    return list(found.values())
+        links[uri] = link
+    return list(links.values())
 
 
-def _named(output: Output, here: Callable[[str, str], str]) -> Iterator[tuple[str, str]]:
+def _targets(output: Output, locate: LocateUri) -> Iterator[tuple[str, str]]:
+    """Yield the URI and the name of each resource that a result mentions."""
     match output:
         case VideoPage():
-            yield here(VIDEOS, ""), "The list of videos"
+            yield locate(VIDEOS, ""), "The list of videos"
         case SessionPage():
-            yield here(SESSIONS, ""), "The list of conversations"
+            yield locate(SESSIONS, ""), "The list of conversations"
         case Transcript(video_no=video_no, track=track):
-            yield here(transcript_uri(video_no, track), video_no), f"{video_no}: {TRACK_TITLES[track]}"
+            yield locate(transcript_uri(video_no, track), video_no), f"{video_no}: {TRACK_TITLES[track]}"
         case _:
             if session_id := getattr(output, "session_id", None):
-                yield here(session_uri(session_id), ""), "The conversation"
-            yield from _moments_and_videos(output, here)
+                yield locate(session_uri(session_id), ""), "The conversation"
+            yield from _video_targets(output, locate)
 
 
-def _moments_and_videos(output: Output, here: Callable[[str, str], str]) -> Iterator[tuple[str, str]]:
+def _video_targets(output: Output, locate: LocateUri) -> Iterator[tuple[str, str]]:
+    """Yield the first moment, or else the details, of each video in a result."""
     seen: set[str] = set()
-    for row in parts(output, Row):
+    for row in iter_parts(output, Row):
         video_no: str = getattr(row, "video_no", None) or ""
         if not video_no or video_no in seen:
             continue
         name = getattr(row, "video_name", None) or video_no
         if not isinstance(row, Evidence):
-            yield here(video_uri(video_no), video_no), name
-        elif row.uri:  # it says its namespace already
-            yield row.uri, f"{name} {span(row.start_seconds, row.end_seconds)}".strip()
+            yield locate(video_uri(video_no), video_no), name
+        elif row.uri:  # the runner has added the namespace already
+            yield row.uri, f"{name} {format_span(row.start_seconds, row.end_seconds)}".strip()
         seen.add(video_no)

@@ -1,4 +1,4 @@
-"""What kinds of resources there are, and how each is read."""
+"""The types of resources: their URI templates, their variables, and the functions that read them."""
 
 from __future__ import annotations
 
@@ -19,86 +19,89 @@ from memories_mcp.models.sessions import SessionPage
 from memories_mcp.models.uris import SESSIONS, VIDEOS, transcript_uri
 from memories_mcp.operations.common.transcripts import fetch_transcript
 from memories_mcp.operations.library import VideoPage
-from memories_mcp.operations.sessions import whole_session
+from memories_mcp.operations.sessions import read_whole_session
 from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.markdown import session_markdown
 from memories_mcp.rendering.subtitles import webvtt
 from memories_mcp.runner import Runner
 
-_INDEX_PAGE = 200
+_VIDEOS_PER_PAGE = 200
+_SESSIONS_PER_PAGE = 20
+"""Fixed by the service."""
 
 TRACK_TITLES: dict[Track, str] = {"audio": "what is said", "visual": "what is seen"}
 
 
-class Located(Input):
-    """What every URI may say."""
+class UriVariables(Input):
+    """The variables that every URI takes."""
 
     unique_id: Namespace | None = None
-    """The namespace, where it is not the server's own."""
+    """The namespace, if it is not the server's own."""
 
 
-class ListUri(Located):
-    """Variables of a list."""
+class ListVariables(UriVariables):
+    """The variables of a list."""
 
     page: int = Field(default=1, ge=1)
 
 
-class VideoUri(Located):
-    """Variables of a video."""
+class VideoVariables(UriVariables):
+    """The variables of a video."""
 
     video_no: VideoNo
 
 
-class TranscriptUri(VideoUri):
-    """Variables of a transcript; times in seconds."""
+class TranscriptVariables(VideoVariables):
+    """The variables of a transcript; times in seconds."""
 
     track: Track
     start: FiniteFloat = Field(default=0, ge=0)
     end: FiniteFloat | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
-    def _in_order(self) -> TranscriptUri:
+    def _check_order(self) -> TranscriptVariables:
         if self.end is not None and self.end < self.start:
             raise ValueError("end lies before start")
         return self
 
 
-class SessionUri(Located):
-    """Variables of a conversation."""
+class SessionVariables(UriVariables):
+    """The variables of a session."""
 
     session_id: SessionId
     format: Literal["markdown", "json"] = "markdown"
 
 
-V = TypeVar("V", bound=Input)
+VariablesT = TypeVar("VariablesT", bound=Input)
 
 
 @dataclass(frozen=True)
-class Document:
-    """What a resource holds."""
+class ResourceContent:
+    """The content of a resource."""
 
     text: str
     mime_type: str
 
-    def contents(self, uri: str) -> t.TextResourceContents | t.BlobResourceContents:
-        """As the protocol carries it."""
+    def to_protocol(self, uri: str) -> t.TextResourceContents | t.BlobResourceContents:
+        """Return the content in the protocol's form."""
         return t.TextResourceContents(uri=uri, mime_type=self.mime_type, text=self.text)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResourceKind(Generic[V]):
-    """One shape of URI and how to read it.
+class ResourceType(Generic[VariablesT]):
+    """A URI template with the function that reads its resources.
 
     Attributes:
-        template: As clients see it; every other field of `variables` may stand in the query too.
-        name: For programs.
-        title: For people.
-        description: What it holds.
-        mime_type: Of what it holds.
-        variables: Checks what the URI says, after decoding.
-        tools: The tools that give the same for these variables; where they are not offered, neither is the resource.
-        read: Reads it for a caller.
-        fixed: Its URI without variables, where that is a resource too.
+        template: The template that clients see; the other fields of `variables` may stand in a URI's query too.
+        name: The name for programs.
+        title: The name for people.
+        description: What the resource holds.
+        mime_type: The type of the content.
+        variables: The model that checks the decoded variables of a URI.
+        tools: Tools with the same content; the type is offered with any of them, or without condition if empty.
+        read: Reads a resource for a runner.
+        select_tool: Returns the tool with the same content as one resource; by default the first of `tools`.
+        fixed: The URI without variables, if it is a resource too.
     """
 
     template: str
@@ -106,10 +109,10 @@ class ResourceKind(Generic[V]):
     title: str
     description: str
     mime_type: str
-    variables: type[V]
+    variables: type[VariablesT]
     tools: Sequence[str]
-    read: Callable[[Runner, V], Awaitable[Document]]
-    tool_of: Callable[[V], str] | None = None
+    read: Callable[[Runner, VariablesT], Awaitable[ResourceContent]]
+    select_tool: Callable[[VariablesT], str] | None = None
     fixed: str = ""
 
     @property
@@ -117,155 +120,160 @@ class ResourceKind(Generic[V]):
         """The template without its query."""
         return self.template.partition("{?")[0]
 
-    def parsed(self) -> UriTemplate:
-        """What its URIs are matched with."""
+    def uri_template(self) -> UriTemplate:
+        """Return the template that matches URIs, with every variable."""
         names = UriTemplate.parse(self.path).variable_names
         query = ",".join(name for name in self.variables.model_fields if name not in names)
-        return UriTemplate.parse(self.path + (f"{{?{query}}}" if query else ""))
+        return UriTemplate.parse(f"{self.path}{{?{query}}}" if query else self.path)
 
-    def offered(self, runner: Runner) -> bool:
-        """Whether this caller may read some of them."""
+    def is_offered(self, runner: Runner) -> bool:
+        """Return whether the runner may read some resources of this type."""
         return not self.tools or any(tool in runner.operations for tool in self.tools)
 
-    def allows(self, runner: Runner, variables: V) -> bool:
-        """Whether this caller may read this one."""
-        tool = self.tool_of(variables) if self.tool_of else next(iter(self.tools), "")
+    def is_readable(self, runner: Runner, variables: VariablesT) -> bool:
+        """Return whether the runner may read the resource with these variables."""
+        tool = self.select_tool(variables) if self.select_tool else next(iter(self.tools), "")
         return not tool or tool in runner.operations
 
 
-async def _videos(runner: Runner, args: ListUri) -> Document:
-    body = {"page": args.page, "size": _INDEX_PAGE, "unique_id": args.unique_id}
+async def _read_videos(runner: Runner, args: ListVariables) -> ResourceContent:
+    body = {"page": args.page, "size": _VIDEOS_PER_PAGE, "unique_id": args.unique_id}
     page = await runner.api.call(LIST_VIDEOS, json=body, into=VideoPage)
-    rows = [each.model_dump(mode="json", exclude_defaults=True) for each in page.videos]
-    more = (page.total or 0) > args.page * _INDEX_PAGE
-    return _json({"videos": rows, "page": args.page, "total": page.total, "next": _next(runner, VIDEOS, args, more)})
+    rows = [video.model_dump(mode="json", exclude_defaults=True) for video in page.videos]
+    more = (page.total or 0) > args.page * _VIDEOS_PER_PAGE
+    following = _next_page(runner, VIDEOS, args) if more else None
+    return _json({"videos": rows, "page": args.page, "total": page.total, "next": following})
 
 
-async def _video(runner: Runner, args: VideoUri) -> Document:
-    public = is_public(args.video_no)
-    raw: dict[str, Any] = {"video_no": args.video_no}
-    if not public and args.unique_id and not runner.pinned:
-        raw["unique_id"] = args.unique_id
-    answer = await runner.run(runner.operations[_video_tool(args)], raw)
+async def _read_video(runner: Runner, args: VideoVariables) -> ResourceContent:
+    arguments: dict[str, Any] = {"video_no": args.video_no}
+    if not is_public(args.video_no) and args.unique_id and not runner.pinned:
+        arguments["unique_id"] = args.unique_id
+    answer = await runner.run(runner.operations[_video_tool(args)], arguments)
     tracks = {
-        track: runner.located(transcript_uri(args.video_no, track), args.unique_id, args.video_no)
+        track: runner.add_namespace(transcript_uri(args.video_no, track), args.unique_id, args.video_no)
         for track in get_args(Track)
     }
     return _json({**answer.structured, "transcripts": tracks})
 
 
-async def _transcript(runner: Runner, args: TranscriptUri) -> Document:
-    found = await fetch_transcript(runner.context(), args.video_no, args.track, args.unique_id)
-    segments = [each for _, each in found.told(found.between(args.start, args.end))]
-    return Document(webvtt(args.video_no, args.track, segments), "text/vtt")
+async def _read_transcript(runner: Runner, args: TranscriptVariables) -> ResourceContent:
+    transcript = await fetch_transcript(runner.context(), args.video_no, args.track, args.unique_id)
+    segments = [segment for _, segment in transcript.evidence(transcript.between(args.start, args.end))]
+    return ResourceContent(webvtt(args.video_no, args.track, segments), "text/vtt")
 
 
-async def _sessions(runner: Runner, args: ListUri) -> Document:
+async def _read_sessions(runner: Runner, args: ListVariables) -> ResourceContent:
     query = {"page": args.page, "unique_id": args.unique_id}
     page = await runner.api.call(LIST_SESSIONS, query=query, into=SessionPage)
-    rows = [each.model_dump(mode="json") for each in page.sessions]
-    more = bool(rows) and (page.total or 0) > args.page * 20
-    return _json(
-        {"sessions": rows, "page": args.page, "total": page.total, "next": _next(runner, SESSIONS, args, more)}
-    )
+    rows = [session.model_dump(mode="json") for session in page.sessions]
+    more = bool(rows) and (page.total or 0) > args.page * _SESSIONS_PER_PAGE
+    following = _next_page(runner, SESSIONS, args) if more else None
+    return _json({"sessions": rows, "page": args.page, "total": page.total, "next": following})
 
 
-async def _session(runner: Runner, args: SessionUri) -> Document:
-    session = await whole_session(runner.context(), args.session_id, args.unique_id)
-    runner.locate(session, args.unique_id)
+async def _read_session(runner: Runner, args: SessionVariables) -> ResourceContent:
+    session = await read_whole_session(runner.context(), args.session_id, args.unique_id)
+    runner.add_namespaces(session, args.unique_id)
     if args.format == "json":
         return _json(session.structured())
-    return Document(session_markdown(session, make_nonce()), "text/markdown")
+    return ResourceContent(session_markdown(session, make_nonce()), "text/markdown")
 
 
-def _next(runner: Runner, base: str, args: ListUri, more: bool) -> str | None:
-    return runner.located(f"{base}?page={args.page + 1}", args.unique_id) if more else None
+def _next_page(runner: Runner, base: str, args: ListVariables) -> str:
+    return runner.add_namespace(f"{base}?page={args.page + 1}", args.unique_id)
 
 
-def _json(value: dict[str, Any]) -> Document:
-    kept = {name: each for name, each in value.items() if each is not None}
-    return Document(json.dumps(kept, ensure_ascii=False, indent=1), "application/json")
+def _json(data: dict[str, Any]) -> ResourceContent:
+    """Return data as a JSON document, without the keys that have no value."""
+    document = {name: value for name, value in data.items() if value is not None}
+    return ResourceContent(json.dumps(document, ensure_ascii=False, indent=1), "application/json")
 
 
-def _video_tool(args: VideoUri) -> str:
+def _video_tool(args: VideoVariables) -> str:
     return "get_public_video_detail" if is_public(args.video_no) else "get_private_video_details"
 
 
 def transcript_tool(video_no: str, track: Track) -> str:
-    """The tool that reads this track of this video."""
-    word = {"audio": "audio", "visual": "video"}[track]
-    return f"get_{'public_' if is_public(video_no) else ''}{word}_transcription"
+    """Return the name of the tool that reads this track of this video."""
+    tools = {
+        (False, "audio"): "get_audio_transcription",
+        (False, "visual"): "get_video_transcription",
+        (True, "audio"): "get_public_audio_transcription",
+        (True, "visual"): "get_public_video_transcription",
+    }
+    return tools[is_public(video_no), track]
 
 
-KINDS: tuple[ResourceKind[Any], ...] = (
-    ResourceKind(
+RESOURCE_TYPES: tuple[ResourceType[Any], ...] = (
+    ResourceType(
         template=f"{SESSIONS}{{?page}}",
         name="sessions",
         title="Conversations",
-        description="Past conversations with videos, newest first, 20 a page, with their session_id.",
+        description="Past conversations with videos, each with its session_id; newest first, 20 per page.",
         mime_type="application/json",
-        variables=ListUri,
+        variables=ListVariables,
         tools=["list_sessions"],
-        read=_sessions,
+        read=_read_sessions,
         fixed=SESSIONS,
     ),
-    ResourceKind(
+    ResourceType(
         template=f"{VIDEOS}{{?page}}",
         name="videos",
         title="Videos",
-        description="The videos of your own library, newest first, 200 a page: number, name, state, length, date.",
+        description="The videos of your own library: number, name, status, length, date; newest first, 200 per page.",
         mime_type="application/json",
-        variables=ListUri,
+        variables=ListVariables,
         tools=["list_videos"],
-        read=_videos,
+        read=_read_videos,
         fixed=VIDEOS,
     ),
-    ResourceKind(
+    ResourceType(
         template=f"{SESSIONS}/{{session_id}}",
         name="session",
         title="Conversation",
-        description="A conversation as Markdown, with numbered citations of the moments it rests on.",
+        description="A conversation as Markdown, with numbered citations of the moments behind the answers.",
         mime_type="text/markdown",
-        variables=SessionUri,
+        variables=SessionVariables,
         tools=["get_session_detail"],
-        read=_session,
+        read=_read_session,
     ),
-    ResourceKind(
+    ResourceType(
         template=f"{SESSIONS}/{{session_id}}{{?format}}",
         name="session_data",
         title="Conversation as data",
-        description="The same as JSON with format=json: messages, each with its evidence.",
+        description="A conversation as JSON, with format=json: messages, each with its evidence.",
         mime_type="application/json",
-        variables=SessionUri,
+        variables=SessionVariables,
         tools=["get_session_detail"],
-        read=_session,
+        read=_read_session,
     ),
-    ResourceKind(
+    ResourceType(
         template=f"{VIDEOS}/{{video_no}}",
         name="video",
         title="Video",
-        description="What is known of one video: name, state, length, date, link, and where its transcripts are.",
+        description="The details of one video: name, status, length, date, link, and the URIs of its transcripts.",
         mime_type="application/json",
-        variables=VideoUri,
+        variables=VideoVariables,
         tools=["get_private_video_details", "get_public_video_detail"],
-        tool_of=_video_tool,
-        read=_video,
+        select_tool=_video_tool,
+        read=_read_video,
     ),
-    ResourceKind(
+    ResourceType(
         template=f"{VIDEOS}/{{video_no}}/transcripts/{{track}}{{?start,end}}",
         name="transcript",
         title="Transcript",
         description=(
-            "A transcript as WebVTT: track audio is what is said, visual what is seen; start and end, in seconds, "
-            "choose a window."
+            "A transcript as WebVTT. The track audio is what is said, the track visual what is seen; start and end, in "
+            "seconds, select a window."
         ),
         mime_type="text/vtt",
-        variables=TranscriptUri,
+        variables=TranscriptVariables,
         tools=[
             "get_audio_transcription", "get_video_transcription",
             "get_public_audio_transcription", "get_public_video_transcription",
         ],
-        tool_of=lambda args: transcript_tool(args.video_no, args.track),
-        read=_transcript,
+        select_tool=lambda args: transcript_tool(args.video_no, args.track),
+        read=_read_transcript,
     ),
 )  # fmt: skip

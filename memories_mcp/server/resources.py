@@ -1,4 +1,4 @@
-"""Resources: videos, their transcripts and conversations, each also reachable through a tool."""
+"""Resources: videos, their transcripts and conversations; a tool gives the content of each."""
 
 from __future__ import annotations
 
@@ -12,166 +12,174 @@ from mcp import MCPError
 
 from memories_mcp.errors import InvalidArguments, MemoriesError, NotFound
 from memories_mcp.models.media import Video
+from memories_mcp.models.sessions import SessionRow
 from memories_mcp.models.uris import session_uri, transcript_uri, video_uri
 from memories_mcp.runner import Runner
-from memories_mcp.server.recent import Newest, RecentItems
-from memories_mcp.server.resource_types import KINDS, TRACK_TITLES, ResourceKind, transcript_tool
+from memories_mcp.server.recent import RecentItems
+from memories_mcp.server.resource_types import RESOURCE_TYPES, TRACK_TITLES, ResourceType, transcript_tool
 from memories_mcp.server.tenants import RequestScope
 from memories_mcp.validation import validate
 
-LIST_PAGE = 50
-_URIS_KEPT = 2000
-_LISTED_VIDEOS = 50
-"""The newest ones are listed with their transcripts; the templates reach all."""
+PAGE_SIZE = 50
+_MAX_RESOLVED_URIS = 2000
+_MAX_LISTED_VIDEOS = 50
+"""The newest videos are listed with their transcripts; the templates reach all videos."""
+_MAX_CURSOR_DIGITS = 9
+_MAX_URI_CHARACTERS = 2000
 
 
 class Resources:
-    """Lists and reads resources for one visit at a time.
+    """Lists and reads resources, for one request scope at a time.
 
     Args:
-        kinds: In the order they are listed.
+        resource_types: In the order they are listed and matched.
     """
 
-    def __init__(self, kinds: Sequence[ResourceKind[Any]] = KINDS) -> None:
-        self.kinds = [(kind.parsed(), kind) for kind in kinds]
-        # What was read of a URI; who may see it is asked each time.
-        self._known: OrderedDict[tuple[str, str | None], tuple[ResourceKind[Any], Any]] = OrderedDict()
+    def __init__(self, resource_types: Sequence[ResourceType[Any]] = RESOURCE_TYPES) -> None:
+        self.types = [(resource_type.uri_template(), resource_type) for resource_type in resource_types]
+        # Parsing only: what the caller may read is checked in every request.
+        self._resolved: OrderedDict[tuple[str, str | None], tuple[ResourceType[Any], Any]] = OrderedDict()
 
-    def templates(self, runner: Runner) -> list[t.ResourceTemplate]:
-        """The templates that this caller may fill in."""
+    def list_templates(self, runner: Runner) -> list[t.ResourceTemplate]:
+        """Return the templates that this caller may use."""
         return [
             t.ResourceTemplate(
-                uri_template=kind.template,
-                name=kind.name,
-                title=kind.title,
-                description=kind.description,
-                mime_type=kind.mime_type,
+                uri_template=resource_type.template,
+                name=resource_type.name,
+                title=resource_type.title,
+                description=resource_type.description,
+                mime_type=resource_type.mime_type,
             )
-            for _, kind in self.kinds
-            if kind.offered(runner) and kind.template != kind.fixed
+            for _, resource_type in self.types
+            if resource_type.is_offered(runner) and resource_type.template != resource_type.fixed
         ]
 
-    async def page(self, scope: RequestScope, cursor: str | None) -> t.ListResourcesResult:
-        """A page of the list: the fixed entries, then the newest conversations and videos.
+    async def list_page(self, scope: RequestScope, cursor: str | None) -> t.ListResourcesResult:
+        """Return a page of the list: the fixed resources, then the newest conversations and videos.
 
         Raises:
-            MCPError: The cursor is none of ours.
+            MCPError: The cursor is not one of this server.
         """
         start = 0
         if cursor is not None:
-            if not cursor.isdecimal() or len(cursor) > 9:
-                raise MCPError(code=t.INVALID_PARAMS, message="Unknown cursor; list again from the start.")
+            if not cursor.isdecimal() or len(cursor) > _MAX_CURSOR_DIGITS:
+                raise MCPError(code=t.INVALID_PARAMS, message="Unknown cursor. List again without a cursor.")
             start = int(cursor)
+        newest = await scope.tenant.recent.newest()
         entries = [
-            *self._fixed(scope),
-            *_newest(await scope.tenant.recent.newest(), scope.runner, scope.tenant.recent),
+            *self._fixed_entries(scope),
+            *_session_entries(newest.sessions, scope.runner, scope.tenant.recent),
+            *_video_entries(newest.videos[:_MAX_LISTED_VIDEOS], scope.runner, scope.tenant.recent),
         ]
-        following = start + LIST_PAGE
-        return t.ListResourcesResult(
-            resources=entries[start:following], next_cursor=str(following) if following < len(entries) else None
-        )
+        end = start + PAGE_SIZE
+        return t.ListResourcesResult(resources=entries[start:end], next_cursor=str(end) if end < len(entries) else None)
 
-    def kind_of(self, runner: Runner, uri: str) -> tuple[ResourceKind[Any], Any]:
-        """The kind that a URI belongs to, and its checked variables.
+    def resolve(self, runner: Runner, uri: str) -> tuple[ResourceType[Any], Any]:
+        """Return the type of a URI and its checked variables.
 
         Raises:
             MCPError: There is no such resource for this caller.
         """
         pinned = runner.pinned.get("unique_id")
-        known = self._known.get((uri, pinned))
-        if known is None:
-            known = self._read(uri, pinned)
-            self._known[uri, pinned] = known
-            while len(self._known) > _URIS_KEPT:
-                self._known.popitem(last=False)
-        kind, variables = known
-        if not kind.allows(runner, variables):
-            _missing(uri)
-        return kind, variables
+        resolved = self._resolved.get((uri, pinned))
+        if resolved is None:
+            resolved = self._parse(uri, pinned)
+            self._resolved[uri, pinned] = resolved
+            while len(self._resolved) > _MAX_RESOLVED_URIS:
+                self._resolved.popitem(last=False)
+        resource_type, variables = resolved
+        if not resource_type.is_readable(runner, variables):
+            _raise_not_found(uri)
+        return resource_type, variables
 
-    def _read(self, uri: str, pinned: str | None) -> tuple[ResourceKind[Any], Any]:
-        for template, kind in self.kinds:
-            found = template.match(uri)
-            if found is None:
+    def _parse(self, uri: str, pinned: str | None) -> tuple[ResourceType[Any], Any]:
+        for template, resource_type in self.types:
+            values = template.match(uri)
+            if values is None:
                 continue
-            if pinned and found.setdefault("unique_id", pinned) != pinned:
-                _missing(uri)
-            known, sent = kind.variables.model_fields, parse_qs(urlsplit(uri).query, keep_blank_values=True)
-            if strange := sent.keys() - known.keys():
-                _missing(uri, f"it has no {min(strange)[:40]}; there are: {', '.join(known)}")
+            if pinned and values.setdefault("unique_id", pinned) != pinned:
+                _raise_not_found(uri)
+            names = resource_type.variables.model_fields
+            unknown = parse_qs(urlsplit(uri).query, keep_blank_values=True).keys() - names.keys()
+            if unknown:
+                _raise_not_found(uri, f"unknown parameter {min(unknown)[:40]}. Parameters: {', '.join(names)}.")
             try:
-                # The template decodes `%2F` and matches `..`: what it found is checked like a tool's argument.
-                variables = validate(kind.variables, found)
+                # The template decodes `%2F` and matches `..`, so its values are checked like a tool's arguments.
+                variables = validate(resource_type.variables, values)
             except InvalidArguments as error:
-                _missing(uri, " ".join(error.problems))
-            return kind, variables
-        return _missing(uri)
+                _raise_not_found(uri, " ".join(error.problems))
+            return resource_type, variables
+        return _raise_not_found(uri)
 
     async def read(self, scope: RequestScope, uri: str) -> t.ReadResourceResult:
-        """What a resource holds.
+        """Read a resource.
 
         Raises:
-            MCPError: There is no such resource, or the service did not give it.
+            MCPError: There is no such resource, or the request to the service failed.
         """
-        kind, variables = self.kind_of(scope.runner, uri)
+        resource_type, variables = self.resolve(scope.runner, uri)
         try:
-            document = await kind.read(scope.runner, variables)
+            content = await resource_type.read(scope.runner, variables)
         except NotFound:
-            _missing(uri)
+            _raise_not_found(uri)
         except MemoriesError as error:
-            told = " ".join(part for part in (error.summary, error.next_step) if part)
-            raise MCPError(code=t.INTERNAL_ERROR, message=told, data={"uri": uri}) from None
-        scope.tenant.recent.note_size(uri, len(document.text.encode()))
-        return t.ReadResourceResult(contents=[document.contents(uri)])
+            message = " ".join(part for part in (error.summary, error.next_step) if part)
+            raise MCPError(code=t.INTERNAL_ERROR, message=message, data={"uri": uri}) from None
+        scope.tenant.recent.record_size(uri, len(content.text.encode()))
+        return t.ReadResourceResult(contents=[content.to_protocol(uri)])
 
-    def _fixed(self, scope: RequestScope) -> Iterator[t.Resource]:
-        for _, kind in self.kinds:
-            if kind.fixed and kind.offered(scope.runner):
+    def _fixed_entries(self, scope: RequestScope) -> Iterator[t.Resource]:
+        for _, resource_type in self.types:
+            if resource_type.fixed and resource_type.is_offered(scope.runner):
                 yield t.Resource(
-                    uri=kind.fixed,
-                    name=kind.name,
-                    title=kind.title,
-                    description=kind.description,
-                    mime_type=kind.mime_type,
-                    size=scope.tenant.recent.size(kind.fixed),
+                    uri=resource_type.fixed,
+                    name=resource_type.name,
+                    title=resource_type.title,
+                    description=resource_type.description,
+                    mime_type=resource_type.mime_type,
+                    size=scope.tenant.recent.size(resource_type.fixed),
                 )
 
 
-def _newest(newest: Newest, runner: Runner, recent: RecentItems) -> Iterator[t.Resource]:
-    if "get_session_detail" in runner.operations:
-        for session in newest.sessions:
-            uri = session_uri(session.session_id)
-            yield t.Resource(
-                uri=uri,
-                name=session.title or f"Conversation {session.session_id}",
-                description=f"Conversation {session.session_id}, with numbered citations.",
-                mime_type="text/markdown",
-                size=recent.size(uri),
-            )
-    for video in newest.videos[:_LISTED_VIDEOS]:
-        yield from _of_video(video, runner, recent)
+def _session_entries(sessions: Sequence[SessionRow], runner: Runner, recent: RecentItems) -> Iterator[t.Resource]:
+    if "get_session_detail" not in runner.operations:
+        return
+    for session in sessions:
+        uri = session_uri(session.session_id)
+        yield t.Resource(
+            uri=uri,
+            name=session.title or f"Conversation {session.session_id}",
+            description=f"Conversation {session.session_id}, with numbered citations.",
+            mime_type="text/markdown",
+            size=recent.size(uri),
+        )
 
 
-def _of_video(video: Video, runner: Runner, recent: RecentItems) -> Iterator[t.Resource]:
-    name = video.video_name or video.video_no
-    annotations = t.Annotations(last_modified=video.created_at.isoformat()) if video.created_at else None
-    uris = [(video_uri(video.video_no), "get_private_video_details", name, video.status, "application/json")]
-    if video.status == "ready":
+def _video_entries(videos: Sequence[Video], runner: Runner, recent: RecentItems) -> Iterator[t.Resource]:
+    """Yield each video and, once it is ready, its transcripts."""
+    for video in videos:
+        name = video.video_name or video.video_no
+        if "get_private_video_details" in runner.operations:
+            yield _video_entry(video, video_uri(video.video_no), name, video.status, "application/json", recent)
+        if video.status != "ready":
+            continue
         for track, title in TRACK_TITLES.items():
-            tool = transcript_tool(video.video_no, track)
-            uris.append((transcript_uri(video.video_no, track), tool, f"{name}: {title}", title, "text/vtt"))
-    for uri, tool, shown, about, mime_type in uris:
-        if tool in runner.operations:
-            yield t.Resource(
-                uri=uri,
-                name=shown,
-                description=f"{video.video_no}, {about}",
-                mime_type=mime_type,
-                annotations=annotations,
-                size=recent.size(uri),
-            )
+            if transcript_tool(video.video_no, track) in runner.operations:
+                uri = transcript_uri(video.video_no, track)
+                yield _video_entry(video, uri, f"{name}: {title}", title, "text/vtt", recent)
 
 
-def _missing(uri: str, reason: str = "") -> NoReturn:
+def _video_entry(video: Video, uri: str, name: str, about: str, mime_type: str, recent: RecentItems) -> t.Resource:
+    return t.Resource(
+        uri=uri,
+        name=name,
+        description=f"{video.video_no}, {about}",
+        mime_type=mime_type,
+        annotations=t.Annotations(last_modified=video.created_at.isoformat()) if video.created_at else None,
+        size=recent.size(uri),
+    )
+
+
+def _raise_not_found(uri: str, reason: str = "") -> NoReturn:
     message = f"Resource not found: {reason}" if reason else "Resource not found"
-    raise MCPError(code=t.INVALID_PARAMS, message=message, data={"uri": uri[:2000]})
+    raise MCPError(code=t.INVALID_PARAMS, message=message, data={"uri": uri[:_MAX_URI_CHARACTERS]})

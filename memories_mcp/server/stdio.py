@@ -13,27 +13,25 @@ from memories_mcp.server.app import make_server
 from memories_mcp.settings import Settings
 from memories_mcp.signals import on_signals
 
-_CLOSE_SECONDS = 3.0
+_CLOSE_TIMEOUT_SECONDS = 3.0
 
 
 def serve_stdio(settings: Settings) -> None:
-    """Serve one client over stdin and stdout until it closes them, or Ctrl-C."""
+    """Serve one client over stdin and stdout until stdin closes or a signal ends the process."""
     asyncio.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
-    loop = asyncio.get_running_loop()
     interrupted, closed = asyncio.Event(), asyncio.Event()
-
-    ended_by = signal.SIGINT
+    ending_signal = signal.SIGINT
 
     def interrupt(number: signal.Signals) -> None:
-        nonlocal ended_by
-        ended_by = number
+        nonlocal ending_signal
+        ending_signal = number
         interrupted.set()
 
-    # The SDK reads stdin in a thread that nothing can wake: an idle server would outlast Ctrl-C.
-    on_signals(loop, interrupt)
+    # The SDK reads stdin in a thread that nothing can wake, so an idle server would not stop on Ctrl-C.
+    on_signals(asyncio.get_running_loop(), interrupt)
 
     async def run() -> None:
         server = make_server(settings)
@@ -49,11 +47,11 @@ async def _serve(settings: Settings) -> None:
     if not serving.done():
         serving.cancel()
         try:
-            async with asyncio.timeout(_CLOSE_SECONDS):  # connections and the sandbox are closed in order
+            async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):  # time for connections and the sandbox to close
                 await closed.wait()
         except TimeoutError:
             pass
         sys.stderr.flush()
-        os._exit(128 + ended_by)  # the thread at stdin would keep a normal exit waiting
+        os._exit(128 + ending_signal)  # a normal exit would wait for the thread at stdin
     stopping.cancel()
     await serving

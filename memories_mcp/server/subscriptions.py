@@ -1,4 +1,4 @@
-"""Telling subscribers that a resource changed, in both protocol eras. Nothing is polled for it."""
+"""Subscriptions to changes of resources, in both protocol eras. Changes are noticed in responses; nothing is polled."""
 
 from __future__ import annotations
 
@@ -20,100 +20,104 @@ from mcp.server.subscriptions import (
 )
 from pydantic import BaseModel
 
-from memories_mcp.models.base import parts
+from memories_mcp.models.base import iter_parts
 from memories_mcp.models.media import StatusFields
 from memories_mcp.models.uris import VIDEOS, belongs_to, video_uri
 
 logger = logging.getLogger(__name__)
 
-_MOST_SUBSCRIPTIONS = 1000
-_MOST_STATES = 10_000
-_SEND_SECONDS = 5
+_MAX_SUBSCRIPTIONS = 1000
+_MAX_STATUSES = 10_000
+_SEND_TIMEOUT_SECONDS = 5
 
 
 class Subscriptions:
-    """Who wants to hear of one tenant's changes, and the states its videos were last seen in."""
+    """The subscribers of one tenant, and the last known status of each of its videos."""
 
     def __init__(self) -> None:
         self._bus = InMemorySubscriptionBus()
-        self._listen = ListenHandler(self._bus)
-        self._listened: Counter[str] = Counter()
-        # By connection and URI. A connection that left is not told of: the oldest make room.
-        self._subscribed: OrderedDict[tuple[int, str], ServerSession] = OrderedDict()
-        self._states: OrderedDict[str, str] = OrderedDict()
-        self._hears: list[weakref.WeakMethod[Callable[[], None]]] = []
-        self._telling: set[asyncio.Task[None]] = set()
+        self._handler = ListenHandler(self._bus)
+        self._stream_uris: Counter[str] = Counter()
+        # By connection and URI. Nothing reports that a connection has closed, so the oldest entries make room.
+        self._sessions: OrderedDict[tuple[int, str], ServerSession] = OrderedDict()
+        self._statuses: OrderedDict[str, str] = OrderedDict()
+        self._listeners: list[weakref.WeakMethod[Callable[[], None]]] = []
+        self._publishing: set[asyncio.Task[None]] = set()
 
-    def on_change(self, hears: Callable[[], None]) -> None:
-        """Have a method called at each change, for as long as its object is there."""
-        self._hears = [each for each in self._hears if each()] + [weakref.WeakMethod(hears)]
+    def add_listener(self, listener: Callable[[], None]) -> None:
+        """Call a bound method at each change, for as long as its object exists."""
+        self._listeners = [reference for reference in self._listeners if reference()]
+        self._listeners.append(weakref.WeakMethod(listener))
 
     def subscribe(self, session: ServerSession, uri: str) -> None:
-        """Remember a subscription of the handshake era."""
-        self._subscribed[id(session.client_params), uri] = session
-        while len(self._subscribed) > _MOST_SUBSCRIPTIONS:
-            self._subscribed.popitem(last=False)
+        """Add a subscription of the handshake era."""
+        self._sessions[id(session.client_params), uri] = session
+        while len(self._sessions) > _MAX_SUBSCRIPTIONS:
+            self._sessions.popitem(last=False)
 
     def unsubscribe(self, session: ServerSession, uri: str) -> None:
-        """Forget it."""
-        self._subscribed.pop((id(session.client_params), uri), None)
+        """Remove a subscription of the handshake era."""
+        self._sessions.pop((id(session.client_params), uri), None)
 
     async def listen(
         self, ctx: ServerRequestContext[Any, Any], params: t.SubscriptionsListenRequestParams
     ) -> t.SubscriptionsListenResult:
         """Serve one stream of `subscriptions/listen`."""
-        uris = [str(each) for each in params.notifications.resource_subscriptions or []]
-        self._listened.update(uris)
+        uris = [str(uri) for uri in params.notifications.resource_subscriptions or []]
+        self._stream_uris.update(uris)
         try:
-            return await self._listen(ctx, params)
+            return await self._handler(ctx, params)
         finally:
-            self._listened -= Counter(uris)
+            self._stream_uris -= Counter(uris)
 
-    def saw(self, answer: object) -> None:
-        """Compare the videos of an answer with what was known of them."""
-        if not isinstance(answer, BaseModel):
+    def record_response(self, response: object) -> None:
+        """Record the statuses of the videos in a response, and notify subscribers of those that changed."""
+        if not isinstance(response, BaseModel):
             return
         changed: list[str] = []
-        for each in parts(answer, StatusFields):
-            video_no = str(getattr(each, "video_no", ""))
-            known = self._states.get(video_no)
-            if video_no and known != each.status:
-                self._states[video_no] = each.status
-                changed += [video_uri(video_no)] if known else []
-        while len(self._states) > _MOST_STATES:
-            self._states.popitem(last=False)
+        for video in iter_parts(response, StatusFields):
+            video_no = str(getattr(video, "video_no", ""))
+            if not video_no:
+                continue
+            known = self._statuses.get(video_no)
+            if known == video.status:
+                continue
+            self._statuses[video_no] = video.status
+            if known is not None:
+                changed.append(video_uri(video_no))
+        while len(self._statuses) > _MAX_STATUSES:
+            self._statuses.popitem(last=False)
         if changed:
-            self.changed([VIDEOS, *changed])
+            self.notify([VIDEOS, *changed])
 
-    def changed(self, uris: Iterable[str]) -> None:
-        """Tell whoever subscribed to one of these resources, or to a part or window of it."""
-        bases = [*uris]
-        for each in self._hears:
-            if hears := each():
-                hears()
-        wanted = {*self._listened, *(uri for _, uri in self._subscribed)}
-        hit = [uri for uri in sorted(wanted) if any(belongs_to(uri, base) for base in bases)]
-        telling = asyncio.ensure_future(self._tell(hit, VIDEOS in bases))
-        self._telling.add(telling)
-        telling.add_done_callback(self._telling.discard)
+    def notify(self, uris: Iterable[str]) -> None:
+        """Notify the subscribers of these resources, and of their parts and windows."""
+        changed = [*uris]
+        for reference in self._listeners:
+            if listener := reference():
+                listener()
+        subscribed = {*self._stream_uris, *(uri for _, uri in self._sessions)}
+        matches = [uri for uri in sorted(subscribed) if any(belongs_to(uri, base) for base in changed)]
+        task = asyncio.ensure_future(self._publish(matches, VIDEOS in changed))
+        self._publishing.add(task)  # the event loop holds tasks by weak references only
+        task.add_done_callback(self._publishing.discard)
 
-    async def _tell(self, uris: list[str], list_changed: bool) -> None:
+    async def _publish(self, uris: list[str], list_changed: bool) -> None:
         for uri in uris:
             await self._bus.publish(ResourceUpdated(uri=uri))
         if list_changed:
             await self._bus.publish(ResourcesListChanged())
-        hit = {*uris}
-        subscribed = [(session, uri) for (_, uri), session in self._subscribed.items() if uri in hit]
-        await asyncio.gather(*(_sent(session, uri) for session, uri in subscribed))
+        updates = [(session, uri) for (_, uri), session in self._sessions.items() if uri in uris]
+        await asyncio.gather(*(_send_update(session, uri) for session, uri in updates))
 
     def close(self) -> None:
-        """End the streams that listen; each gets its last word."""
-        self._listen.close()
+        """End the streams of `subscriptions/listen`, each with its final result."""
+        self._handler.close()
 
 
-async def _sent(session: ServerSession, uri: str) -> None:
+async def _send_update(session: ServerSession, uri: str) -> None:
     try:
-        async with asyncio.timeout(_SEND_SECONDS):  # a client that does not read holds nobody up
+        async with asyncio.timeout(_SEND_TIMEOUT_SECONDS):  # a client that does not read must not block the others
             await session.send_resource_updated(uri)
-    except Exception:  # whatever became of that client, the others are told
-        logger.debug("a subscriber could not be told", exc_info=True)
+    except Exception:  # one client's failure must not keep the update from the others
+        logger.debug("a resource update could not be sent", exc_info=True)

@@ -1,4 +1,4 @@
-"""Whose call it is: a key and a namespace, with all that is kept for them and nobody else."""
+"""Tenants: one API key and namespace each, with the client, caches and subscriptions that belong to them alone."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from typing import Any, NamedTuple
 from mcp.server import ServerRequestContext
 
 from memories_mcp.api import Api
-from memories_mcp.api.rate_limits import Limits
+from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.operations import select
 from memories_mcp.pool import Pool
-from memories_mcp.runner import AnyOperation, Runner, backed, limits_of
+from memories_mcp.runner import AnyOperation, Runner, rate_limits_of, with_sandbox
+from memories_mcp.server.extension import Extension
 from memories_mcp.server.http.credentials import Credentials, RequestUser
 from memories_mcp.server.recent import RecentItems
 from memories_mcp.server.subscriptions import Subscriptions
 from memories_mcp.settings import Settings
 
-_MOST_TENANTS = 1000
+_MAX_TENANTS = 1000
 
 
 class TenantKey(NamedTuple):
-    """What one tenant is told from another by; secret."""
+    """Identifies a tenant; holds secrets."""
 
     api_key: str
     caption_key: str
@@ -34,42 +35,60 @@ class TenantKey(NamedTuple):
     files: bool
 
     def __repr__(self) -> str:
-        return "Identity(…)"  # never a key in a traceback
+        return "TenantKey(…)"  # keeps keys out of tracebacks
 
 
 class Tenant:
-    """One key and namespace: its client, what was looked up for it, and who listens to its changes."""
+    """One API key and namespace.
+
+    Args:
+        settings: The operator's settings with the tenant's key and namespace.
+        limits: The rate limits of the key.
+        subscriptions: The subscribers of the key's namespace.
+        api: Used in place of a client made from the settings.
+        operations: Offered besides those that the settings choose.
+
+    Attributes:
+        runner: Runs operations with the key.
+        recent: The newest videos and sessions.
+        subscriptions: The subscribers to changes.
+    """
 
     def __init__(
-        self, settings: Settings, limits: Limits, updates: Subscriptions, api: Api | None, also: Sequence[AnyOperation]
+        self,
+        settings: Settings,
+        limits: RateLimiter,
+        subscriptions: Subscriptions,
+        api: Api | None,
+        operations: Sequence[AnyOperation],
     ) -> None:
-        self.updates = updates
-        own = api or Api(
+        self.subscriptions = subscriptions
+        client = api or Api(
             settings.api_key,
             settings.base_url,
             caption_key=settings.caption_api_key,
             caption_base_url=settings.caption_base_url,
             rates=limits,
-            on_answer=updates.saw,
+            on_result=subscriptions.record_response,
         )
-        self.runner = Runner(settings, api=own, also=also)
-        self.runner.changed = updates.changed
+        self.runner = Runner(settings, api=client, extra_operations=operations)
+        self.runner.changed = subscriptions.notify
         self.recent = RecentItems(self.runner)
-        updates.on_change(self.recent.forget)
+        subscriptions.add_listener(self.recent.invalidate)
 
     async def aclose(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         await self.runner.aclose()
 
 
 @dataclass(frozen=True)
 class RequestScope:
-    """One request of a tenant, with what this request may use.
+    """One request, with all that it may use.
 
     Attributes:
-        tenant: Whose request it is.
-        caller: The tenant's caller, narrowed to what the request asked for.
-        private: Whether what is listed depends on the request's headers.
+        tenant: The tenant of the request.
+        runner: The tenant's runner, narrowed by the request's headers.
+        private: Whether lists depend on the request's headers, so that shared caches must not keep them.
     """
 
     tenant: Tenant
@@ -78,13 +97,13 @@ class RequestScope:
 
 
 class Tenants:
-    """All tenants of one server; those longest unused are let go.
+    """All tenants of one server, in a pool that drops those unused for longest.
 
     Args:
-        settings: The operator's; its key serves callers in process, and HTTP requests that carry the token.
+        settings: The operator's. Their key serves callers in this process, and HTTP requests that carry the token.
         api: Used by every tenant in place of a client of its own.
-        also: Operations to offer besides those that the settings choose.
-        over_http: Whether every request must come with a visitor; one without is served as a stranger.
+        over_http: Whether a request without an HTTP context is served without the operator's key.
+        extension: What the server offers besides the package's own tools, resources and prompts.
     """
 
     def __init__(
@@ -92,116 +111,120 @@ class Tenants:
         settings: Settings,
         *,
         api: Api | None = None,
-        also: Sequence[AnyOperation] = (),
         over_http: bool = False,
+        extension: Extension | None = None,
     ) -> None:
         self.settings = settings
-        self.offered = Runner(settings, api=api, also=also)
-        """What the operator offers; it serves lists and makes no request."""
-        self.active = 0
-        """Requests under way."""
-        self.closing = False
-        """Whether the server stops: what runs goes on, no new call begins."""
-        self.patience = 0.0
-        """Until when, on the monotonic clock, a server that stops waits for what runs."""
-        self._backed = settings
+        self.extension = extension or Extension()
+        """Additions to the server."""
+        self.operator_runner = Runner(settings, api=api, extra_operations=self.extension.operations)
+        """All that the operator offers; makes no requests."""
+        self.active_requests = 0
+        """The number of requests under way."""
+        self.stopping = False
+        """Whether the server is stopping: calls under way continue, new ones are refused."""
+        self.drain_deadline = 0.0
+        """The time on the monotonic clock up to which a stopping server waits for requests under way."""
+        self._backed_settings = settings
         self._api = api
-        self._also = also
         self._over_http = over_http
-        self._tenants: Pool[TenantKey, Tenant] = Pool(_MOST_TENANTS, Tenant.aclose)
-        # Kept for as long as some tenant has them: a key's limits, and the changes of a key's namespace.
-        self._limits: weakref.WeakValueDictionary[str, Limits] = weakref.WeakValueDictionary()
-        self._updates: weakref.WeakValueDictionary[tuple[str, str], Subscriptions] = weakref.WeakValueDictionary()
+        self._tenants: Pool[TenantKey, Tenant] = Pool(_MAX_TENANTS, Tenant.aclose)
+        # Shared by tenants and dropped with the last of them: limits per key, subscriptions per key and namespace.
+        self._limits: weakref.WeakValueDictionary[str, RateLimiter] = weakref.WeakValueDictionary()
+        self._subscriptions: weakref.WeakValueDictionary[tuple[str, str], Subscriptions] = weakref.WeakValueDictionary()
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Tenants, None]:
-        """Serve until the body ends; with `sandbox` the offline twin runs beside it."""
-        async with backed(self.settings, api=self._api) as self._backed:
+        """Serve tenants until the body ends; if the settings choose the sandbox, run it too."""
+        async with with_sandbox(self.settings, api=self._api) as self._backed_settings:
             try:
                 yield self
             finally:
                 self.end_streams()
-                await self._tenants.aclose(at_once=True)
+                await self._tenants.aclose(force=True)
 
     def __len__(self) -> int:
         return len(self._tenants)
 
     def principal(self, ctx: ServerRequestContext[Any, Any]) -> str:
-        """Who calls, for what must not pass from one caller to another; secret."""
-        return "\n".join(map(str, self._identity(self._credentials(ctx))))
+        """Return the identity of a request's caller, to which sealed state is bound; secret."""
+        return "\n".join(map(str, self._tenant_key(self._credentials(ctx))))
 
     @asynccontextmanager
     async def request_scope(self, ctx: ServerRequestContext[Any, Any]) -> AsyncGenerator[RequestScope, None]:
-        """The tenant of a request, kept while the body runs."""
+        """Enter the scope of a request; its tenant stays open while the body runs."""
         credentials = self._credentials(ctx)
-        identity = self._identity(credentials)
-        async with self._tenants.use(identity, partial(self._new, identity)) as tenant:
-            yield RequestScope(tenant, *self._narrowed(tenant.runner, credentials))
+        key = self._tenant_key(credentials)
+        async with self._tenants.use(key, partial(self._make_tenant, key)) as tenant:
+            if credentials is None:
+                yield RequestScope(tenant, tenant.runner, private=False)
+            else:
+                yield self._narrow(tenant, credentials, files=key.files)
 
     @contextmanager
-    def work(self) -> Generator[None, None, None]:
-        """Count a request as under way, so that a server that stops waits for it."""
-        self.active += 1
+    def count_request(self) -> Generator[None, None, None]:
+        """Count a request as under way while the body runs, so that a stopping server waits for it."""
+        self.active_requests += 1
         try:
             yield
         finally:
-            self.active -= 1
+            self.active_requests -= 1
 
     def stop(self, seconds: float) -> None:
-        """Begin to stop; what runs gets so many seconds."""
-        self.closing = True
-        self.patience = time.monotonic() + seconds
+        """Begin to stop; requests under way get at most this many seconds."""
+        self.stopping = True
+        self.drain_deadline = time.monotonic() + seconds
 
     def end_streams(self) -> None:
-        """Tell everybody who listens that the server stops."""
-        for each in self._tenants.values:
-            each.updates.close()
+        """End every stream of `subscriptions/listen`."""
+        for tenant in self._tenants.values:
+            tenant.subscriptions.close()
 
     def _credentials(self, ctx: ServerRequestContext[Any, Any]) -> Credentials | None:
-        """What came with the request; `None` in process, where the server's own key is meant."""
+        """Return the credentials of a request; `None` in this process, where the operator's key serves it."""
         if ctx.request is None:
             return Credentials() if self._over_http else None
         user = ctx.request.scope.get("user")
         return user.credentials if isinstance(user, RequestUser) else Credentials()
 
-    def _identity(self, credentials: Credentials | None) -> TenantKey:
-        own = self._backed
+    def _tenant_key(self, credentials: Credentials | None) -> TenantKey:
+        own = self._backed_settings
         if credentials is None:
             return TenantKey(own.api_key, own.caption_api_key, own.unique_id, files=True)
-        key, caption_key = credentials.api_key, credentials.caption_key
-        if credentials.holds_token and not key:
-            key, caption_key = own.api_key, caption_key or own.caption_api_key
+        api_key, caption_key = credentials.api_key, credentials.caption_key
+        if credentials.holds_token and not api_key:
+            api_key, caption_key = own.api_key, caption_key or own.caption_api_key
         if own.sandbox and self._api is None:
             from memories_mcp.sandbox import DEMO_KEY
 
-            key = key or DEMO_KEY  # an account that everybody shares, as it is for trying
-            caption_key = caption_key or key
-        # The files are the operator's: where there is a token, only who holds it is theirs too.
+            api_key = api_key or DEMO_KEY  # one account for all callers without a key, to try the server
+            caption_key = caption_key or api_key
+        # The files belong to the operator: if a token is set, only its holders may use them.
         files = own.http_files and (credentials.holds_token or not own.http_token)
-        return TenantKey(key, caption_key, own.unique_id or credentials.unique_id, files)
+        return TenantKey(api_key, caption_key, own.unique_id or credentials.unique_id, files)
 
-    def _new(self, identity: TenantKey) -> Tenant:
+    def _make_tenant(self, key: TenantKey) -> Tenant:
         settings = replace(
-            self._backed,
-            api_key=identity.api_key,
-            caption_api_key=identity.caption_key,
-            unique_id=identity.unique_id,
-            files_root=self._backed.files_root if identity.files else None,
+            self._backed_settings,
+            api_key=key.api_key,
+            caption_api_key=key.caption_key,
+            unique_id=key.unique_id,
+            files_root=self._backed_settings.files_root if key.files else None,
         )
-        limits = self._limits.setdefault(identity.api_key, limits_of(settings))
-        updates = self._updates.setdefault((identity.api_key, identity.unique_id), Subscriptions())
-        return Tenant(settings, limits, updates, self._api, self._also)
+        limits = self._limits.setdefault(key.api_key, rate_limits_of(settings))
+        subscriptions = self._subscriptions.setdefault((key.api_key, key.unique_id), Subscriptions())
+        return Tenant(settings, limits, subscriptions, self._api, self.extension.operations)
 
-    def _narrowed(self, runner: Runner, credentials: Credentials | None) -> tuple[Runner, bool]:
-        if credentials is None:
-            return runner, False
-        kept = select(credentials.toolsets or ("all",), credentials.read_only)
-        narrows = bool(credentials.toolsets or credentials.read_only)
-        names = {each.name for each in kept}
-        files = self._identity(credentials).files
+    def _narrow(self, tenant: Tenant, credentials: Credentials, *, files: bool) -> RequestScope:
+        """Return the scope of an HTTP request: without file tools if `files` is off, and as its headers narrow it."""
+        narrows = bool(credentials.toolsets) or credentials.read_only
+        selected = {operation.name for operation in select(credentials.toolsets or ("all",), credentials.read_only)}
 
-        def offered(each: AnyOperation) -> bool:
-            return (files or not each.uses_files) and (not narrows or each.name in names)
+        def is_offered(operation: AnyOperation) -> bool:
+            if operation.uses_files and not files:
+                return False
+            return not narrows or operation.name in selected
 
-        varies = narrows or bool(credentials.unique_id) or (self.settings.http_files and bool(self.settings.http_token))
-        return runner.narrowed(offered), varies
+        files_vary = self.settings.http_files and bool(self.settings.http_token)
+        private = narrows or bool(credentials.unique_id) or files_vary
+        return RequestScope(tenant, tenant.runner.restrict(is_offered), private)

@@ -1,4 +1,4 @@
-"""Operations as tools: listed and called."""
+"""Operations as MCP tools."""
 
 from __future__ import annotations
 
@@ -20,98 +20,112 @@ from memories_mcp.operations import OPERATIONS
 from memories_mcp.rendering.budget import BUDGET
 from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.text import render_error
-from memories_mcp.runner import AnyOperation, Follow, Runner
-from memories_mcp.server.elicitation import Elicitation, NeedsInput
-from memories_mcp.server.resource_links import links
+from memories_mcp.runner import AnyOperation, ProgressHandler, Runner
+from memories_mcp.server.elicitation import Elicitation, InputRequired
+from memories_mcp.server.resource_links import make_links
 from memories_mcp.server.resources import Resources
 from memories_mcp.server.tenants import RequestScope
 
 logger = logging.getLogger(__name__)
 
 _LINKS_SINCE = "2025-06-18"
+"""The first protocol version with resource links."""
+_MAX_PROGRESS_CHARACTERS = 500
+"""Enough to follow a growing answer; the result holds all of it."""
 
 
 class Tools:
-    """Lists and calls tools for one visit at a time.
+    """Lists and calls tools, for one request scope at a time.
 
     Args:
-        resources: What results link to.
-        nonce: Names each result's fence; fixed in tests.
+        resources: The resources that results link to.
+        nonce: Returns the name of each result's fence; fixed in tests.
     """
 
     def __init__(self, resources: Resources, nonce: Callable[[], str] = make_nonce) -> None:
         self._resources = resources
         self._nonce = nonce
-        self._made: dict[tuple[str, bool], t.Tool] = {}
+        self._definitions: dict[tuple[str, bool], t.Tool] = {}
 
-    def listed(self, runner: Runner) -> list[t.Tool]:
-        """The tools of a caller, the same bytes each time."""
-        return [self._tool(operation, runner.pinned) for operation in runner.operations.values()]
+    def list_tools(self, runner: Runner) -> list[t.Tool]:
+        """Return the tools of a caller, identical in every request."""
+        return [self._definition(operation, runner.pinned) for operation in runner.operations.values()]
 
-    def _tool(self, operation: AnyOperation, pinned: dict[str, Any]) -> t.Tool:
+    def _definition(self, operation: AnyOperation, pinned: dict[str, Any]) -> t.Tool:
         key = operation.name, bool(pinned)
-        if key not in self._made:
-            self._made[key] = t.Tool.model_validate(operation.definition_without(pinned))
-        return self._made[key]
+        if key not in self._definitions:
+            self._definitions[key] = t.Tool.model_validate(operation.definition_without(pinned))
+        return self._definitions[key]
 
     async def call(
         self, ctx: ServerRequestContext[Any, Any], params: t.CallToolRequestParams, scope: RequestScope
     ) -> t.CallToolResult | t.InputRequiredResult:
-        """Call one tool; what a model can act on is a result, also where it failed.
+        """Call a tool. An error that a model can act on is a result with `is_error`.
+
+        Args:
+            ctx: The context of the request.
+            params: The name and the raw arguments.
+            scope: The request's tenant and runner.
 
         Raises:
             MCPError: This caller has no such tool.
         """
         operation = scope.runner.operations.get(params.name)
         if operation is None:
-            raise MCPError(code=t.INVALID_PARAMS, message=_unknown(params.name, scope.runner))
-        fence = self._nonce()
+            raise MCPError(code=t.INVALID_PARAMS, message=_unknown_tool_message(params.name, scope.runner))
+        nonce = self._nonce()
         try:
-            ask = Elicitation(ctx, params).confirm
-            answer = await scope.runner.run(operation, params.arguments, follow=_follow(ctx), ask=ask, nonce=fence)
-        except NeedsInput as needed:
-            return needed.result
+            answer = await scope.runner.run(
+                operation,
+                params.arguments,
+                on_progress=_progress_reporter(ctx),
+                on_confirm=Elicitation(ctx, params).confirm,
+                nonce=nonce,
+            )
+        except InputRequired as required:
+            return required.result
         except MemoriesError as error:
             logger.info("refused", extra={"tool": operation.name, "reason": type(error).__name__})
-            return _failure(render_error(operation.name, error, fence))
-        except Exception:  # a bug of ours: the SDK would send its words to older clients
-            logger.exception("%s failed on a bug", operation.name)
-            found = f" under request {request_id()}" if request_id() else ""
-            return _failure(f"{operation.name} failed on a bug in the server; its log has the details{found}.")
+            return _error_result(render_error(operation.name, error, nonce))
+        except Exception:  # a bug; without this the SDK would send the exception's text to older clients
+            logger.exception("%s failed with a bug", operation.name)
+            reference = f" under request {request_id()}" if request_id() else ""
+            return _error_result(
+                f"{operation.name} failed: a bug in the server. Report it to the operator; the server's log has the "
+                f"details{reference}."
+            )
         content: list[t.ContentBlock] = [t.TextContent(text=answer.text)]
         if is_version_at_least(ctx.protocol_version, _LINKS_SINCE):
             unique_id = str((params.arguments or {}).get("unique_id") or "")
-            content += links(answer.output, scope, self._resources, unique_id, BUDGET - len(answer.text))
+            content += make_links(answer.output, scope, self._resources, unique_id, BUDGET - len(answer.text))
         return t.CallToolResult(content=content, structured_content=answer.structured)
 
 
-def _unknown(name: str, runner: Runner) -> str:
-    if any(each.name == name for each in OPERATIONS):
-        return f"Unknown tool: {name} is not offered with the settings and headers of this server."
-    near = difflib.get_close_matches(name, runner.operations, 1)
-    return f"Unknown tool: {name[:80]}" + (f"; did you mean {near[0]}?" if near else "")
+def _unknown_tool_message(name: str, runner: Runner) -> str:
+    if any(operation.name == name for operation in OPERATIONS):
+        return f"Unknown tool: {name} is not offered with this server's settings and the headers of this request."
+    similar = difflib.get_close_matches(name, runner.operations, 1)
+    suggestion = f"; did you mean {similar[0]}?" if similar else ""
+    return f"Unknown tool: {name[:80]}{suggestion}"
 
 
-def _follow(ctx: ServerRequestContext[Any, Any]) -> Follow | None:
-    """Who asked for progress, if anybody did; it only ever grows, as the protocol wants it."""
+def _progress_reporter(ctx: ServerRequestContext[Any, Any]) -> ProgressHandler | None:
+    """Return a function that sends progress to the client; `None` if the client sent no progress token."""
     if not ctx.meta or "progress_token" not in ctx.meta:
         return None
     last = float("-inf")
 
-    async def follow(progress: Progress) -> None:
+    async def report(progress: Progress) -> None:
         nonlocal last
-        # No message is lost, and it still grows.
+        # The protocol requires growing values; the smallest step up keeps a message whose value did not grow.
         last = progress.done if progress.done > last else math.nextafter(last, math.inf)
-        line = " ".join(progress.message.split())  # hosts show it on one line
-        shown = line if len(line) <= _SHOWN_CHARACTERS else f"…{line[-_SHOWN_CHARACTERS:]}"
-        await ctx.session.report_progress(last, progress.total, shown)
+        line = " ".join(progress.message.split())  # clients show progress on one line
+        if len(line) > _MAX_PROGRESS_CHARACTERS:
+            line = f"…{line[-_MAX_PROGRESS_CHARACTERS:]}"
+        await ctx.session.report_progress(last, progress.total, line)
 
-    return follow
-
-
-_SHOWN_CHARACTERS = 500
-"""Enough to see an answer grow; the whole of it is the result."""
+    return report
 
 
-def _failure(text: str) -> t.CallToolResult:
+def _error_result(text: str) -> t.CallToolResult:
     return t.CallToolResult(content=[t.TextContent(text=text)], is_error=True)

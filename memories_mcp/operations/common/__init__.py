@@ -1,1 +1,1 @@
-"""What several toolsets share."""
+"""Arguments, results and functions that several toolsets share."""

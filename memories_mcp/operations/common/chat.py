@@ -1,4 +1,4 @@
-"""Asking the chats: streaming or not, the same answer."""
+"""Questions to the chat endpoints, streaming or not, with the same answer; and progress during long requests."""
 
 from __future__ import annotations
 
@@ -15,18 +15,26 @@ from memories_mcp.context import Context, ProgressKind
 from memories_mcp.errors import MemoriesError
 from memories_mcp.models.base import PrivateInput, Wire
 from memories_mcp.models.chat import ChatAnswer, WireMessage
-from memories_mcp.models.coercions import Id, rows, without_controls
+from memories_mcp.models.coercions import Id, remove_invisible, wire_list
 from memories_mcp.models.ids import SessionId
 from memories_mcp.models.sessions import WireSession
 from memories_mcp.models.uris import SESSIONS, session_uri
-from memories_mcp.rendering.budget import BUDGET, fitting
+from memories_mcp.rendering.budget import BUDGET, count_fitting
 
-REMEMBERED = (LIST_SESSIONS, SESSION_DETAIL)
-"""Where an answer's session and references are found when its stream did not tell them."""
+SESSION_ENDPOINTS = (LIST_SESSIONS, SESSION_DETAIL)
+"""The endpoints that supply an answer's session and references when its stream did not contain them."""
+
+_ANSWER_CHARACTERS = 10_000
+_THINKING_CHARACTERS = 6_000
+_NOTE_CHARACTERS = 500
+
+_HEARTBEAT_SECONDS = 5.0
+_ANSWER_INTERVAL_SECONDS = 0.25
+"""The shortest time between two reports of a growing answer."""
 
 
 class Question(PrivateInput):
-    """What every chat takes."""
+    """Arguments that every chat takes."""
 
     prompt: str = Field(min_length=1, max_length=8000, examples=["What was decided about the launch date?"])
     """The question, in English."""
@@ -36,148 +44,168 @@ class Question(PrivateInput):
     """Return the reasoning steps too."""
 
 
-async def ask(
+async def ask_chat(
     context: Context, plain: Endpoint, streaming: Endpoint, body: dict[str, Any], *, include_thinkings: bool
 ) -> ChatAnswer:
-    """Ask one of the chats; it streams where somebody follows, and the answer is the same."""
-    if context.follows:
-        async with _Growing(context) as growing:
-            message = await context.api.chat(streaming, json=body, into=WireMessage, on_event=growing.hear)
+    """Send a question to a chat; the answer streams if the caller follows the progress.
+
+    Args:
+        context: The context of the call.
+        plain: The endpoint that returns the answer whole.
+        streaming: The endpoint that streams the same answer.
+        body: The request's body, with the question as `prompt`.
+        include_thinkings: Whether the result contains the reasoning steps.
+    """
+    if context.reports_progress:
+        async with _AnswerProgress(context) as progress:
+            message = await context.api.chat(streaming, json=body, into=WireMessage, on_event=progress.receive)
         if not message.session_id:
-            message = await _remembered(context, message, body)
+            message = await _complete_from_session(context, message, body)
     else:
         message = await context.api.chat(plain, json=body, into=WireMessage)
-    context.changed(SESSIONS, *([session_uri(message.session_id)] if message.session_id else []))
+    changed_uris = [SESSIONS]
+    if message.session_id:
+        changed_uris.append(session_uri(message.session_id))
+    context.changed(*changed_uris)
+    return _make_answer(message, include_thinkings=include_thinkings)
+
+
+def _make_answer(message: WireMessage, *, include_thinkings: bool) -> ChatAnswer:
+    """Return the answer within the size limit; its note reports what was left out."""
     answer = ChatAnswer(
         answer=message.content[:_ANSWER_CHARACTERS], session_id=message.session_id, complete=message.complete
     )
     if include_thinkings:
         steps = message.steps()
-        each = _THINKING_CHARACTERS // max(1, len(steps))
-        answer.thinkings = [step.model_copy(update={"content": step.content[:each]}) for step in steps]
+        limit = _THINKING_CHARACTERS // max(1, len(steps))
+        answer.thinkings = [step.model_copy(update={"content": step.content[:limit]}) for step in steps]
     evidence = message.evidence()
-    count = fitting(evidence, BUDGET - len(answer.model_dump_json()) - 500) if evidence else 0
-    answer.evidence = evidence[:count]
-    left_out = len(message.content) - len(answer.answer)
-    notes = {
-        "The answer broke off; get_session_detail may have all of it.": not message.complete,
-        f"{left_out} characters of the answer were left out; get_session_detail has them.": left_out,
-        f"{len(evidence) - count} more moments were left out; get_evidence takes the session_id.": evidence[count:],
-    }
-    answer.note = " ".join(note for note, holds in notes.items() if holds) or None
+    if evidence:
+        room = BUDGET - len(answer.model_dump_json()) - _NOTE_CHARACTERS
+        answer.evidence = evidence[: count_fitting(evidence, room)]
+    notes: list[str] = []
+    if not message.complete:
+        notes.append("The answer broke off; get_session_detail may have all of it.")
+    characters_left_out = len(message.content) - len(answer.answer)
+    if characters_left_out:
+        notes.append(f"{characters_left_out} characters of the answer were left out; get_session_detail has them.")
+    moments_left_out = len(evidence) - len(answer.evidence)
+    if moments_left_out:
+        notes.append(f"{moments_left_out} more moments were left out; get_evidence takes the session_id.")
+    answer.note = " ".join(notes) or None
     return answer
 
 
-_ANSWER_CHARACTERS = 10_000
-_THINKING_CHARACTERS = 6_000
+class _AnswerProgress:
+    """Progress of a streamed answer: the titles of its reasoning steps, then the answer so far.
 
-
-class _Growing:
-    """Shows whoever follows how an answer comes about: its thoughts by their titles, then the answer so far."""
+    A context manager: entering reports the start, leaving reports the rest of the answer.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._stack = AsyncExitStack()
         self._text: str = ""
-        self._shown: str = ""
-        self._last = 0.0
-        self._told = 0.0
-        self._silent = True
+        self._reported_text: str = ""
+        self._reported_at = 0.0
+        self._reports = 0.0
+        self._is_silent = True
 
-    async def __aenter__(self) -> _Growing:
-        # Retrieval comes first: the service may say nothing for a minute.
-        await self._stack.enter_async_context(_repeated(self._still_silent, _HEARTBEAT_SECONDS))
+    async def __aenter__(self) -> _AnswerProgress:
+        # Retrieval comes first: the service may send nothing for a minute.
+        await self._stack.enter_async_context(_call_repeatedly(self._report_silence, _HEARTBEAT_SECONDS))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
-        await self._show()
+        await self._report_answer()
 
-    async def hear(self, event: ChatEvent) -> None:
-        """Take a piece of the stream."""
-        self._silent = False
+    async def receive(self, event: ChatEvent) -> None:
+        """Handle a piece of the stream."""
+        self._is_silent = False
+        text = remove_invisible(event.text)
         if event.kind == "thinking":
-            await self._tell(without_controls(event.text), "thinking")
+            await self._report(text, "thinking")
             return
-        self._text += without_controls(event.text)
-        if asyncio.get_running_loop().time() - self._last >= _SHOW_SECONDS:
-            await self._show()
+        self._text += text
+        if asyncio.get_running_loop().time() - self._reported_at >= _ANSWER_INTERVAL_SECONDS:
+            await self._report_answer()
 
-    async def _still_silent(self, waited: float) -> None:
-        if self._silent:
-            await self._tell(f"Asking; no answer yet after {waited:.0f} s" if waited else "Asking")
+    async def _report_silence(self, seconds: float) -> None:
+        if self._is_silent:
+            await self._report(f"Asking; no answer yet after {seconds:.0f} s" if seconds else "Asking")
 
-    async def _show(self) -> None:
-        if self._text != self._shown:
-            self._shown, self._last = self._text, asyncio.get_running_loop().time()
-            await self._tell(self._text, "answer")
+    async def _report_answer(self) -> None:
+        if self._text != self._reported_text:
+            self._reported_text, self._reported_at = self._text, asyncio.get_running_loop().time()
+            await self._report(self._text, "answer")
 
-    async def _tell(self, message: str, kind: ProgressKind = "status") -> None:
-        self._told += 1
-        await self._context.progress(self._told, None, message, kind)
-
-
-_HEARTBEAT_SECONDS = 5.0
-_SHOW_SECONDS = 0.25
+    async def _report(self, message: str, kind: ProgressKind = "status") -> None:
+        self._reports += 1
+        await self._context.progress(self._reports, None, message, kind)
 
 
 @asynccontextmanager
 async def heartbeat(context: Context, message: str) -> AsyncGenerator[None, None]:
-    """Say that it is still running while the body waits for one long answer."""
+    """Report progress every few seconds while the body waits for one long response."""
 
-    async def beat(waited: float) -> None:
-        await context.progress(waited, None, f"{message}: {waited:.0f} s" if waited else message)
+    async def report(seconds: float) -> None:
+        await context.progress(seconds, None, f"{message}: {seconds:.0f} s" if seconds else message)
 
-    async with _repeated(beat, _HEARTBEAT_SECONDS):
+    async with _call_repeatedly(report, _HEARTBEAT_SECONDS):
         yield
 
 
 @asynccontextmanager
-async def _repeated(beat: Callable[[float], Awaitable[None]], every: float) -> AsyncGenerator[None, None]:
-    async def beats() -> None:
-        waited = every
-        while True:
-            await asyncio.sleep(every)
-            await beat(waited)
-            waited += every
+async def _call_repeatedly(report: Callable[[float], Awaitable[None]], interval: float) -> AsyncGenerator[None, None]:
+    """Call `report` with the seconds since the start, first with 0, then at every interval while the body runs."""
 
-    await beat(0.0)
-    task = asyncio.create_task(beats())
+    async def repeat() -> None:
+        seconds = interval
+        while True:
+            await asyncio.sleep(interval)
+            await report(seconds)
+            seconds += interval
+
+    await report(0.0)
+    task = asyncio.create_task(repeat())
     try:
         yield
     finally:
         task.cancel()
 
 
-async def _remembered(context: Context, message: WireMessage, body: dict[str, Any]) -> WireMessage:
-    """The answer as its session keeps it: one of the streams tells neither session nor references (API 4).
+async def _complete_from_session(context: Context, message: WireMessage, body: dict[str, Any]) -> WireMessage:
+    """Add session id, references and reasoning from the session, as one of the streams has none of them (API 4).
 
-    The newest session that ends with this question is it; where none does, the answer stays as it came.
+    The session is the given one or the newest, provided its last question is this one; otherwise the message is
+    returned unchanged.
     """
     unique_id = body.get("unique_id")
     try:
-        if not (session_id := body.get("session_id")):
-            listed = await context.api.call(LIST_SESSIONS, query={"unique_id": unique_id}, into=_Sessions)
-            session_id = listed.sessions[0].session_id if listed.sessions else ""
+        session_id = body.get("session_id")
+        if not session_id:
+            page = await context.api.call(LIST_SESSIONS, query={"unique_id": unique_id}, into=_WireSessionPage)
+            session_id = page.sessions[0].session_id if page.sessions else ""
         query = {"sessionId": session_id, "unique_id": unique_id}
         session = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
-    except MemoriesError:  # the answer is there; what is missing is told below
+    except MemoriesError:  # the answer itself was received and is worth more than its references
         return message
     if len(session.messages) < 2 or session.messages[-2].content.strip() != str(body["prompt"]).strip():
         return message
-    kept = session.messages[-1]
+    stored = session.messages[-1]
     return message.model_copy(
         update={
             "session_id": session_id,
-            "refs": kept.refs or message.refs,
-            "thinkings": kept.thinkings or message.thinkings,
+            "refs": stored.refs or message.refs,
+            "thinkings": stored.thinkings or message.thinkings,
         }
     )
 
 
-class _SessionId(Wire):
+class _WireSessionId(Wire):
     session_id: Id = ""
 
 
-class _Sessions(Wire):
-    sessions: Annotated[list[_SessionId], rows()] = []
+class _WireSessionPage(Wire):
+    sessions: Annotated[list[_WireSessionId], wire_list()] = []

@@ -1,4 +1,4 @@
-"""Imports from platforms: the same arguments for the own and for the public library."""
+"""Imports from platforms, into the caller's own or the public library: links, arguments, result."""
 
 from __future__ import annotations
 
@@ -14,27 +14,31 @@ from memories_mcp.errors import MemoriesError
 from memories_mcp.models.base import Output
 from memories_mcp.models.coercions import Id
 from memories_mcp.models.media import Video
-from memories_mcp.operations.common.polling import Awaited, Waits, wait
+from memories_mcp.operations.common.polling import WaitArguments, WaitTarget, wait_until_processed
 
 _HOSTS = {"youtube.com": "YouTube", "youtu.be": "YouTube", "tiktok.com": "TikTok", "instagram.com": "Instagram"}
 
 
 def _platform(url: str) -> str | None:
+    """Return the name of the platform that a URL belongs to."""
     host = (urlsplit(url).hostname or "").lower()
-    return next((name for each, name in _HOSTS.items() if host == each or host.endswith(f".{each}")), None)
+    for domain, platform in _HOSTS.items():
+        if host == domain or host.endswith(f".{domain}"):
+            return platform
+    return None
 
 
-def _profile(url: str) -> bool:
-    """Whether a platform's link names a creator, not a post."""
-    parts = [part for part in urlsplit(url).path.split("/") if part]
+def _is_profile(url: str) -> bool:
+    """Return whether a platform's URL names a creator rather than a post."""
+    segments = [segment for segment in urlsplit(url).path.split("/") if segment]
     if _platform(url) == "Instagram":
-        return len(parts) == 1 and parts[0] not in {"p", "reel", "reels", "tv", "explore"}
+        return len(segments) == 1 and segments[0] not in {"p", "reel", "reels", "tv", "explore"}
     if _platform(url) == "YouTube":
-        return bool(parts) and (parts[0].startswith("@") or parts[0] in {"c", "channel", "user"})
-    return len(parts) == 1 and parts[0].startswith("@")
+        return bool(segments) and (segments[0].startswith("@") or segments[0] in {"c", "channel", "user"})
+    return len(segments) == 1 and segments[0].startswith("@")
 
 
-def _link(url: str) -> str:
+def _check_url(url: str) -> str:
     url = url.strip()
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -42,42 +46,42 @@ def _link(url: str) -> str:
     return url
 
 
-def _direct(url: str) -> str:
-    url = _link(url)
+def _check_direct_link(url: str) -> str:
+    url = _check_url(url)
     if _platform(url):
-        tool = "upload_creator" if _profile(url) else "upload_platform_urls"
+        tool = "upload_creator" if _is_profile(url) else "upload_platform_urls"
         raise ValueError(f"a page of {_platform(url)}, not a media file; {tool} takes it")
     return url
 
 
-def _post(url: str) -> str:
-    url = _link(url)
+def _check_post(url: str) -> str:
+    url = _check_url(url)
     if not _platform(url):
         raise ValueError(
             "not a post of YouTube, TikTok or Instagram; upload_video_url takes direct links to media files"
         )
-    if _profile(url):
+    if _is_profile(url):
         raise ValueError("a creator's profile, not a post; upload_creator takes it")
     return url
 
 
-def _creator(url: str) -> str:
-    url = _link(url)
+def _check_profile(url: str) -> str:
+    url = _check_url(url)
     if not _platform(url):
         raise ValueError("not a profile of YouTube, TikTok or Instagram")
-    if not _profile(url):
+    if not _is_profile(url):
         raise ValueError("a post, not a creator's profile; upload_platform_urls takes it")
     return url
 
 
-def _one_platform(urls: list[str]) -> list[str]:
+def _check_one_platform(urls: list[str]) -> list[str]:
     platforms = sorted({_platform(url) or "" for url in urls})
     if len(platforms) > 1:
         raise ValueError(f"links of one platform only, these are of {' and '.join(platforms)}; call once for each")
     return urls
 
 
-def _hashtag(tag: str) -> str:
+def _check_hashtag(tag: str) -> str:
     tag = tag.strip().removeprefix("#")
     if "://" in tag:
         raise ValueError("a link, not a hashtag; upload_platform_urls takes posts, upload_creator profiles")
@@ -86,19 +90,22 @@ def _hashtag(tag: str) -> str:
     return tag
 
 
-_url = Field(min_length=1, max_length=2000)
+_URL_LENGTH = Field(min_length=1, max_length=2000)
 
-DirectLink = Annotated[str, _url, AfterValidator(_direct)]
+DirectLink = Annotated[str, _URL_LENGTH, AfterValidator(_check_direct_link)]
 """A link to a media file itself."""
-PostLink = Annotated[str, _url, AfterValidator(_post)]
-ProfileLink = Annotated[str, _url, AfterValidator(_creator)]
-Hashtag = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_hashtag)]
+PostLink = Annotated[str, _URL_LENGTH, AfterValidator(_check_post)]
+"""A link to a post on a platform."""
+ProfileLink = Annotated[str, _URL_LENGTH, AfterValidator(_check_profile)]
+"""A link to a creator's page on a platform."""
+Hashtag = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_check_hashtag)]
+"""A hashtag without #."""
 
 
-class UrlImport(Waits):
-    """What an import of posts takes."""
+class UrlImport(WaitArguments):
+    """Arguments of an import of posts."""
 
-    video_urls: Annotated[list[PostLink], AfterValidator(_one_platform)] = Field(
+    video_urls: Annotated[list[PostLink], AfterValidator(_check_one_platform)] = Field(
         min_length=1, max_length=50, examples=[["https://www.youtube.com/watch?v=dQw4w9WgXcQ"]]
     )
     """Links to posts, all of one platform, at most 50."""
@@ -106,8 +113,8 @@ class UrlImport(Waits):
     """Lines of the picture; YouTube only."""
 
 
-class CreatorImport(Waits):
-    """What an import of a creator's videos takes."""
+class CreatorImport(WaitArguments):
+    """Arguments of an import of a creator's videos."""
 
     profile_url: ProfileLink = Field(serialization_alias="username", examples=["https://www.tiktok.com/@cutshall73"])
     """The creator's profile page."""
@@ -115,8 +122,8 @@ class CreatorImport(Waits):
     """How many of the latest videos."""
 
 
-class HashtagImport(Waits):
-    """What an import by hashtags takes."""
+class HashtagImport(WaitArguments):
+    """Arguments of an import by hashtags."""
 
     hashtags: list[Hashtag] = Field(min_length=1, max_length=20, serialization_alias="hash_tags", examples=[["nba"]])
     """Hashtags of TikTok, without #."""
@@ -124,36 +131,42 @@ class HashtagImport(Waits):
     """How many videos of each."""
 
 
-TASK = (TASK_STATUS, LIST_VIDEOS, PUBLIC_DETAIL)
-"""Where an import is followed."""
+TASK_ENDPOINTS = (TASK_STATUS, LIST_VIDEOS, PUBLIC_DETAIL)
+"""The endpoints that report the progress of an import."""
 
 
-class Imported(Output):
+class ImportResult(Output):
     """An import that was ordered."""
 
     task_id: Id | None = None
     """Not a video number: wait_until_ready and get_task_status take it."""
     videos: list[Video] = []
-    """What arrived while it waited, each with its state."""
+    """The videos that arrived during the wait, with their states."""
     confirmation: Pending | None = None
     """Present when nothing was done yet and the user must agree first."""
 
 
-async def started(
+async def start_import(
     context: Context, endpoint: Endpoint, args: UrlImport | CreatorImport | HashtagImport, callback: str
-) -> Imported:
-    """Order an import, and wait for it as long as was asked; the callback's name differs by endpoint (API 9, 26)."""
+) -> ImportResult:
+    """Order an import, and wait for its videos as long as the arguments request.
+
+    Args:
+        context: The context of the call.
+        endpoint: The endpoint of the import.
+        args: The arguments of the operation.
+        callback: The name of the endpoint's field for the callback, which differs between endpoints (API 9, 26).
+    """
     body = args.wire() | {callback: context.callback_url}
-    body.pop("confirmation_token", None)
-    imported = await context.api.call(endpoint, json=body, into=Imported)
-    imported.note = "The downloads run; call wait_until_ready with the task_id."
-    if args.wait_seconds and imported.task_id:
+    result = await context.api.call(endpoint, json=body, into=ImportResult)
+    result.note = "The downloads run; call wait_until_ready with the task_id."
+    if args.wait_seconds and result.task_id:
         unique_id: str | None = getattr(args, "unique_id", None)
-        awaited = Awaited(task_id=imported.task_id, unique_id=unique_id, seconds=args.wait_seconds)
+        awaited = WaitTarget(task_id=result.task_id, unique_id=unique_id, seconds=args.wait_seconds)
         try:
-            waited = await wait(context, awaited)
-        except MemoriesError as error:  # the import was ordered all the same: its task_id is not lost
-            imported.note = f"The import runs, but looking at it failed: {error.summary} Then {awaited.again}."
+            state = await wait_until_processed(context, awaited)
+        except MemoriesError as error:  # the import was ordered nevertheless: its task_id must not be lost
+            result.note = f"The import runs, but reading its state failed: {error.summary} Then {awaited.next_call}."
         else:
-            imported.videos, imported.note = waited.videos, waited.note
-    return imported
+            result.videos, result.note = state.videos, state.note
+    return result

@@ -1,4 +1,4 @@
-"""Waiting until videos are processed: briefly, with progress, and leaving off at once when cancelled."""
+"""Waiting until videos are processed: bounded in time, with progress, cancellable at any moment."""
 
 from __future__ import annotations
 
@@ -13,34 +13,36 @@ from memories_mcp.errors import RateLimited
 from memories_mcp.models.base import Input
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.media import Video
-from memories_mcp.operations.common.lookups import find_videos, not_in_namespace, public_videos, task_videos
+from memories_mcp.operations.common.lookups import fetch_public_videos, fetch_task_videos, find_videos, not_in_namespace
 
 LONGEST_SECONDS = 45
-"""Hosts give up on a call after a minute or so."""
+"""The longest wait; hosts abort a call after about a minute."""
 
-_POLLS = (1.0, 2.0, 3.0, 5.0, 8.0)
-"""Seconds between looks: well under the service's limit of five a second (API 2.10)."""
+_PAUSES = (1.0, 2.0, 3.0, 5.0, 8.0)
+"""Seconds between polls, the last one repeated: well under the service's limit of five a second (API 2.10)."""
 _UNKNOWN_POLLS = 2
-_LOOK_SECONDS = 10
+"""First polls at which a video may be unknown, as the service lists an upload with a delay (API 2.9)."""
+_POLL_SECONDS = 10
+"""How long a poll may continue after the end of the wait."""
 
 
-class Waits(Input):
-    """An upload that can wait for what it began."""
+class WaitArguments(Input):
+    """Arguments of an upload that can wait for the processing."""
 
     wait_seconds: int = Field(default=0, ge=0, le=LONGEST_SECONDS, exclude=True)
     """How long to wait for the processing, which goes on when the time is up."""
 
 
 @dataclass(frozen=True)
-class Awaited:
-    """What to wait for: videos, or the task that brings them.
+class WaitTarget:
+    """What to wait for: videos, or the videos of a task.
 
     Attributes:
         video_nos: The videos.
-        task_id: Or the task.
+        task_id: The task, instead of videos.
         unique_id: The namespace.
-        seconds: How long; 0 only looks.
-        after: Where the progress of the call stands already.
+        seconds: How long to wait; 0 polls once.
+        after: The progress that the call has already reported; the wait continues from there.
     """
 
     video_nos: Sequence[str] = ()
@@ -50,20 +52,20 @@ class Awaited:
     after: float = 0
 
     @property
-    def again(self) -> str:
-        """How to go on waiting."""
-        which = f"task_id={self.task_id}" if self.task_id else f"video_nos={', '.join(self.video_nos)}"
-        return f"call wait_until_ready with {which}"
+    def next_call(self) -> str:
+        """The call that continues the wait."""
+        argument = f"task_id={self.task_id}" if self.task_id else f"video_nos={', '.join(self.video_nos)}"
+        return f"call wait_until_ready with {argument}"
 
 
 @dataclass(frozen=True)
-class Waited:
-    """How far the processing is.
+class WaitResult:
+    """The state of the processing at the end of a wait.
 
     Attributes:
-        videos: Each with its state.
-        ready: Whether every one can be used.
-        note: What to do next, where something is left to do.
+        videos: The known videos with their states.
+        ready: Whether all videos are ready.
+        note: What to do next, if anything.
     """
 
     videos: list[Video]
@@ -71,103 +73,123 @@ class Waited:
     note: str | None
 
 
-async def wait(context: Context, awaited: Awaited) -> Waited:
-    """Look until nothing is processed any more or the time is up; what is known then is the result.
+async def wait_until_processed(context: Context, awaited: WaitTarget) -> WaitResult:
+    """Poll until no video is being processed or the time is up, and return the last known state.
 
     Raises:
-        MemoriesError: A video is not there, or the service did not answer a look.
+        MemoriesError: A video does not exist, or a poll failed.
     """
     now = asyncio.get_running_loop().time
-    begun = now()
-    deadline = begun + awaited.seconds
-    # A look at the states is bounded too: the service may hang, and public videos come one in two seconds.
-    latest = min(deadline + _LOOK_SECONDS, begun + LONGEST_SECONDS)
+    start = now()
+    deadline = start + awaited.seconds
+    # A poll has a time limit of its own: the service may hang, and public videos allow one request in two seconds.
+    poll_deadline = min(deadline + _POLL_SECONDS, start + LONGEST_SECONDS)
     total = awaited.seconds if awaited.seconds and not awaited.after else None
 
-    async def tell(message: str) -> None:
-        spent = min(now() - begun, awaited.seconds)
-        await context.progress(round(awaited.after + spent, 2), total, message)
+    async def report(message: str) -> None:
+        elapsed = min(now() - start, awaited.seconds)
+        await context.progress(round(awaited.after + elapsed, 2), total, message)
 
-    poll, videos, waiting, looked = 0, list[Video](), True, False
-    await tell(_beginning(awaited))
+    polls = 0
+    videos: list[Video] = []
+    is_waiting = True
+    has_state = False
+    await report(_start_message(awaited))
     while True:
-        pause = _POLLS[min(poll, len(_POLLS) - 1)]
+        pause = _PAUSES[min(polls, len(_PAUSES) - 1)]
         try:
-            async with asyncio.timeout_at(latest):
-                # A video may be unknown at the first polls after its upload (API 2.9).
-                strict = poll >= _UNKNOWN_POLLS or not awaited.seconds
-                videos = await _states(context, awaited, deadline, strict=strict)
+            async with asyncio.timeout_at(poll_deadline):
+                strict = polls >= _UNKNOWN_POLLS or not awaited.seconds
+                videos = await _poll(context, awaited, deadline, strict=strict)
         except TimeoutError:
             break
         except RateLimited as error:
             pause = max(pause, error.retry_after)
-            if not looked and now() + pause > deadline:
+            if not has_state and now() + pause > deadline:
                 raise
-            await tell(f"The service asks to slow down; looking again in {pause:.0f} s")
+            await report(f"Rate limit reached; next poll in {pause:.0f} s")
         else:
-            looked = True
-            waiting = len(videos) < len(awaited.video_nos or [1]) or any(each.status == "processing" for each in videos)
-            await tell(_state(videos, awaited))
-        if not waiting or now() + pause > deadline:
+            has_state = True
+            expected = len(awaited.video_nos or [1])  # a task brings at least one video
+            is_waiting = len(videos) < expected or any(video.status == "processing" for video in videos)
+            await report(_state_message(videos, awaited))
+        if not is_waiting or now() + pause > deadline:
             break
         await asyncio.sleep(pause)
-        poll += 1
-    ready = not waiting and all(each.status == "ready" for each in videos)
-    return Waited(videos, ready, _onward(videos, awaited))
+        polls += 1
+    ready = not is_waiting and all(video.status == "ready" for video in videos)
+    return WaitResult(videos, ready, _note(videos, awaited))
 
 
-def _beginning(awaited: Awaited) -> str:
+async def _poll(context: Context, awaited: WaitTarget, deadline: float, *, strict: bool) -> list[Video]:
+    """Request the states of the videos.
+
+    Args:
+        context: The context of the call.
+        awaited: The videos, or their task.
+        deadline: When to stop requesting public videos, which take one slow request each.
+        strict: Whether an unknown private video is an error.
+
+    Raises:
+        NotFound: A private video is unknown.
+    """
+    if awaited.task_id:
+        return await fetch_task_videos(context, awaited.task_id, awaited.unique_id)
+    private = [video_no for video_no in awaited.video_nos if not is_public(video_no)]
+    public = [video_no for video_no in awaited.video_nos if is_public(video_no)]
+    videos = await find_videos(context, private, awaited.unique_id) if private else []
+    unknown = sorted(set(private) - {video.video_no for video in videos})
+    if unknown and strict:
+        raise not_in_namespace(unknown)
+    for index, video_no in enumerate(public):
+        if index > 0 and asyncio.get_running_loop().time() >= deadline:
+            break
+        videos += await fetch_public_videos(context, [video_no])
+    return videos
+
+
+def _start_message(awaited: WaitTarget) -> str:
     if awaited.task_id:
         return "Waiting for the downloads of the import"
     count = len(awaited.video_nos)
-    return f"Waiting until {count} video{'s are' if count > 1 else ' is'} processed"
+    return f"Waiting until {count} videos are processed" if count > 1 else "Waiting until 1 video is processed"
 
 
-def _state(videos: Sequence[Video], awaited: Awaited) -> str:
+def _state_message(videos: Sequence[Video], awaited: WaitTarget) -> str:
+    if not videos and awaited.task_id:
+        return "Downloading; no video has arrived yet"
     if not videos:
-        return f"{'Downloading; no video has arrived' if awaited.task_id else 'The service does not list it'} yet"
-    ready = sum(each.status == "ready" for each in videos)
-    failed = sum(each.status == "failed" for each in videos)
-    names = [each.video_name or each.video_no for each in videos if each.status == "processing"]
-    told = [f"{ready} of {max(len(videos), len(awaited.video_nos))} ready"]
-    told += [f"{failed} failed"] if failed else []
-    told += [f"{len(names)} processing ({', '.join(names[:3])})"] if names else []
-    return ", ".join(told)
+        noun = "videos" if len(awaited.video_nos) > 1 else "video"
+        return f"The service does not list the {noun} yet"
+    ready = sum(video.status == "ready" for video in videos)
+    failed = sum(video.status == "failed" for video in videos)
+    processing = [video.video_name or video.video_no for video in videos if video.status == "processing"]
+    parts = [f"{ready} of {max(len(videos), len(awaited.video_nos))} ready"]
+    if failed:
+        parts.append(f"{failed} failed")
+    if processing:
+        parts.append(f"{len(processing)} processing ({', '.join(processing[:3])})")
+    return ", ".join(parts)
 
 
-def _onward(videos: Sequence[Video], awaited: Awaited) -> str | None:
+def _note(videos: Sequence[Video], awaited: WaitTarget) -> str | None:
     notes: list[str] = []
     if not videos and awaited.task_id:
-        within = f"within {awaited.seconds:g} s" if awaited.seconds else "yet"
+        period = f"within {awaited.seconds:g} s" if awaited.seconds else "yet"
         notes.append(
-            f"The import has brought no video {within}; whether a download failed, the service does not tell. Posts "
-            f"take a minute or two, creators five and more. To look again, {awaited.again}; after ten minutes without "
-            "a video it has probably failed: check the links and import them again."
+            f"The import has brought no video {period}; the service does not report whether a download failed. Posts "
+            f"take a minute or two, creators five and more. To check again, {awaited.next_call}; after ten minutes "
+            "without a video it has probably failed: check the links and import them again."
         )
-    if any(each.status == "failed" for each in videos):
-        notes.append("Some failed; their cause is beside them.")
-    unseen = [each for each in awaited.video_nos if each not in {video.video_no for video in videos}]
-    if unseen:
+    if any(video.status == "failed" for video in videos):
+        notes.append("Some videos failed; each shows its cause.")
+    listed = {video.video_no for video in videos}
+    unlisted = [video_no for video_no in awaited.video_nos if video_no not in listed]
+    if unlisted:
         notes.append(
-            f"Not seen yet, too new or for lack of time: call again with only {', '.join(unseen)}. One that is not new "
-            "may be misspelled, or be under another unique_id."
+            f"Not listed yet, or not polled in time: call again with only {', '.join(unlisted)}. A video that is not "
+            "new may be misspelled, or be under another unique_id."
         )
-    if any(each.status == "processing" for each in videos):
-        notes.append(f"Still processing; {awaited.again} again.")
+    if any(video.status == "processing" for video in videos):
+        notes.append(f"Still processing; {awaited.next_call} again.")
     return " ".join(notes) or None
-
-
-async def _states(context: Context, awaited: Awaited, deadline: float, *, strict: bool) -> list[Video]:
-    """What is known of the videos; public ones are looked up one by one, while there is time."""
-    if awaited.task_id:
-        return await task_videos(context, awaited.task_id, awaited.unique_id)
-    private = [each for each in awaited.video_nos if not is_public(each)]
-    found = await find_videos(context, private, awaited.unique_id) if private else []
-    missing = sorted(set(private) - {each.video_no for each in found})
-    if missing and strict:
-        raise not_in_namespace(missing)
-    for number, video_no in enumerate(each for each in awaited.video_nos if is_public(each)):
-        if number and asyncio.get_running_loop().time() >= deadline:
-            break
-        found += await public_videos(context, [video_no])
-    return found

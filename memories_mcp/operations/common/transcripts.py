@@ -1,4 +1,4 @@
-"""Reading a transcript, whole or a page at a time."""
+"""Reading a transcript, whole or one page of time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from memories_mcp.context import Context
 from memories_mcp.models.base import Input
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.ids import is_public
-from memories_mcp.models.transcripts import RawTranscript, Segments, Transcript
-from memories_mcp.rendering.budget import BUDGET, ENVELOPE, weight
-from memories_mcp.rendering.text import clock
+from memories_mcp.models.transcripts import Segments, Transcript, WireTranscript
+from memories_mcp.rendering.budget import BUDGET, ENVELOPE, json_size
+from memories_mcp.rendering.text import format_clock
 
 
 class Window(Input):
@@ -24,59 +24,86 @@ class Window(Input):
     end_seconds: float | None = Field(default=None, ge=0)
     """Up to here; leave out for the end."""
     skip: int = Field(default=0, ge=0)
-    """Leave out this many segments, where an earlier call says so."""
+    """Segments to leave out: next_skip of an earlier result."""
 
     @model_validator(mode="after")
-    def _in_order(self) -> Window:
+    def _check_order(self) -> Window:
         if self.end_seconds is not None and self.end_seconds < self.start_seconds:
             raise ValueError("end_seconds lies before start_seconds")
         return self
 
 
 async def fetch_transcript(context: Context, video_no: str, track: Track, unique_id: str | None) -> Segments:
-    """One track of a private or public video; no segments where nothing is said, seen or ready."""
+    """Fetch one track of a private or public video; it is empty if nothing is said or seen, or if it is not ready.
+
+    Args:
+        context: The context of the call.
+        video_no: The video.
+        track: The track.
+        unique_id: The namespace; ignored for public videos.
+    """
     public = is_public(video_no)
     endpoint = (PUBLIC_TRANSCRIPTS if public else TRANSCRIPTS)[track]
     query = {"video_no": video_no, "unique_id": None if public else unique_id}
-    raw = await context.api.call(endpoint, query=query, into=RawTranscript)
-    return Segments(video_no, track, raw.segments)
+    transcript = await context.api.call(endpoint, query=query, into=WireTranscript)
+    return Segments(video_no, track, transcript.segments)
 
 
 async def read_transcript(
     context: Context, video_no: str, track: Track, window: Window, unique_id: str | None
 ) -> Transcript:
-    """A page of one track; its note says where to go on, or why nothing came."""
-    found = await fetch_transcript(context, video_no, track, unique_id)
-    numbers = found.between(window.start_seconds, window.end_seconds)[window.skip :]
+    """Return a page of one track; its note reports where to continue, or why the page is empty.
+
+    Args:
+        context: The context of the call.
+        video_no: The video.
+        track: The track.
+        window: The window of time to read.
+        unique_id: The namespace; ignored for public videos.
+    """
+    segments = await fetch_transcript(context, video_no, track, unique_id)
+    indices = segments.between(window.start_seconds, window.end_seconds)[window.skip :]
     page: list[Evidence] = []
-    left = BUDGET - ENVELOPE
-    following: int | None = None
-    for number, segment in found.told(numbers):
-        left -= weight(segment)
-        if left < 0 and page:
-            following = number
+    room = BUDGET - ENVELOPE
+    next_index: int | None = None
+    for index, segment in segments.evidence(indices):
+        room -= json_size(segment)
+        if room < 0 and page:
+            next_index = index
             break
         page.append(segment)
     transcript = Transcript(video_no=video_no, track=track, segments=page)
-    if following is not None:
-        _continue_at(transcript, found, following, window)
-        left_out = len(numbers) - numbers.index(following)
-        transcript.note = f"{left_out} later segments were left out; {transcript.note}"
-    elif not page and len(found):
-        transcript.note = f"Nothing in this window; the video has {len(found)} segments in all."
+    if next_index is not None:
+        left_out = len(indices) - indices.index(next_index)
+        transcript.next_start_seconds, transcript.next_skip = _next_page(segments, next_index, window)
+        transcript.note = f"{left_out} later segments were left out; {_continuation(transcript)}."
+    elif not page and len(segments):
+        transcript.note = f"Nothing in this window; the video has {len(segments)} segments in all."
     elif not page:
-        what = "Nothing is said in it" if track == "audio" else "There is no scene description of it"
-        transcript.note = f"{what}, or it is not ready yet: wait_until_ready tells which."
+        reason = "Nothing is said in it" if track == "audio" else "There is no scene description of it"
+        transcript.note = f"{reason}, or it is not ready yet: wait_until_ready shows its state."
     return transcript
 
 
-def _continue_at(transcript: Transcript, found: Segments, number: int, window: Window) -> None:
-    """Where the next page starts: at the first segment left out, less those of its window that were shown."""
-    start = found.start_of(number)
-    # Never after the segment: what is passed back has milliseconds at most.
+def _next_page(segments: Segments, index: int, window: Window) -> tuple[float, int]:
+    """Return start in seconds and skip of the page that begins with a segment.
+
+    A window that starts at the segment also contains earlier segments that overlap it: the skip leaves them out.
+    """
+    start = segments.start_of(index)
+    # Rounded down to the milliseconds that a caller passes back: rounded up, the window would miss the segment.
     start = window.start_seconds if start is None else math.floor(start * 1000) / 1000
-    skip = found.between(start, window.end_seconds).index(number)
-    transcript.next_start_seconds = start
-    transcript.next_skip = skip
-    more = f" and skip={skip}" if skip else ""
-    transcript.note = f"read on from {clock(start)} with start_seconds={start:.10g}{more}."
+    return start, segments.between(start, window.end_seconds).index(index)
+
+
+def _continuation(transcript: Transcript) -> str:
+    start = transcript.next_start_seconds or 0.0
+    text = f"read on from {format_clock(start)} with start_seconds={start:.10g}"
+    return f"{text} and skip={transcript.next_skip}" if transcript.next_skip else text
+
+
+def transcript_tool(video_no: str, track: Track) -> str:
+    """Return the name of the tool that reads a track of a video."""
+    library = "public_" if is_public(video_no) else ""
+    medium = "audio" if track == "audio" else "video"
+    return f"get_{library}{medium}_transcription"

@@ -1,4 +1,4 @@
-"""The server over HTTP: streamable HTTP at `/mcp`, SSE for old clients at `/sse`."""
+"""The server over HTTP: streamable HTTP at `/mcp`, SSE for older clients at `/sse`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from memories_mcp.errors import ConfigurationError
-from memories_mcp.loopback import EmbeddedServer, bind, serving, url_of
+from memories_mcp.loopback import EmbeddedServer, bind, run_server, url_of
 from memories_mcp.server.app import make_server
-from memories_mcp.server.http.middleware import HEALTH_PATH, AccessMiddleware, security_of
+from memories_mcp.server.http.middleware import HEALTH_PATH, AccessMiddleware, transport_security
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.settings import Settings
 
@@ -29,12 +29,12 @@ SSE_PATH = "/sse"
 MESSAGES_PATH = "/messages/"
 
 DRAIN_SECONDS = 20.0
-"""How long a server that was told to stop waits for calls under way."""
+"""How long a stopping server waits for calls under way."""
 _STREAMS_END_SECONDS = 5
 
 
-class _Sse:
-    """The SSE transport's stream, as an ASGI app."""
+class _SseEndpoint:
+    """The SSE transport's stream as an ASGI app."""
 
     def __init__(self, server: Server[Tenants], transport: SseServerTransport) -> None:
         self._server = server
@@ -45,26 +45,26 @@ class _Sse:
             await self._server.run(incoming, outgoing, self._server.create_initialization_options())
 
 
-def http_app(settings: Settings, tenants: Tenants, server: Server[Tenants], host: str) -> AccessMiddleware:
-    """The ASGI app of both transports behind one gate.
+def http_app(settings: Settings, tenants: Tenants, host: str) -> AccessMiddleware:
+    """Return the ASGI app of both transports, behind the checks of `AccessMiddleware`.
 
     Args:
         settings: The operator's.
-        tenants: The server's.
-        server: Made with these tenants, which whoever serves the app has opened.
-        host: The address that is listened on.
+        tenants: Open; the caller closes them.
+        host: The address that the server listens on.
     """
+    server = make_server(settings, tenants=tenants)
     messages = SseServerTransport(MESSAGES_PATH)
 
     async def health(_: Request) -> Response:
-        return JSONResponse({"status": "stopping"}, 503) if tenants.closing else JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "stopping"}, 503) if tenants.stopping else JSONResponse({"status": "ok"})
 
     app = server.streamable_http_app(
         streamable_http_path=MCP_PATH,
-        transport_security=security_of(settings, host),
+        transport_security=transport_security(settings, host),
         custom_starlette_routes=[
             Route(HEALTH_PATH, health),
-            Route(SSE_PATH, _Sse(server, messages), methods=["GET"]),
+            Route(SSE_PATH, _SseEndpoint(server, messages), methods=["GET"]),
         ],
     )
     app.router.routes.append(Mount(MESSAGES_PATH, messages.handle_post_message))
@@ -72,11 +72,11 @@ def http_app(settings: Settings, tenants: Tenants, server: Server[Tenants], host
 
 
 class _HttpServer(uvicorn.Server):
-    """Stops politely: nothing new, what runs goes on for a while, then the streams are ended."""
+    """Stops gracefully: refuses new clients, waits for calls under way, then ends the streams."""
 
-    def __init__(self, gate: AccessMiddleware, tenants: Tenants) -> None:
+    def __init__(self, app: AccessMiddleware, tenants: Tenants) -> None:
         config = uvicorn.Config(
-            gate,
+            app,
             log_config=None,
             access_log=False,
             ws="none",
@@ -84,20 +84,20 @@ class _HttpServer(uvicorn.Server):
             timeout_graceful_shutdown=_STREAMS_END_SECONDS,
         )
         super().__init__(config)
-        self._gate = gate
+        self._app = app
         self._tenants = tenants
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self._tenants.closing:  # told twice
+        if self._tenants.stopping:  # the second signal
             self.should_exit = self.force_exit = True
         self._tenants.stop(DRAIN_SECONDS)
 
     async def on_tick(self, counter: int) -> bool:
-        busy = self._gate.posts or self._tenants.active
-        impatient = time.monotonic() > self._tenants.patience
-        if self._tenants.closing and not self.should_exit and (impatient or not busy):
+        busy = self._app.pending_posts or self._tenants.active_requests
+        overdue = time.monotonic() > self._tenants.drain_deadline
+        if self._tenants.stopping and not self.should_exit and (overdue or not busy):
             self._tenants.end_streams()
-            self.should_exit = True  # what still streams sees it, and ends
+            self.should_exit = True  # open SSE streams watch this flag and end
         return await super().on_tick(counter)
 
 
@@ -105,64 +105,60 @@ class _EmbeddedHttpServer(EmbeddedServer, _HttpServer):
     pass
 
 
-Make = Callable[[Settings, Tenants], Server[Tenants]]
-
-
-def _make(settings: Settings, tenants: Tenants) -> Server[Tenants]:
-    return make_server(settings, tenants=tenants)
-
-
 @asynccontextmanager
 async def running(
-    settings: Settings, host: str = "127.0.0.1", port: int = 0, *, tenants: Tenants | None = None, make: Make = _make
+    settings: Settings, host: str = "127.0.0.1", port: int = 0, *, tenants: Tenants | None = None
 ) -> AsyncGenerator[str, None]:
-    """Serve in the running event loop and yield the base URL; it stops, politely, when the body ends.
+    """Serve in the running event loop and yield the base URL; stop gracefully when the body ends.
 
     Args:
         settings: The operator's.
-        host: Where to listen.
-        port: 0 picks a free one.
-        tenants: In place of those made from the settings.
-        make: Makes the server in place of the product's own.
+        host: The address to listen on.
+        port: 0 for a free one.
+        tenants: Used in place of tenants made from the settings; they carry the server's `Extension`, if it has one.
     """
+    # Not `tenants or …`: tenants without a member are falsy.
+    tenants = Tenants(settings, over_http=True) if tenants is None else tenants
     with closing(bind(host, port)) as listener:
-        served = Tenants(settings, over_http=True) if tenants is None else tenants
-        async with served.open() as opened:
-            server = _EmbeddedHttpServer(http_app(settings, opened, make(settings, opened), host), opened)
-            async with serving(server, listener, lambda: opened.stop(DRAIN_SECONDS)) as url:
+        async with tenants.open() as opened:
+            server = _EmbeddedHttpServer(http_app(settings, opened, host), opened)
+            async with run_server(server, listener, lambda: opened.stop(DRAIN_SECONDS)) as url:
                 yield url
 
 
 def serve_http(settings: Settings, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serve over HTTP until told to stop by Ctrl-C or SIGTERM; a second time stops at once.
+    """Serve over HTTP until Ctrl-C or SIGTERM; a second signal stops immediately.
 
     Args:
         settings: The operator's.
-        host: Where to listen.
-        port: 0 picks a free one.
-        announce: Hears where it is served, and what the operator should know.
+        host: The address to listen on; empty for every address of this machine.
+        port: 0 for a free one.
+        announce: Receives the URL and hints on the settings, one line each.
 
     Raises:
-        ConfigurationError: The address would be open to others without authentication, or cannot be used.
+        ConfigurationError: Other machines reach the address and no token is set, or the address cannot be used.
     """
     if not is_loopback(host) and not settings.http_token:
         raise ConfigurationError(
-            f"Nobody could tell who calls: {host or 'every address'} is reached from other machines, and requests need "
-            "no authentication.",
-            next_step="Set MEMORIES_HTTP_TOKEN, which requests must then carry, or keep to 127.0.0.1.",
+            f"Refusing to listen on {host or 'every address'} without MEMORIES_HTTP_TOKEN.",
+            next_step="Set it, or listen on 127.0.0.1.",
         )
 
     async def serve() -> None:
         with closing(bind(host, port)) as listener:
-            async with Tenants(settings, over_http=True).open() as opened:
-                server = _HttpServer(http_app(settings, opened, _make(settings, opened), host), opened)
+            async with Tenants(settings, over_http=True).open() as tenants:
+                server = _HttpServer(http_app(settings, tenants, host), tenants)
                 url = url_of(listener)
                 announce(f"Serving MCP at {url}{MCP_PATH}, for older clients at {url}{SSE_PATH}.")
                 if not is_loopback(host) and not settings.allowed_hosts:
-                    announce("Only loopback names are served: set MEMORIES_ALLOWED_HOSTS to those that others use.")
+                    announce(
+                        "Only requests to loopback names are served. Set MEMORIES_ALLOWED_HOSTS to the host names "
+                        "that clients use."
+                    )
                 if settings.api_key and not settings.http_token:
                     announce(
-                        "MEMORIES_API_KEY serves no HTTP request without MEMORIES_HTTP_TOKEN; callers send theirs."
+                        "MEMORIES_API_KEY is not used for HTTP requests without MEMORIES_HTTP_TOKEN. Set the token, "
+                        "or have clients send their own keys."
                     )
                 await server.serve([listener])
 
@@ -170,7 +166,7 @@ def serve_http(settings: Settings, host: str, port: int, announce: Callable[[str
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
+    """Return whether the address is reached from this machine only."""
     if host == "localhost":
         return True
     try:

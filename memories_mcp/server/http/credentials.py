@@ -1,4 +1,4 @@
-"""Whom an HTTP request speaks for, read from its headers and from nothing else."""
+"""The credentials of an HTTP request, read from its headers alone."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ TOOLSETS = "X-Memories-Toolsets"
 READ_ONLY = "X-Memories-Read-Only"
 
 _HEADERS = (API_KEY, CAPTION_KEY, UNIQUE_ID, TOOLSETS, READ_ONLY)
-_KNOWN = {name.lower() for name in _HEADERS}
-_LONGEST_ID = 200
+_KNOWN_HEADERS = {name.lower() for name in _HEADERS}
+_MAX_ID_CHARACTERS = 200
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)  # never a key in a log
+@dataclass(frozen=True, kw_only=True, repr=False)  # no repr: keys must not reach a log
 class Credentials:
-    """What an HTTP request says about itself.
+    """The credentials and restrictions in the headers of an HTTP request.
 
     Attributes:
-        api_key: The caller's own key; empty where none was sent.
-        caption_key: The same for the caption service.
-        unique_id: The namespace that the caller fixes.
-        toolsets: The toolsets that the caller keeps to; empty for all that the operator offers.
-        read_only: Whether the caller keeps to what changes nothing.
-        holds_token: Whether it carries `MEMORIES_HTTP_TOKEN`, which alone opens the server's own key.
+        api_key: The caller's own key; empty if none was sent.
+        caption_key: The caller's own key of the caption service; empty if none was sent.
+        unique_id: The namespace that the caller fixes; empty for none.
+        toolsets: The toolsets that the caller restricts the server to; empty for all that the operator offers.
+        read_only: Whether the caller restricts the server to tools that change nothing.
+        holds_token: Whether the request carries `MEMORIES_HTTP_TOKEN`, which allows the use of the server's own key.
     """
 
     api_key: str = ""
@@ -49,63 +49,64 @@ class Credentials:
 
 
 class RequestUser(AuthenticatedUser):
-    """An HTTP request's user. The SDK ties each session to who began it, and refuses it to all others."""
+    """The user of an HTTP request; the SDK serves a session only to the user that began it."""
 
     def __init__(self, credentials: Credentials) -> None:
-        who = [credentials.api_key, credentials.caption_key, credentials.unique_id, credentials.holds_token]
-        digest = hashlib.sha256(json.dumps(who).encode()).hexdigest()
+        identity = [credentials.api_key, credentials.caption_key, credentials.unique_id, credentials.holds_token]
+        digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
         super().__init__(AccessToken(token="", client_id=digest, scopes=[]))
         self.credentials = credentials
 
 
-class Refused(Exception):
-    """A request that is turned away before it reaches the protocol, with an HTTP status and the reason."""
+class RequestRefused(Exception):
+    """Refuses a request before it reaches the protocol, with an HTTP status and a message for the caller."""
 
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(status, reason)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status, message)
         self.status = status
-        self.reason = reason
+        self.message = message
 
 
-def credentials_of(headers: Headers, settings: Settings) -> Credentials:
-    """Read the headers of a request.
-
-    With `MEMORIES_HTTP_TOKEN` set, a request without it and without a key of its own is turned away.
+def read_credentials(headers: Headers, settings: Settings) -> Credentials:
+    """Read the credentials from the headers of a request.
 
     Raises:
-        Refused: They make no sense, contradict each other, or are missing where they are needed.
+        RequestRefused: A header is malformed, unknown or contradicts another one; or the server has a token, and the
+            request carries neither the token nor a key of its own.
     """
-
-    strange = [name for name in headers if name.startswith("x-memories-") and name not in _KNOWN]
-    if strange:
-        raise Refused(400, f"There is no header {strange[0][:60]}; there are: {', '.join(_HEADERS)}.")
+    unknown = [name for name in headers if name.startswith("x-memories-") and name not in _KNOWN_HEADERS]
+    if unknown:
+        raise RequestRefused(400, f"Unknown header: {unknown[0][:60]}. Known headers: {', '.join(_HEADERS)}.")
 
     def read(name: str, setting: str, default: str = "") -> Any:
         return parse_setting(setting, headers.get(name, "").strip() or default, name)
 
     try:
-        own = str(read(API_KEY, "api_key"))
+        header_key = str(read(API_KEY, "api_key"))
         bearer = str(parse_setting("api_key", _bearer(headers.get("Authorization", "")), "Authorization"))
         caption_key = str(read(CAPTION_KEY, "caption_api_key"))
         read_only = bool(read(READ_ONLY, "read_only", "false"))
         toolsets: tuple[str, ...] = read(TOOLSETS, "toolsets")
-        try:
-            select(toolsets)
-        except ConfigurationError as error:
-            raise Refused(400, f"{TOOLSETS}: {error}") from None
     except ConfigurationError as error:
-        raise Refused(400, str(error)) from None
+        raise RequestRefused(400, str(error)) from None
+    try:
+        select(toolsets)
+    except ConfigurationError as error:
+        raise RequestRefused(400, f"{TOOLSETS}: {error}") from None
     holds_token = bool(settings.http_token) and hmac.compare_digest(bearer, settings.http_token)
-    if not holds_token and own and bearer and own != bearer:
-        raise Refused(401, f"Authorization carries neither this server's token nor the key in {API_KEY}.")
-    key = own if holds_token else own or bearer
-    if settings.http_token and not holds_token:
-        if not key:
-            raise Refused(401, f"Send this server's token, or your own key as Authorization: Bearer or {API_KEY}.")
-        if not own and not key.startswith("sk-"):
-            raise Refused(401, "Authorization carries neither this server's token nor a Memories.ai key (sk-…).")
+    if not holds_token and header_key and bearer and header_key != bearer:
+        raise RequestRefused(
+            401,
+            f"Authorization carries neither this server's token nor the key in {API_KEY}. Leave one of them out.",
+        )
+    if holds_token:
+        api_key = header_key
+    else:
+        api_key = header_key or bearer
+        if settings.http_token:
+            _check_key(api_key, from_bearer=not header_key)
     return Credentials(
-        api_key=key,
+        api_key=api_key,
         caption_key=caption_key,
         unique_id=_namespace(headers.get(UNIQUE_ID, "").strip(), settings),
         toolsets=toolsets,
@@ -114,19 +115,37 @@ def credentials_of(headers: Headers, settings: Settings) -> Credentials:
     )
 
 
+def _check_key(api_key: str, *, from_bearer: bool) -> None:
+    """Refuse a request to a server with a token that carries neither the token nor a key."""
+    if not api_key:
+        raise RequestRefused(
+            401, f"No credentials. Send this server's token, or your own key as Authorization: Bearer or {API_KEY}."
+        )
+    # A wrong token must not pass for a key.
+    if from_bearer and not api_key.startswith("sk-"):
+        raise RequestRefused(
+            401,
+            "Authorization carries neither this server's token nor a Memories.ai key. Send the token, or your own key "
+            "(sk-…).",
+        )
+
+
 def _bearer(authorization: str) -> str:
-    """What stands behind Bearer; the API's own way, a bare key, is understood too."""
-    scheme, _, rest = authorization.strip().partition(" ")
+    """Return the value after `Bearer`; the API's own form, the key alone, is accepted too."""
+    scheme, _, value = authorization.strip().partition(" ")
     if scheme.lower() == "bearer":
-        return rest.strip()
-    if rest:
-        raise Refused(401, "Authorization must be Bearer, with this server's token or your own key.")
+        return value.strip()
+    if value:
+        raise RequestRefused(
+            401, "Authorization is not a Bearer header. Send Bearer with this server's token or your own key."
+        )
     return scheme
 
 
 def _namespace(unique_id: str, settings: Settings) -> str:
-    if len(unique_id) > _LONGEST_ID or not unique_id.isprintable():
-        raise Refused(400, f"{UNIQUE_ID} is not a namespace.")
+    if len(unique_id) > _MAX_ID_CHARACTERS or not unique_id.isprintable():
+        message = f"{UNIQUE_ID} is not a namespace. Send at most {_MAX_ID_CHARACTERS} printable characters."
+        raise RequestRefused(400, message)
     if unique_id and settings.unique_id and unique_id != settings.unique_id:
-        raise Refused(403, f"The operator fixed the namespace; leave out {UNIQUE_ID}.")
+        raise RequestRefused(403, f"The namespace is fixed by the operator. Leave out {UNIQUE_ID}.")
     return unique_id

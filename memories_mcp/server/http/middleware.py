@@ -1,4 +1,4 @@
-"""What every HTTP request passes before the protocol: Host, Origin, credentials. One gate before all transports."""
+"""The access checks of every HTTP request, before the transports: Host, Origin, credentials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from memories_mcp.server.http.credentials import Refused, RequestUser, credentials_of
+from memories_mcp.server.http.credentials import RequestRefused, RequestUser, read_credentials
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.settings import Settings
 
@@ -20,84 +20,91 @@ logger = logging.getLogger(__name__)
 
 HEALTH_PATH = "/healthz"
 
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_UNKNOWN_HOST = (
+    "Host or Origin is not a name of this server. Use a loopback name, or have the operator add the name to "
+    "MEMORIES_ALLOWED_HOSTS."
+)
+_MAX_LOGGED_CHARACTERS = 300
 
 
 class AccessMiddleware:
-    """What every request to the protocol passes, whatever the transport: Host, Origin, credentials.
+    """Checks Host, Origin and credentials of every request, for all transports.
 
     Args:
-        app: The transports behind it.
-        tenants: Knows whether the server stops.
+        app: The app with the transports.
+        tenants: The server's; their state shows whether the server is stopping.
         settings: The operator's.
-        host: The address that is listened on.
+        host: The address that the server listens on.
     """
 
     def __init__(self, app: ASGIApp, tenants: Tenants, settings: Settings, host: str) -> None:
         self._app = app
         self._tenants = tenants
         self._settings = settings
-        self._security = TransportSecurityMiddleware(security_of(settings, host))
-        self.posts = 0
-        """Requests whose answer is not sent yet; streams that only listen do not count."""
+        self._security = TransportSecurityMiddleware(transport_security(settings, host))
+        self.pending_posts = 0
+        """The number of POST requests without a complete response, except streams of subscriptions."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or turn it away."""
+        """Serve a request, or refuse it."""
         if scope["type"] != "http" or scope["path"] == HEALTH_PATH or scope["path"].startswith("/.well-known/"):
             await self._app(scope, receive, send)
             return
-        # Names of hosts know no case, but the checks do: the SDK's own as well as ours.
+        # Host names are case-insensitive, but the SDK's checks and ours compare them exactly.
         lowered = [(name, value.lower() if name in {b"host", b"origin"} else value) for name, value in scope["headers"]]
         scope = {**scope, "headers": lowered}
         headers = Headers(scope=scope)
-        refusal = await self._refusal(Request(scope, receive), headers)
-        if isinstance(refusal, Response):
-            about = {"path": scope["path"], "status": refusal.status_code, "reason": bytes(refusal.body).decode()[:300]}
-            logger.info("refused", extra=about)
-            await refusal(scope, receive, send)
+        user = await self._authenticate(Request(scope, receive), headers)
+        if isinstance(user, Response):
+            reason = bytes(user.body).decode()[:_MAX_LOGGED_CHARACTERS]
+            logger.info("refused", extra={"path": scope["path"], "status": user.status_code, "reason": reason})
+            await user(scope, receive, send)
             return
-        scope["user"] = refusal
-        counts = scope["method"] == "POST" and headers.get("mcp-method") != "subscriptions/listen"
-        self.posts += counts
+        scope["user"] = user
+        if scope["method"] != "POST" or headers.get("mcp-method") == "subscriptions/listen":
+            await self._app(scope, receive, send)
+            return
+        self.pending_posts += 1
         try:
             await self._app(scope, receive, send)
         finally:
-            self.posts -= counts
+            self.pending_posts -= 1
 
-    async def _refusal(self, request: Request, headers: Headers) -> Response | RequestUser:
-        # Whoever is here already may answer questions and read lists; nobody new comes in.
-        known = "mcp-session-id" in headers or "mcp-method" in headers or "session_id" in request.query_params
-        if self._tenants.closing and not known:
-            return _refused(503, "The server is stopping.", {"Retry-After": "1"})
-        if (wrong := await self._security.validate_request(request)) is not None:
-            return _refused(wrong.status_code, _STRANGE_NAME)
+    async def _authenticate(self, request: Request, headers: Headers) -> RequestUser | Response:
+        """Return the user of a request, or the response that refuses the request."""
+        # A stopping server still serves its sessions, so that clients can list and answer forms, but takes no new ones.
+        in_session = "mcp-session-id" in headers or "mcp-method" in headers or "session_id" in request.query_params
+        if self._tenants.stopping and not in_session:
+            return _error_response(503, "The server is stopping. Try again in a moment.", {"Retry-After": "1"})
+        if (invalid := await self._security.validate_request(request)) is not None:
+            return _error_response(invalid.status_code, _UNKNOWN_HOST)
         try:
-            return RequestUser(credentials_of(headers, self._settings))
-        except Refused as refused:
-            asks = {"WWW-Authenticate": 'Bearer realm="memories-mcp"'} if refused.status == 401 else {}
-            return _refused(refused.status, refused.reason, asks)
+            return RequestUser(read_credentials(headers, self._settings))
+        except RequestRefused as refused:
+            challenge = {"WWW-Authenticate": 'Bearer realm="memories-mcp"'} if refused.status == 401 else None
+            return _error_response(refused.status, refused.message, challenge)
 
 
-_STRANGE_NAME = (
-    "Host or Origin is none of this server's names: only loopback and those in MEMORIES_ALLOWED_HOSTS are served."
-)
-
-
-def _refused(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
-    """As JSON-RPC, which is what clients show."""
-    body = {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": reason}}
+def _error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an error as JSON-RPC, the form that clients show."""
+    body = {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": message}}
     return Response(json.dumps(body), status, headers, media_type="application/json")
 
 
-def security_of(settings: Settings, host: str) -> TransportSecuritySettings:
-    """The names under which the server is reached; what comes under another one may be a web page's trick."""
-    shown = f"[{host}]" if ":" in host else host
-    names = [*dict.fromkeys([*_LOOPBACK, shown, *settings.allowed_hosts])]
-    hosts = [each for name in names for each in ([name] if _has_port(name) else [name, f"{name}:*"])]
+def transport_security(settings: Settings, host: str) -> TransportSecuritySettings:
+    """Return the names under which the server is reached; others are refused, against DNS rebinding by web pages."""
+    listened = f"[{host}]" if ":" in host else host
+    names = dict.fromkeys([*_LOOPBACK_NAMES, listened, *settings.allowed_hosts])
+    hosts: list[str] = []
+    for name in names:
+        hosts.append(name)
+        if not _has_port(name):
+            hosts.append(f"{name}:*")
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=True,
         allowed_hosts=hosts,
-        allowed_origins=[f"{scheme}://{each}" for scheme in ("http", "https") for each in hosts],
+        allowed_origins=[f"{scheme}://{name}" for scheme in ("http", "https") for name in hosts],
     )
 
 

@@ -1,4 +1,4 @@
-"""The commands for people: search, ask, transcript, upload, download."""
+"""The commands search, ask, transcript, upload and download."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ def run(live: Settings, *arguments: str, cwd: Path | None = None) -> subprocess.
     return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=cwd, timeout=60)
 
 
-def test_search_prints_a_moment_a_line(live: Settings) -> None:
+def test_search_prints_one_moment_a_line(live: Settings) -> None:
     done = run(live, "search", "price of the Team plan", "-k", "2")
 
     assert done.returncode == 0
     assert done.stdout.splitlines()[0] == f"  3:32-4:16  Quarterly planning meeting ({MEETING})"
     assert "untrusted" not in done.stdout
-    nothing = run(live, "search", "xylophone")
-    assert (nothing.returncode, nothing.stdout) == (1, "")
-    assert "nothing matches" in nothing.stderr
+    without_hits = run(live, "search", "xylophone")
+    assert (without_hits.returncode, without_hits.stdout) == (1, "")
+    assert "nothing matches" in without_hits.stderr
 
 
-def test_ask_prints_the_answer_and_what_it_rests_on(live: Settings) -> None:
+def test_ask_prints_the_answer_and_its_evidence(live: Settings) -> None:
     done = run(live, "ask", "What does the Team plan cost?", "--video", MEETING)
 
     assert done.returncode == 0
     assert "twenty-four euros" in done.stdout
-    assert "It rests on:" in done.stdout
+    assert "Evidence:" in done.stdout
     assert run(live, "ask", "How do I stop the chain slipping?").returncode == 0
 
 
 @pytest.mark.parametrize("form", ["vtt", "srt", "text"])
-def test_a_transcript_is_printed_whole_in_each_form(live: Settings, tmp_path: Path, form: str) -> None:
+def test_a_whole_transcript_is_printed_in_each_format(live: Settings, tmp_path: Path, form: str) -> None:
     done = run(live, "transcript", MEETING, f"--{form}")
     path = tmp_path / f"talk.{form}"
     path.write_text(done.stdout, encoding="utf-8")
@@ -55,14 +55,14 @@ def test_a_transcript_is_printed_whole_in_each_form(live: Settings, tmp_path: Pa
     assert done.returncode == 0
     assert "lower the price of the Team plan" in done.stdout
     if form != "text":
-        read = webvtt.read(str(path)) if form == "vtt" else webvtt.from_srt(str(path))
-        assert len(read) > 20
-        assert read[0].start == "00:00:02.000"  # pyright: ignore[reportUnknownMemberType] -- an untyped library
-    seen = run(live, "transcript", MEETING, "--track", "visual")
-    assert "whiteboard" in seen.stdout
+        cues = webvtt.read(str(path)) if form == "vtt" else webvtt.from_srt(str(path))
+        assert len(cues) > 20
+        assert cues[0].start == "00:00:02.000"  # pyright: ignore[reportUnknownMemberType] -- an untyped library
+    visual = run(live, "transcript", MEETING, "--track", "visual")
+    assert "whiteboard" in visual.stdout
 
 
-def test_a_transcript_that_is_not_there_is_an_error(live: Settings) -> None:
+def test_a_missing_transcript_is_an_error(live: Settings) -> None:
     done = run(live, "transcript", "VI404")
 
     assert done.returncode == 1
@@ -70,7 +70,7 @@ def test_a_transcript_that_is_not_there_is_an_error(live: Settings) -> None:
     assert "not found" in done.stderr
 
 
-def test_files_go_up_and_come_down_without_a_files_root(live: Settings, tmp_path: Path) -> None:
+def test_upload_and_download_need_no_files_root(live: Settings, tmp_path: Path) -> None:
     folder = tmp_path / "a"
     folder.mkdir()
     shutil.copy(demo_data.MEDIA / "quarterly-planning.mp4", folder / "talk.mp4")
@@ -83,18 +83,18 @@ def test_files_go_up_and_come_down_without_a_files_root(live: Settings, tmp_path
     assert re.search(r"^door.jpg: \d+$", done.stdout, re.MULTILINE)
     assert "notes.txt: " in done.stderr
     assert "gone.mp4: " in done.stderr
-    down = run(live, "download", BIKE, cwd=tmp_path)
-    assert down.stdout == f"{BIKE}.mp4\n"
+    downloaded = run(live, "download", BIKE, cwd=tmp_path)
+    assert downloaded.stdout == f"{BIKE}.mp4\n"
     assert (tmp_path / f"{BIKE}.mp4").read_bytes()[4:8] == b"ftyp"
     again = run(live, "download", BIKE, cwd=tmp_path)
     assert again.returncode == 1
-    assert "exists already" in again.stderr
+    assert "already exists" in again.stderr
     assert run(live, "download", BIKE, "--overwrite", cwd=tmp_path).returncode == 0
     assert run(live, "download", BIKE, "nowhere/x.mp4", cwd=tmp_path).returncode == 1
-    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(["a", "door.jpg", "notes.txt", f"{BIKE}.mp4"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a", "door.jpg", "notes.txt", f"{BIKE}.mp4"])
 
 
-def test_one_file_that_is_refused_takes_no_other_along_and_links_are_followed(live: Settings, tmp_path: Path) -> None:
+def test_a_refused_file_does_not_stop_the_others_and_symlinks_are_followed(live: Settings, tmp_path: Path) -> None:
     real = tmp_path / "real"
     real.mkdir()
     shutil.copy(demo_data.MEDIA / "quarterly-planning.mp4", real / "ünï talk.mp4")
@@ -115,7 +115,7 @@ def test_one_file_that_is_refused_takes_no_other_along_and_links_are_followed(li
         ["--exclude-tools", "search_videos", "search", "pricing"],
     ],
 )
-def test_what_the_operator_closed_is_closed_here_too(live: Settings, tmp_path: Path, arguments: list[str]) -> None:
+def test_tools_that_the_operator_excluded_are_refused(live: Settings, tmp_path: Path, arguments: list[str]) -> None:
     shutil.copy(demo_data.MEDIA / "quarterly-planning.mp4", tmp_path / "talk.mp4")
     done = run(live, *arguments, cwd=tmp_path)
 
@@ -123,17 +123,17 @@ def test_what_the_operator_closed_is_closed_here_too(live: Settings, tmp_path: P
     assert "not offered" in done.stderr
 
 
-def test_a_reader_who_has_enough_ends_it_in_silence(live: Settings) -> None:
+def test_a_closed_pipe_ends_the_command_without_a_message(live: Settings) -> None:
     variables = {**os.environ, "MEMORIES_BASE_URL": live.base_url, "MEMORIES_API_KEY": live.api_key}
     command = [sys.executable, "-u", "-m", "memories_mcp", "transcript", MEETING]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables)
     assert process.stdout
     process.stdout.close()
     assert process.stderr
-    said = process.stderr.read()
+    errors = process.stderr.read()
     process.stderr.close()
 
-    assert (said, process.wait(timeout=60)) == (b"", 141)
+    assert (errors, process.wait(timeout=60)) == (b"", 141)
 
 
 def test_subrip_numbers_its_cues_and_ends_each_before_the_next() -> None:

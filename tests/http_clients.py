@@ -1,4 +1,4 @@
-"""Visiting a server over real HTTP, by each way that a client may take."""
+"""Clients of a server over real HTTP, one for each transport and protocol era."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from mcp_types import (
 )
 
 TOKEN = "operator-token-0123456789"
-Way = Literal["http modern", "http legacy", "sse legacy"]
-WAYS: list[Way] = ["http modern", "http legacy", "sse legacy"]
-each_way = pytest.mark.parametrize("way", WAYS)
+Transport = Literal["http modern", "http legacy", "sse legacy"]
+TRANSPORTS: list[Transport] = ["http modern", "http legacy", "sse legacy"]
+each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 @asynccontextmanager
-async def visiting(url: str, way: Way, headers: dict[str, str], **more: Any) -> AsyncGenerator[Client, None]:
-    mode = "auto" if way == "http modern" else "legacy"
-    if way.startswith("sse"):
+async def connect(url: str, transport: Transport, headers: dict[str, str], **more: Any) -> AsyncGenerator[Client, None]:
+    mode = "auto" if transport == "http modern" else "legacy"
+    if transport.startswith("sse"):
         async with Client(sse_client(f"{url}/sse", headers=headers), mode=mode, cache=None, **more) as client:
             yield client
         return
@@ -37,11 +37,11 @@ async def visiting(url: str, way: Way, headers: dict[str, str], **more: Any) -> 
         yield client
 
 
-def mine() -> dict[str, str]:
+def bearer_key() -> dict[str, str]:
     return {"Authorization": f"Bearer sk-{uuid.uuid4().hex}"}
 
 
-def mine_by_header() -> dict[str, str]:
+def header_key() -> dict[str, str]:
     return {"X-Memories-Api-Key": f"sk-{uuid.uuid4().hex}"}
 
 
@@ -55,7 +55,7 @@ def text(result: CallToolResult) -> str:
     return result.content[0].text
 
 
-async def numbers(client: Client) -> set[str]:
+async def video_numbers(client: Client) -> set[str]:
     listed = await client.call_tool("list_videos", {})
     assert not listed.is_error, text(listed)
-    return {each["video_no"] for each in structured(listed).get("videos", [])}
+    return {video["video_no"] for video in structured(listed).get("videos", [])}

@@ -1,0 +1,117 @@
+"""The `library` routes: lists, details, import tasks, download and deletion of private videos and images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from starlette.responses import FileResponse, Response, StreamingResponse
+
+from memories_mcp.sandbox import demo_data
+from memories_mcp.sandbox.routes.common import detailed_video, find_video, listed_image, listed_video, page_of
+from memories_mcp.sandbox.routing import Call, Refusal, route
+
+_MAX_DELETIONS = 100
+_BINARY = "application/octet-stream"
+
+
+@route("POST", "list_videos")
+async def list_videos(call: Call) -> Any:
+    """Return a page of the namespace's videos, newest first; listing a video counts as a poll of it."""
+    number, size = call.number("page", 1), call.number("size", 200)
+    videos = call.account.rows(
+        "select * from videos where public = 0 and namespace = ? order by created desc, video_no desc", call.namespace
+    )
+    filters: dict[str, Callable[[dict[str, Any]], bool]] = {
+        "video_no": lambda video: video["video_no"] == call.text("video_no"),
+        "video_nos": lambda video: video["video_no"] in call.strings("video_nos"),
+        "video_name": lambda video: call.text("video_name").lower() in video["name"].lower(),
+        "status": lambda video: video["status"] == call.text("status"),
+        "tag": lambda video: call.text("tag") in json.loads(video["tags"]),
+    }
+    for name, matches in filters.items():
+        if call.values.get(name):
+            videos = [video for video in videos if matches(video)]
+    page = page_of(videos, "videos", number=number, size=size)
+    return page | {"videos": [listed_video(call.account.poll(video)) for video in page["videos"]]}
+
+
+@route("GET", "get_private_video_details")
+async def get_private_video_details(call: Call) -> Any:
+    """Return the details of a video and count a poll of it."""
+    video = call.account.poll(find_video(call, call.namespace))
+    url = video["url"]
+    if not url and video["media"]:
+        url = f"{call.request.base_url}media/{video['media']}"
+    return detailed_video(video | {"url": url or None})
+
+
+@route("POST", "img_list_page")
+async def img_list_page(call: Call) -> Any:
+    """Return a page of the namespace's images."""
+    number, size = call.number("page", 1), call.number("page_size", 20)
+    rows = call.account.rows("select * from images where namespace = ? order by id desc", call.namespace)
+    return page_of([listed_image(call, image) for image in rows], "item", number=number, size=size)
+
+
+@route("GET", "get_video_ids_by_task_id")
+async def get_video_ids_by_task_id(call: Call) -> Any:
+    """Return the videos of an import task: none at the first poll, videos in processing from the second on."""
+    tasks = call.account.rows("select * from tasks where task_id = ?", call.required("task_id"))
+    if not tasks or tasks[0]["namespace"] not in {"", call.namespace}:
+        return {"videos": []}
+    task = tasks[0]
+    call.account.db.execute("update tasks set polls = polls + 1 where task_id = ?", (task["task_id"],))
+    if task["polls"] == 0:
+        return {"videos": []}
+    imports: list[dict[str, Any]] = json.loads(task["videos"])
+    if task["polls"] == 1:
+        for item in imports:
+            _add_imported_video(call, item["video_no"], item["name"])
+    videos: list[dict[str, Any]] = []
+    for item in imports:
+        namespace = None if item["video_no"].startswith("PI-") else call.namespace
+        if video := call.account.video(item["video_no"], namespace):
+            videos.append(detailed_video(call.account.poll(video)))
+    return {"videos": videos}
+
+
+def _add_imported_video(call: Call, video_no: str, name: str) -> None:
+    if call.account.rows("select 1 from videos where video_no = ?", video_no):
+        return
+    is_public = video_no.startswith("PI-")
+    segments = demo_data.placeholder_segments(name, [], "")
+    call.account.add_video(
+        video_no=video_no,
+        namespace=call.namespace,
+        public=int(is_public),
+        name=name,
+        status="UNPARSE",
+        duration=max(segment.end for segment in segments),
+        detail=json.dumps({"platform": "TIKTOK"} if is_public else {}),
+    )
+    call.account.add_segments(video_no, segments)
+
+
+@route("POST", "download")
+async def download(call: Call) -> Response:
+    """Return the raw file; a refusal is JSON, also with HTTP 200 (API 3.5, 37)."""
+    media = find_video(call, call.namespace)["media"]
+    if media and (demo_data.MEDIA / media).is_file():
+        return FileResponse(demo_data.MEDIA / media, media_type=_BINARY)
+    size = call.uploads.size(media) if media else None
+    if size is None:
+        raise Refusal("0001", "video not found")
+    return StreamingResponse(call.uploads.read(media), media_type=_BINARY, headers={"content-length": str(size)})
+
+
+@route("POST", "delete_videos")
+async def delete_videos(call: Call) -> Any:
+    """Delete the videos of a JSON array; `unique_id` counts only in the query, and unknown ids are no error."""
+    video_nos = call.strings("")
+    if not video_nos:
+        raise Refusal("0001", "One or more parameters are incorrect")
+    if len(video_nos) > _MAX_DELETIONS:
+        raise Refusal("0001", "At most 100 videos can be deleted at once")
+    call.account.delete(video_nos, call.namespace)
