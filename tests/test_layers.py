@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -164,11 +165,13 @@ def module_of(path: Path) -> str:
     return ".".join(part for part in parts if part != "__init__")
 
 
+@cache
 def sources() -> dict[str, str]:
     paths = [*(ROOT / "memories_mcp").rglob("*.py"), *(ROOT / "langchain_tools").rglob("*.py")]
     return {module_of(path): path.read_text(encoding="utf-8") for path in paths}
 
 
+@cache
 def imports_of(source: str) -> set[str]:
     """Every imported module; a name taken from a package counts as a module of it, which it may be."""
     names: set[str] = set()
