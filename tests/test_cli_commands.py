@@ -133,7 +133,7 @@ def test_a_closed_pipe_ends_the_command_without_a_message(live: Settings) -> Non
     errors = process.stderr.read()
     process.stderr.close()
 
-    assert (errors, process.wait(timeout=30)) == (b"", 141)
+    assert (errors, process.wait(timeout=60)) == (b"", 141)
 
 
 def test_subrip_numbers_its_cues_and_ends_each_before_the_next() -> None:

@@ -147,12 +147,12 @@ async def test_cancelling_while_a_person_thinks_sends_nothing(live: Settings) ->
 
     async def think(context: Any, params: Any) -> t.ElicitResult:
         asked.set()
-        await asyncio.sleep(30)
+        await asyncio.Event().wait()
         return t.ElicitResult(action="accept", content={"confirm": True})
 
     async with connected(live, "legacy", think) as client:
         call = asyncio.create_task(client.call_tool("delete_videos", DELETE))
-        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(asked.wait(), 30)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call

@@ -110,7 +110,7 @@ def test_the_image_runs_without_root_and_has_a_health_check() -> None:
 
     assert re.search(r"^USER \d+$", dockerfile, re.MULTILINE)
     assert "compileall" in dockerfile
-    refused = subprocess.run([sys.executable, *command[1:]], capture_output=True, timeout=30)
+    refused = subprocess.run([sys.executable, *command[1:]], capture_output=True, timeout=60)
     assert refused.returncode != 0  # no server runs here
 
 
@@ -199,7 +199,8 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     assert max(sizes.values()) < 1_000_000
     assert "memories_mcp/py.typed" in sizes
     assert "langchain_tools/py.typed" in sizes
-    assert sum(name.startswith("memories_mcp/definitions/") for name in sizes) == len(OPERATIONS)
+    definitions = {Path(name).stem for name in sizes if name.startswith("memories_mcp/definitions/")}
+    assert definitions == {operation.name for operation in OPERATIONS}
     assert not [name for name in sizes if "__pycache__" in name or name.endswith((".env", ".pem", ".key"))]
     for name, text in texts.items():
         assert not re.search(rb"sk-[A-Za-z0-9]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY", text), name

@@ -210,7 +210,7 @@ async def test_two_calls_run_at_once() -> None:
         arrived += 1
         if arrived == 2:
             both.set()
-        await asyncio.wait_for(both.wait(), 5)
+        await asyncio.wait_for(both.wait(), 30)
         return envelope({"sessions": []})
 
     import httpx2
@@ -268,7 +268,7 @@ def test_over_stdio_stdout_is_protocol_and_nothing_else() -> None:
             if answered:
                 lines.append(process.stdout.readline())
     finally:
-        rest, errors = process.communicate(timeout=20)
+        rest, errors = process.communicate(timeout=60)
 
     assert [json.loads(line)["id"] for line in lines] == [1, 2]
     assert rest == ""
