@@ -23,7 +23,7 @@ from memories_mcp.operation import Effect, Operation, Toolset
 from memories_mcp.runner import Runner
 from memories_mcp.server.elicitation import Elicitation, InputRequired
 from memories_mcp.server.extension import Extension
-from memories_mcp.server.http.app import running
+from memories_mcp.server.http.app import run_http_server
 from memories_mcp.server.prompts import Argument, Prompt
 from memories_mcp.server.resource_types import ResourceContent, ResourceType
 from memories_mcp.server.tenants import Tenants
@@ -296,7 +296,7 @@ async def main() -> None:
     """Print the base URL, and serve until stdin closes."""
     settings = Settings(sandbox=True)
     tenants = Tenants(settings, over_http=True, extension=EXTENSION)
-    async with running(settings, port=int(sys.argv[1]), tenants=tenants) as url:
+    async with run_http_server(settings, port=int(sys.argv[1]), tenants=tenants) as url:
         print(url, flush=True)  # noqa: T201 (`run.py` reads it)
         await asyncio.to_thread(sys.stdin.read)
 

@@ -19,7 +19,7 @@ from memories_mcp.errors import InvalidArguments
 if TYPE_CHECKING:
     from itsdangerous import TimestampSigner
 
-VALID_SECONDS = 600
+TOKEN_SECONDS = 600
 TOKEN_ARGUMENT = "confirmation_token"
 
 _process_secret = secrets.token_hex(32)
@@ -49,7 +49,7 @@ class ConfirmationTokens:
             action=preview.action,
             items=preview.items,
             confirmation_token=token,
-            expires_in_seconds=VALID_SECONDS,
+            expires_in_seconds=TOKEN_SECONDS,
         )
 
     def verify(self, operation: str, arguments: Mapping[str, Any], key: str, token: str) -> None:
@@ -67,7 +67,7 @@ class ConfirmationTokens:
         from itsdangerous import BadSignature
 
         try:
-            digest = self._signer().unsign(token, max_age=VALID_SECONDS).decode()
+            digest = self._signer().unsign(token, max_age=TOKEN_SECONDS).decode()
         except BadSignature:
             digest = ""
         if digest != _digest(operation, arguments, key):

@@ -131,7 +131,7 @@ async def with_sandbox(settings: Settings, *, api: Api | None = None) -> AsyncGe
         return
     from memories_mcp import sandbox
 
-    async with sandbox.running() as url:
+    async with sandbox.run_sandbox() as url:
         yield use_sandbox(settings, url)
 
 

@@ -45,7 +45,7 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def sandbox_url() -> Iterator[str]:
     with (
         anyio.from_thread.start_blocking_portal("asyncio") as portal,
-        portal.wrap_async_context_manager(sandbox.running()) as url,
+        portal.wrap_async_context_manager(sandbox.run_sandbox()) as url,
     ):
         yield url
 
@@ -96,9 +96,9 @@ def open_house(live: Settings) -> Settings:
 @pytest.fixture
 async def url(open_house: Settings) -> AsyncIterator[str]:
     """Where that server is reached."""
-    from memories_mcp.server.http.app import running
+    from memories_mcp.server.http.app import run_http_server
 
-    async with running(open_house) as url:
+    async with run_http_server(open_house) as url:
         yield url
 
 

@@ -112,7 +112,7 @@ TROUBLES = {
 async def test_what_costs_or_changes_something_is_never_sent_twice_after_it_left(
     operation: Operation[Any, Any], trouble: str, files_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memories_mcp.api.retry.FIRST_WAIT", 0.0)
+    monkeypatch.setattr("memories_mcp.api.retry.FIRST_BACKOFF", 0.0)
     once = {each.full_path for each in operation.endpoints if not each.repeatable}
 
     def troubled(request: httpx2.Request) -> httpx2.Response:

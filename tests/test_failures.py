@@ -21,8 +21,8 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories_mcp.api.retry.FIRST_WAIT", 0.001)
-    monkeypatch.setattr("memories_mcp.api.retry.LONGEST_WAIT", 0.002)
+    monkeypatch.setattr("memories_mcp.api.retry.FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr("memories_mcp.api.retry.MAX_BACKOFF", 0.002)
 
 
 async def failing(response: httpx2.Response | Exception, name: str = "list_sessions", /, **arguments: Any) -> Any:

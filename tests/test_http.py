@@ -20,7 +20,7 @@ from mcp_types import (
 
 from memories_mcp.api import Api
 from memories_mcp.errors import ConfigurationError
-from memories_mcp.server.http.app import is_loopback, running, serve_http
+from memories_mcp.server.http.app import is_loopback, run_http_server, serve_http
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.settings import Settings
 
@@ -124,7 +124,7 @@ async def test_the_names_of_this_machine_are_served(url: str, host: str) -> None
 
 
 async def test_the_operator_names_the_hosts_behind_a_proxy(open_house: Settings) -> None:
-    async with running(open_house.change(allowed_hosts=("mcp.example.com",))) as url:
+    async with run_http_server(open_house.change(allowed_hosts=("mcp.example.com",))) as url:
         assert 421 not in await statuses(url, {"host": "mcp.example.com", "origin": "https://mcp.example.com"})
         assert await statuses(url, {"host": "evil.example.com"}) == [421, 421, 421]
         assert await statuses(url, {"host": "mcp.example.com.evil.com"}) == [421, 421, 421]
@@ -139,7 +139,7 @@ async def test_a_body_over_the_limit_is_refused_on_both_transports(url: str) -> 
 @pytest.mark.parametrize("sent", ["", "Bearer not-the-token", f"Bearer {TOKEN}x"])
 async def test_with_a_token_set_nobody_comes_in_without_it_or_a_key(open_house: Settings, sent: str) -> None:
     headers = {"Authorization": sent} if sent else {}
-    async with running(open_house.change(http_token=TOKEN)) as url:
+    async with run_http_server(open_house.change(http_token=TOKEN)) as url:
         assert await statuses(url, headers) == [401, 401, 401]
         async with httpx2.AsyncClient(trust_env=False) as client:
             answer = await client.post(f"{url}/mcp", headers=headers)
@@ -173,7 +173,7 @@ async def test_headers_that_make_no_sense_are_refused_in_words(url: str, headers
 
 
 async def test_a_namespace_that_the_operator_fixed_cannot_be_changed(open_house: Settings) -> None:
-    async with running(open_house.change(unique_id="team")) as url:
+    async with run_http_server(open_house.change(unique_id="team")) as url:
         assert await statuses(url, {**bearer_key(), "X-Memories-Unique-Id": "other"}) == [403, 403, 403]
 
 
@@ -238,7 +238,10 @@ async def test_leaving_a_modern_call_cancels_it(open_house: Settings) -> None:
 
     api = Api("sk-x", "https://api.example", rates={}, transport=httpx2.MockTransport(hang))
     tenants = Tenants(open_house, api=api)
-    async with running(open_house, tenants=tenants) as url, connect(url, "http modern", bearer_key()) as client:
+    async with (
+        run_http_server(open_house, tenants=tenants) as url,
+        connect(url, "http modern", bearer_key()) as client,
+    ):
         await client.list_tools()  # the SDK's client would ask for them after its first call
         call = asyncio.create_task(client.call_tool("list_videos", {}))
         await asyncio.wait_for(arrived.wait(), 30)
@@ -259,7 +262,7 @@ async def test_a_server_that_stops_finishes_calls_under_way_and_takes_no_new_one
 
     api = Api("sk-x", "https://api.example", rates={}, transport=httpx2.MockTransport(answer))
     tenants = Tenants(open_house, api=api)
-    async with running(open_house, tenants=tenants) as url, AsyncExitStack() as clients:
+    async with run_http_server(open_house, tenants=tenants) as url, AsyncExitStack() as clients:
         visitors = [
             await clients.enter_async_context(connect(url, transport, bearer_key())) for transport in TRANSPORTS
         ]

@@ -16,7 +16,7 @@ import pytest
 
 from memories_mcp.cli import mcp_clients
 from memories_mcp.cli.install import Plan, apply_plan, make_plan
-from memories_mcp.cli.mcp_clients import CLIENT_APPS, Platform, config_path, server_command
+from memories_mcp.cli.mcp_clients import CLIENT_APPS, OperatingSystem, config_path, server_command
 from memories_mcp.errors import ConfigurationError
 
 KEY = "sk-very-secret-key"
@@ -45,7 +45,7 @@ APPDATA = {"APPDATA": "C:\\Users\\ann\\AppData\\Roaming"}
     ],
 )
 def test_the_configuration_file_of_a_client_depends_on_the_platform(
-    client: str, platform: Platform, home: PurePath, environ: dict[str, str], path: str
+    client: str, platform: OperatingSystem, home: PurePath, environ: dict[str, str], path: str
 ) -> None:
     assert str(CLIENT_APPS[client].locate_config(platform, home, environ)) == path
 

@@ -122,7 +122,7 @@ def test_the_namespace_is_the_runs_and_no_argument(shared: MemoriesToolkit) -> N
         ({"memories_api_key": None}, "has no API key"),
         ({"memories_api_key": SecretStr("")}, "has no API key"),
         ({"memories_api_key": "sk-plain"}, "not a SecretStr"),
-        ({"memories_api_key": SecretStr("sk wrong")}, "characters that no key has"),
+        ({"memories_api_key": SecretStr("sk wrong")}, "use printable ASCII characters"),
     ],
     ids=["none", "null", "empty", "plain", "broken"],
 )

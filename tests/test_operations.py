@@ -196,7 +196,7 @@ async def test_a_token_is_bound_to_its_key_and_its_time(settings: Settings, monk
     token = (await run(mine, "delete_videos", **arguments)).confirmation.confirmation_token
     with pytest.raises(InvalidArguments):
         await run(yours, "delete_videos", **arguments, confirmation_token=token)
-    monkeypatch.setattr("memories_mcp.confirmation.VALID_SECONDS", -1)
+    monkeypatch.setattr("memories_mcp.confirmation.TOKEN_SECONDS", -1)
     with pytest.raises(InvalidArguments):
         await run(mine, "delete_videos", **arguments, confirmation_token=token)
     for runner in (mine, yours):

@@ -189,7 +189,7 @@ async def test_a_video_in_processing_has_a_null_transcript(http: httpx2.AsyncCli
 
 async def test_a_data_folder_keeps_accounts_across_restarts(tmp_path: Path) -> None:
     for expected in (7, 6):
-        async with sandbox.running(data=tmp_path) as url:
+        async with sandbox.run_sandbox(data=tmp_path) as url:
             runner = Runner(Settings(api_key="sk-kept", base_url=url, sandbox=True, confirm=False))
             assert (await run(runner, "list_videos")).total == expected
             await run(runner, "delete_videos", video_nos=[BIKE])
@@ -216,7 +216,7 @@ async def created(url: str, key: str, files_root: Path) -> list[str]:
 async def test_a_seed_and_a_clock_make_ids_and_times_deterministic(files_root: Path) -> None:
     results: list[list[str]] = []
     for seed, key in [(1, "sk-a"), (1, "sk-a"), (1, "sk-b"), (2, "sk-a")]:
-        async with sandbox.running(seed=seed, clock=lambda: 1_795_595_400) as url:
+        async with sandbox.run_sandbox(seed=seed, clock=lambda: 1_795_595_400) as url:
             results.append(await created(url, key, files_root))
     first, again, other_key, other_seed = results
 
@@ -229,7 +229,7 @@ async def test_a_seed_and_a_clock_make_ids_and_times_deterministic(files_root: P
 async def test_a_seed_does_not_repeat_the_ids_of_a_stored_account(files_root: Path, tmp_path: Path) -> None:
     results: list[list[str]] = []
     for _ in range(2):
-        async with sandbox.running(seed=1, data=tmp_path) as url:
+        async with sandbox.run_sandbox(seed=1, data=tmp_path) as url:
             results.append(await created(url, "sk-a", files_root))
 
     assert not {*results[0][:5]} & {*results[1][:5]}
@@ -261,7 +261,7 @@ async def download():
     await runner.run(runner.operations["download_video"], arguments)
 
 loop = asyncio.new_event_loop()
-server = sandbox.running()
+server = sandbox.run_sandbox()
 url = loop.run_until_complete(server.__aenter__())
 runner = Runner(Settings(api_key="sk-a", base_url=url, sandbox=True, files_root=Path(sys.argv[1])))
 video_no = loop.run_until_complete(upload())

@@ -20,7 +20,7 @@ from mcp_types import (
 )
 
 from memories_mcp.operations import OPERATIONS
-from memories_mcp.server.http.app import running
+from memories_mcp.server.http.app import run_http_server
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.settings import Settings
 
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_polls")]
 async def test_the_servers_own_key_serves_nobody_who_does_not_hold_the_token(
     open_house: Settings, transport: Transport
 ) -> None:
-    async with running(open_house) as url, connect(url, transport, {}) as client:
+    async with run_http_server(open_house) as url, connect(url, transport, {}) as client:
         assert len((await client.list_tools()).tools) > 20
         assert [each.uri for each in (await client.list_resources()).resources] == [
             "memories://sessions",
@@ -46,7 +46,7 @@ async def test_the_servers_own_key_serves_nobody_who_does_not_hold_the_token(
 
 
 async def test_an_empty_bearer_is_no_key(open_house: Settings) -> None:
-    async with running(open_house) as url, connect(url, "http legacy", {"Authorization": "Bearer"}) as client:
+    async with run_http_server(open_house) as url, connect(url, "http legacy", {"Authorization": "Bearer"}) as client:
         result = await client.call_tool("list_videos", {})
 
     assert "There is no API key" in text(result)
@@ -58,7 +58,7 @@ async def test_who_holds_the_token_uses_the_servers_key_and_who_brings_a_key_the
 ) -> None:
     guarded = open_house.change(http_token=TOKEN, confirm=False)
     holder = {"Authorization": f"Bearer {TOKEN}"}
-    async with running(guarded) as url:
+    async with run_http_server(guarded) as url:
         async with connect(url, transport, holder) as client:
             await client.call_tool("delete_videos", {"video_nos": [MEETING]})
             servers = await video_numbers(client)
@@ -66,7 +66,7 @@ async def test_who_holds_the_token_uses_the_servers_key_and_who_brings_a_key_the
             own = await video_numbers(client)
         async with connect(url, transport, bearer_key()) as client:
             bearer = await video_numbers(client)
-    async with running(guarded) as url, connect(url, transport, holder) as client:
+    async with run_http_server(guarded) as url, connect(url, transport, holder) as client:
         assert await video_numbers(client) == servers
 
     assert MEETING not in servers
@@ -76,7 +76,7 @@ async def test_who_holds_the_token_uses_the_servers_key_and_who_brings_a_key_the
 
 @each_transport
 async def test_two_tenants_at_once_see_nothing_of_each_other(open_house: Settings, transport: Transport) -> None:
-    async with running(open_house.change(confirm=False)) as url:  # noqa: SIM117 (the clients leave before the server)
+    async with run_http_server(open_house.change(confirm=False)) as url:  # noqa: SIM117 (the clients leave before the server)
         async with connect(url, transport, bearer_key()) as first, connect(url, transport, bearer_key()) as second:
             uploaded = await first.call_tool("upload_video_url", {"url": "https://x.example/secret-plan.mp4"})
             assert uploaded.structured_content
@@ -133,7 +133,7 @@ async def test_the_namespace_of_a_header_makes_the_list_of_tools_private(url: st
 async def test_changes_are_told_to_the_tenant_alone(open_house: Settings) -> None:
     key, uri = bearer_key(), f"memories://videos/{MEETING}"
     async with (
-        running(open_house.change(confirm=False)) as url,
+        run_http_server(open_house.change(confirm=False)) as url,
         connect(url, "http modern", key) as listener,
         connect(url, "http modern", bearer_key()) as stranger,
         connect(url, "sse legacy", key) as actor,
@@ -206,7 +206,7 @@ async def test_headers_narrow_lists_and_calls(url: str, transport: Transport) ->
 async def test_headers_cannot_widen_what_the_operator_allows(open_house: Settings) -> None:
     narrow = open_house.change(toolsets=("library",), read_only=True)
     wide = {**bearer_key(), "X-Memories-Toolsets": "all", "X-Memories-Read-Only": "false"}
-    async with running(narrow) as url, connect(url, "http modern", wide) as client:
+    async with run_http_server(narrow) as url, connect(url, "http modern", wide) as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
         with pytest.raises(MCPError, match="Unknown tool"):
             await client.call_tool("delete_videos", {"video_nos": [MEETING]})
@@ -217,11 +217,14 @@ async def test_headers_cannot_widen_what_the_operator_allows(open_house: Setting
 async def test_file_tools_are_off_until_the_operator_opens_them(open_house: Settings, files_root: Path) -> None:
     rooted = open_house.change(files_root=files_root)
     file_tools = {each.name for each in OPERATIONS if each.uses_files}
-    async with running(rooted) as url, connect(url, "http modern", bearer_key()) as client:
+    async with run_http_server(rooted) as url, connect(url, "http modern", bearer_key()) as client:
         closed = {tool.name for tool in (await client.list_tools()).tools}
         with pytest.raises(MCPError, match="Unknown tool"):
             await client.call_tool("upload_video_file", {"path": "talk.mp4"})
-    async with running(rooted.change(http_files=True)) as url, connect(url, "http modern", bearer_key()) as client:
+    async with (
+        run_http_server(rooted.change(http_files=True)) as url,
+        connect(url, "http modern", bearer_key()) as client,
+    ):
         opened = {tool.name for tool in (await client.list_tools()).tools}
         result = await client.call_tool("upload_video_file", {"path": "talk.mp4"})
 
@@ -234,7 +237,7 @@ async def test_file_tools_are_off_until_the_operator_opens_them(open_house: Sett
 async def test_with_a_token_set_the_files_are_open_to_its_holders_alone(open_house: Settings, files_root: Path) -> None:
     guarded = open_house.change(files_root=files_root, http_files=True, http_token=TOKEN)
     stranger, holder = {"X-Memories-Api-Key": "junk"}, {"Authorization": f"Bearer {TOKEN}"}
-    async with running(guarded) as url:
+    async with run_http_server(guarded) as url:
         async with connect(url, "http modern", stranger) as client:
             listed = await client.list_tools()
             with pytest.raises(MCPError, match="not offered"):
@@ -262,7 +265,7 @@ async def test_tenants_over_the_limit_are_let_go_while_many_come_and_none_of_the
             await client.session.send_request(request, EmptyResult)
             return await video_numbers(client)
 
-    async with running(open_house, tenants=tenants) as url:
+    async with run_http_server(open_house, tenants=tenants) as url:
         found = await asyncio.gather(*(come_and_go(url) for _ in range(12)))
         await come_and_go(url)
 
@@ -273,7 +276,7 @@ async def test_tenants_over_the_limit_are_let_go_while_many_come_and_none_of_the
 async def test_a_change_is_heard_whatever_else_the_same_key_sends_in_its_headers(open_house: Settings) -> None:
     key, uri = bearer_key(), f"memories://videos/{MEETING}"
     async with (
-        running(open_house.change(confirm=False)) as url,
+        run_http_server(open_house.change(confirm=False)) as url,
         connect(url, "http modern", key) as listener,
         connect(url, "http modern", {**key, "X-Memories-Caption-Api-Key": "sk-caption"}) as actor,
         listener.listen(resource_subscriptions=[uri]) as hears,

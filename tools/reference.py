@@ -97,7 +97,7 @@ async def _answers() -> dict[str, str]:
             files_root=Path(folder),
             callback_url="https://example.com/callback",
         )
-        async with sandbox.running(seed=SEED, clock=lambda: NOW) as url:
+        async with sandbox.run_sandbox(seed=SEED, clock=lambda: NOW) as url:
             texts: dict[str, str] = {}
             for operation in OPERATIONS:
                 account = settings.change(api_key=f"sk-docs-{operation.name}")

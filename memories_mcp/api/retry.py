@@ -17,9 +17,9 @@ ATTEMPTS = 4
 """Maximum number of attempts."""
 DEADLINE = 30.0
 """Seconds after the first attempt from which no further attempt starts."""
-FIRST_WAIT = 0.5
+FIRST_BACKOFF = 0.5
 """Upper bound in seconds of the first wait; the bound doubles with each attempt."""
-LONGEST_WAIT = 8.0
+MAX_BACKOFF = 8.0
 """Upper bound in seconds of any wait."""
 
 
@@ -48,7 +48,7 @@ def should_retry(error: BaseException, *, repeatable: bool) -> bool:
 def _wait_seconds(state: tenacity.RetryCallState) -> float:
     import tenacity
 
-    seconds = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)(state)
+    seconds = tenacity.wait_random_exponential(multiplier=FIRST_BACKOFF, max=MAX_BACKOFF)(state)
     error = state.outcome and state.outcome.exception()
     return max(error.retry_after, seconds) if isinstance(error, RateLimited) else seconds
 

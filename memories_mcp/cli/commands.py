@@ -13,9 +13,8 @@ from memories_mcp.errors import ConfigurationError, FileRefused, MemoriesError
 from memories_mcp.file_access import IMAGE_EXTENSIONS
 from memories_mcp.models.chat import ChatAnswer
 from memories_mcp.models.evidence import Evidence
-from memories_mcp.models.ids import is_public
 from memories_mcp.operations import select
-from memories_mcp.operations.common.transcripts import fetch_transcript
+from memories_mcp.operations.common.transcripts import fetch_transcript, transcript_tool
 from memories_mcp.rendering.subtitles import plain_text, subrip, webvtt
 from memories_mcp.rendering.text import format_span
 from memories_mcp.runner import AnyOperation, Runner, RunResult, open_runner
@@ -67,8 +66,7 @@ _WRITERS: dict[str, Callable[[str, Any, list[Evidence]], str]] = {
 
 
 async def _transcript(settings: Settings, video_no: str, track: Any, form: str) -> int:
-    public = "public_" if is_public(video_no) else ""
-    _allowed_operation(settings, f"get_{public}{'audio' if track == 'audio' else 'video'}_transcription")
+    _allowed_operation(settings, transcript_tool(video_no, track))
     async with open_runner(settings) as runner:
         # Fetched directly, because the tool returns one page at a time.
         transcript = await fetch_transcript(runner.context(), video_no, track, runner.settings.unique_id or None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
-Platform = Literal["darwin", "win32", "linux"]
+OperatingSystem = Literal["darwin", "win32", "linux"]
 SERVER_NAME = "memories"
 """The name of this server in the clients' configurations."""
 KEY_VARIABLE = "MEMORIES_API_KEY"
@@ -46,7 +46,7 @@ class ServerEntry:
         return text.replace(self.secret, "(your key)") if self.secret else text
 
 
-LocateConfig = Callable[[Platform, PurePath, Mapping[str, str]], PurePath]
+LocateConfig = Callable[[OperatingSystem, PurePath, Mapping[str, str]], PurePath]
 """Returns a client's configuration file from the platform, the home folder and the environment variables."""
 
 
@@ -85,7 +85,7 @@ class ClientApp:
 def _application_support(*parts: str) -> LocateConfig:
     """Return a locator below the folder where the platform's desktop applications keep their settings."""
 
-    def locate(platform: Platform, home: PurePath, environ: Mapping[str, str]) -> PurePath:
+    def locate(platform: OperatingSystem, home: PurePath, environ: Mapping[str, str]) -> PurePath:
         if platform == "darwin":
             return home / "Library" / "Application Support" / PurePosixPath(*parts)
         if platform == "win32":
@@ -95,7 +95,7 @@ def _application_support(*parts: str) -> LocateConfig:
     return locate
 
 
-def _codex_config(_: Platform, home: PurePath, environ: Mapping[str, str]) -> PurePath:
+def _codex_config(_: OperatingSystem, home: PurePath, environ: Mapping[str, str]) -> PurePath:
     folder = type(home)(environ["CODEX_HOME"]) if environ.get("CODEX_HOME") else home / ".codex"
     return folder / "config.toml"
 
@@ -151,7 +151,7 @@ CLIENT_APPS = {app.name: app for app in _CLIENT_APPS}
 """The supported clients by their names on the command line."""
 
 
-def current_platform() -> Platform:
+def current_platform() -> OperatingSystem:
     """Return the platform of this process; any other Unix counts as Linux."""
     if sys.platform == "darwin":
         return "darwin"

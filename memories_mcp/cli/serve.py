@@ -64,7 +64,7 @@ async def serve_sandbox(port: int, data: Path | None) -> int:
     try:
         if data is not None:
             data.mkdir(parents=True, exist_ok=True)
-        async with sandbox.running(port=port, data=data) as url:
+        async with sandbox.run_sandbox(port=port, data=data) as url:
             on_signals(asyncio.get_running_loop(), end)  # so that the sandbox removes its files before the exit
             print(f"The sandbox runs at {url}; each API key has an account of its own. Press Ctrl-C to stop.")
             print(f"Use it with: MEMORIES_BASE_URL={url} MEMORIES_API_KEY={sandbox.DEMO_KEY} memories-mcp", flush=True)

@@ -18,10 +18,10 @@ from memories_mcp.models.coercions import Count, Id, Text, wire_names
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.chat import heartbeat
 from memories_mcp.operations.common.imports import DirectLink
-from memories_mcp.operations.common.search import IMAGE_BYTES
+from memories_mcp.operations.common.search import MAX_IMAGE_BYTES
 from memories_mcp.operations.toolsets import captions
 
-VIDEO_BYTES = 20 * 1024**2
+MAX_CAPTION_VIDEO_BYTES = 20 * 1024**2
 """The largest video that the caption service accepts (API 2.11)."""
 
 
@@ -148,8 +148,8 @@ async def caption_video_file(context: Context, args: CaptionVideoFile) -> Captio
     The text goes only to the operator's callback address; the result is a task_id.
     """
     request = args.wire() | {"callback": _callback(context)}
-    path, media_type = context.files.media(args.path, "video", largest=VIDEO_BYTES)
-    pictures = [context.files.media(person.path, "image", largest=IMAGE_BYTES) for person in args.persons or []]
+    path, media_type = context.files.media(args.path, "video", largest=MAX_CAPTION_VIDEO_BYTES)
+    pictures = [context.files.media(person.path, "image", largest=MAX_IMAGE_BYTES) for person in args.persons or []]
     parts = [_request_part(request), Part("files", path.name, media_type, path)]
     parts += [Part("file", picture.name, picture_type, picture) for picture, picture_type in pictures]
     job = await context.api.call(CAPTION_VIDEO_FILE, files=parts, into=CaptionJob)
@@ -166,7 +166,7 @@ async def caption_image_url(context: Context, args: CaptionImageUrl) -> Caption:
 @captions.operation(title="Caption an image file", effect=Effect.READ, endpoints=[CAPTION_IMAGE])
 async def caption_image_file(context: Context, args: CaptionImageFile) -> Caption:
     """Describe an image file from the files root. Returns the text immediately; runs a model and is billed."""
-    path, media_type = context.files.media(args.path, "image", largest=IMAGE_BYTES)
+    path, media_type = context.files.media(args.path, "image", largest=MAX_IMAGE_BYTES)
     return await _caption_image(context, files=[_request_part(args.wire()), Part("file", path.name, media_type, path)])
 
 

@@ -34,11 +34,11 @@ from memories_mcp.operations.common.imports import (
     start_import,
 )
 from memories_mcp.operations.common.polling import WaitArguments, WaitTarget, wait_until_processed
-from memories_mcp.operations.common.search import IMAGE_BYTES
+from memories_mcp.operations.common.search import MAX_IMAGE_BYTES
 from memories_mcp.operations.common.transfers import byte_progress
 from memories_mcp.operations.toolsets import upload
 
-VIDEO_BYTES = 3 * 1024**3
+MAX_VIDEO_BYTES = 3 * 1024**3
 """The largest video file that the API accepts (API 2.11)."""
 
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
@@ -105,7 +105,7 @@ async def upload_video_file(context: Context, args: UploadVideoFile) -> Uploaded
 
     Returns the video_no once the file is sent; processing then takes minutes.
     """
-    path, media_type = context.files.media(args.path, "video", largest=VIDEO_BYTES)
+    path, media_type = context.files.media(args.path, "video", largest=MAX_VIDEO_BYTES)
     size = path.stat().st_size
     part = Part("file", path.name, media_type, path)
     form = args.wire() | {"callback": context.callback_url}
@@ -218,7 +218,7 @@ async def upload_images(context: Context, args: UploadImages) -> UploadedImages:
 
     To find them later, use search_videos with search_type BY_IMAGE, or list_images.
     """
-    images = [context.files.media(path, "image", largest=IMAGE_BYTES) for path in args.paths]
+    images = [context.files.media(path, "image", largest=MAX_IMAGE_BYTES) for path in args.paths]
     parts = [Part("files", path.name, media_type, path) for path, media_type in images]
     image_ids = await context.api.call(
         UPLOAD_IMAGES, form=args.wire(), files=parts, on_bytes=byte_progress(context, "sent"), into=_ImageIds

@@ -15,14 +15,14 @@ from memories_mcp.sandbox.app import Fault, Sandbox, application
 from memories_mcp.sandbox.store import Clock
 from memories_mcp.sandbox.uploads import Uploads
 
-__all__ = ["DEMO_KEY", "Fault", "running"]
+__all__ = ["DEMO_KEY", "Fault", "run_sandbox"]
 
 DEMO_KEY = "sk-sandbox"
 """The API key that is used if none is set; every other key has its own account."""
 
 
 @asynccontextmanager
-async def running(
+async def run_sandbox(
     *, port: int = 0, data: Path | None = None, seed: int | None = None, clock: Clock | None = None
 ) -> AsyncGenerator[str, None]:
     """Serve the sandbox on loopback in the running event loop and yield its base URL.

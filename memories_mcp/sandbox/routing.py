@@ -81,15 +81,15 @@ class Call:
         return [str(item) for item in cast(list[Any], value)]
 
 
-Handler = Callable[[Call], Awaitable[Any]]
-ROUTES: dict[str, tuple[str, Handler]] = {}
+RouteHandler = Callable[[Call], Awaitable[Any]]
+ROUTES: dict[str, tuple[str, RouteHandler]] = {}
 """Method and handler by path; a handler returns the envelope's `data`, or a complete response."""
 
 
-def route(method: str, path: str) -> Callable[[Handler], Handler]:
+def route(method: str, path: str) -> Callable[[RouteHandler], RouteHandler]:
     """Register a handler for a path below the API's prefix; a path with a leading slash is absolute."""
 
-    def register(handler: Handler) -> Handler:
+    def register(handler: RouteHandler) -> RouteHandler:
         ROUTES[path if path.startswith("/") else PREFIX + path] = (method, handler)
         return handler
 

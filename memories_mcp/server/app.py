@@ -19,7 +19,7 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 
 from memories_mcp.api import Api
-from memories_mcp.confirmation import VALID_SECONDS
+from memories_mcp.confirmation import TOKEN_SECONDS
 from memories_mcp.logs import begin_request
 from memories_mcp.operations import TOOLSETS
 from memories_mcp.rendering.fence import FENCE_MEANING, make_nonce
@@ -207,7 +207,7 @@ def _set_cache_scope(result: ListT, private: bool) -> ListT:
 def _request_state(settings: Settings, tenants: Tenants, audience: str) -> RequestStateBoundary:
     """Return the middleware that seals the state between two rounds of a call; the low-level server has none."""
     key = settings.secret or secrets.token_bytes(32)
-    security = RequestStateSecurity(keys=[key], ttl=VALID_SECONDS, bind_principal=tenants.principal)
+    security = RequestStateSecurity(keys=[key], ttl=TOKEN_SECONDS, bind_principal=tenants.principal)
     return RequestStateBoundary(security, default_audience=audience)
 
 

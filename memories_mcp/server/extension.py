@@ -22,7 +22,7 @@ class Extension:
 
     Example:
         >>> tenants = Tenants(settings, over_http=True, extension=Extension(operations=[search_slides]))
-        >>> async with running(settings, tenants=tenants) as url:
+        >>> async with run_http_server(settings, tenants=tenants) as url:
         ...     print(url)
 
     Attributes:

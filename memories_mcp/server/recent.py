@@ -19,7 +19,7 @@ from memories_mcp.runner import Runner
 
 logger = logging.getLogger(__name__)
 
-VALID_SECONDS = 60
+CACHE_SECONDS = 60
 _FAILURE_VALID_SECONDS = 5
 _TIMEOUT_SECONDS = 5
 """Clients request the list of resources at start and wait for it, so a slow request is given up."""
@@ -92,7 +92,7 @@ class RecentItems:
                 )
                 failed = videos is None or sessions is None
                 if invalidations == self._invalidations:
-                    self._valid_until = now() + (_FAILURE_VALID_SECONDS if failed else VALID_SECONDS)
+                    self._valid_until = now() + (_FAILURE_VALID_SECONDS if failed else CACHE_SECONDS)
             return self._newest
 
     async def find_videos(self, words: str) -> list[Video]:

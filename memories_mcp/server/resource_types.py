@@ -17,7 +17,7 @@ from memories_mcp.models.evidence import Track
 from memories_mcp.models.ids import Namespace, SessionId, VideoNo, is_public
 from memories_mcp.models.sessions import SessionPage
 from memories_mcp.models.uris import SESSIONS, VIDEOS, transcript_uri
-from memories_mcp.operations.common.transcripts import fetch_transcript
+from memories_mcp.operations.common.transcripts import fetch_transcript, transcript_tool
 from memories_mcp.operations.library import VideoPage
 from memories_mcp.operations.sessions import read_whole_session
 from memories_mcp.rendering.fence import make_nonce
@@ -192,17 +192,6 @@ def _json(data: dict[str, Any]) -> ResourceContent:
 
 def _video_tool(args: VideoVariables) -> str:
     return "get_public_video_detail" if is_public(args.video_no) else "get_private_video_details"
-
-
-def transcript_tool(video_no: str, track: Track) -> str:
-    """Return the name of the tool that reads this track of this video."""
-    tools = {
-        (False, "audio"): "get_audio_transcription",
-        (False, "visual"): "get_video_transcription",
-        (True, "audio"): "get_public_audio_transcription",
-        (True, "visual"): "get_public_video_transcription",
-    }
-    return tools[is_public(video_no), track]
 
 
 RESOURCE_TYPES: tuple[ResourceType[Any], ...] = (

@@ -14,9 +14,10 @@ from memories_mcp.errors import InvalidArguments, MemoriesError, NotFound
 from memories_mcp.models.media import Video
 from memories_mcp.models.sessions import SessionRow
 from memories_mcp.models.uris import session_uri, transcript_uri, video_uri
+from memories_mcp.operations.common.transcripts import transcript_tool
 from memories_mcp.runner import Runner
 from memories_mcp.server.recent import RecentItems
-from memories_mcp.server.resource_types import RESOURCE_TYPES, TRACK_TITLES, ResourceType, transcript_tool
+from memories_mcp.server.resource_types import RESOURCE_TYPES, TRACK_TITLES, ResourceType
 from memories_mcp.server.tenants import RequestScope
 from memories_mcp.validation import validate
 

@@ -27,7 +27,7 @@ from memories_mcp.models.evidence import Evidence, Kind
 from memories_mcp.operations.common.paging import fit_page
 from memories_mcp.rendering.budget import count_fitting
 
-IMAGE_BYTES = 20 * 1024**2
+MAX_IMAGE_BYTES = 20 * 1024**2
 """The largest image that the service takes (API 2.11)."""
 
 
@@ -174,7 +174,7 @@ async def search_by_image(
         kind: The kind of the moments.
         video_no: The searched video, for hits that name none.
     """
-    path, media_type = context.files.media(args.path, "image", largest=IMAGE_BYTES)
+    path, media_type = context.files.media(args.path, "image", largest=MAX_IMAGE_BYTES)
     part = Part("file", path.name, media_type, path)
     response = await context.api.call(endpoint, form=args.wire(), files=[part], into=Hits)
     if video_no:

@@ -106,7 +106,7 @@ class _EmbeddedHttpServer(EmbeddedServer, _HttpServer):
 
 
 @asynccontextmanager
-async def running(
+async def run_http_server(
     settings: Settings, host: str = "127.0.0.1", port: int = 0, *, tenants: Tenants | None = None
 ) -> AsyncGenerator[str, None]:
     """Serve in the running event loop and yield the base URL; stop gracefully when the body ends.

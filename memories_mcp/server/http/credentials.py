@@ -16,13 +16,13 @@ from memories_mcp.errors import ConfigurationError
 from memories_mcp.operations import select
 from memories_mcp.settings import Settings, parse_setting
 
-API_KEY = "X-Memories-Api-Key"
-CAPTION_KEY = "X-Memories-Caption-Api-Key"
-UNIQUE_ID = "X-Memories-Unique-Id"
-TOOLSETS = "X-Memories-Toolsets"
-READ_ONLY = "X-Memories-Read-Only"
+API_KEY_HEADER = "X-Memories-Api-Key"
+CAPTION_KEY_HEADER = "X-Memories-Caption-Api-Key"
+UNIQUE_ID_HEADER = "X-Memories-Unique-Id"
+TOOLSETS_HEADER = "X-Memories-Toolsets"
+READ_ONLY_HEADER = "X-Memories-Read-Only"
 
-_HEADERS = (API_KEY, CAPTION_KEY, UNIQUE_ID, TOOLSETS, READ_ONLY)
+_HEADERS = (API_KEY_HEADER, CAPTION_KEY_HEADER, UNIQUE_ID_HEADER, TOOLSETS_HEADER, READ_ONLY_HEADER)
 _KNOWN_HEADERS = {name.lower() for name in _HEADERS}
 _MAX_ID_CHARACTERS = 200
 
@@ -82,22 +82,22 @@ def read_credentials(headers: Headers, settings: Settings) -> Credentials:
         return parse_setting(setting, headers.get(name, "").strip() or default, name)
 
     try:
-        header_key = str(read(API_KEY, "api_key"))
+        header_key = str(read(API_KEY_HEADER, "api_key"))
         bearer = str(parse_setting("api_key", _bearer(headers.get("Authorization", "")), "Authorization"))
-        caption_key = str(read(CAPTION_KEY, "caption_api_key"))
-        read_only = bool(read(READ_ONLY, "read_only", "false"))
-        toolsets: tuple[str, ...] = read(TOOLSETS, "toolsets")
+        caption_key = str(read(CAPTION_KEY_HEADER, "caption_api_key"))
+        read_only = bool(read(READ_ONLY_HEADER, "read_only", "false"))
+        toolsets: tuple[str, ...] = read(TOOLSETS_HEADER, "toolsets")
     except ConfigurationError as error:
         raise RequestRefused(400, str(error)) from None
     try:
         select(toolsets)
     except ConfigurationError as error:
-        raise RequestRefused(400, f"{TOOLSETS}: {error}") from None
+        raise RequestRefused(400, f"{TOOLSETS_HEADER}: {error}") from None
     holds_token = bool(settings.http_token) and hmac.compare_digest(bearer, settings.http_token)
     if not holds_token and header_key and bearer and header_key != bearer:
         raise RequestRefused(
             401,
-            f"Authorization carries neither this server's token nor the key in {API_KEY}. Leave one of them out.",
+            f"Authorization holds neither this server's token nor the key in {API_KEY_HEADER}. Leave one of them out.",
         )
     if holds_token:
         api_key = header_key
@@ -108,7 +108,7 @@ def read_credentials(headers: Headers, settings: Settings) -> Credentials:
     return Credentials(
         api_key=api_key,
         caption_key=caption_key,
-        unique_id=_namespace(headers.get(UNIQUE_ID, "").strip(), settings),
+        unique_id=_namespace(headers.get(UNIQUE_ID_HEADER, "").strip(), settings),
         toolsets=toolsets,
         read_only=read_only,
         holds_token=holds_token,
@@ -119,7 +119,8 @@ def _check_key(api_key: str, *, from_bearer: bool) -> None:
     """Refuse a request to a server with a token that carries neither the token nor a key."""
     if not api_key:
         raise RequestRefused(
-            401, f"No credentials. Send this server's token, or your own key as Authorization: Bearer or {API_KEY}."
+            401,
+            f"No credentials. Send this server's token, or your own key as Authorization: Bearer or {API_KEY_HEADER}.",
         )
     # A wrong token must not pass for a key.
     if from_bearer and not api_key.startswith("sk-"):
@@ -144,8 +145,8 @@ def _bearer(authorization: str) -> str:
 
 def _namespace(unique_id: str, settings: Settings) -> str:
     if len(unique_id) > _MAX_ID_CHARACTERS or not unique_id.isprintable():
-        message = f"{UNIQUE_ID} is not a namespace. Send at most {_MAX_ID_CHARACTERS} printable characters."
+        message = f"{UNIQUE_ID_HEADER} is not a namespace. Send at most {_MAX_ID_CHARACTERS} printable characters."
         raise RequestRefused(400, message)
     if unique_id and settings.unique_id and unique_id != settings.unique_id:
-        raise RequestRefused(403, f"The namespace is fixed by the operator. Leave out {UNIQUE_ID}.")
+        raise RequestRefused(403, f"The namespace is fixed by the operator. Leave out {UNIQUE_ID_HEADER}.")
     return unique_id
