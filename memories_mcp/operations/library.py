@@ -233,7 +233,9 @@ class Deleted(Output):
     """Present when nothing was done yet and the user must agree first."""
 
 
-@library.operation(title="Delete videos", effect=Effect.DESTRUCTIVE, endpoints=[DELETE_VIDEOS, LIST_VIDEOS])
+@library.operation(
+    title="Delete videos", effect=Effect.DESTRUCTIVE, endpoints=[DELETE_VIDEOS, LIST_VIDEOS], idempotent=True
+)
 async def delete_videos(context: Context, args: DeleteVideos) -> Deleted:
     """Delete videos of your own library permanently, with everything made from them. There is no undo.
 
