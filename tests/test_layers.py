@@ -118,6 +118,7 @@ LAYERS = """
     memories_mcp.server.app
     memories_mcp.server.http.middleware
     memories_mcp.server.http.app
+    memories_mcp.server.stdio_messages
     memories_mcp.server.stdio
 
     langchain_tools.bridge
