@@ -24,6 +24,8 @@ LAYERS = """
 
     memories_mcp.models
     memories_mcp.models.coercions
+    memories_mcp.models.spellings
+    memories_mcp.models.argument_names
     memories_mcp.models.ids
     memories_mcp.models.uris
     memories_mcp.models.base
