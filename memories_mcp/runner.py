@@ -244,6 +244,8 @@ class Runner:
         context = self.context(operation.name, dict(args), on_progress=on_progress, on_confirm=on_confirm)
         output = await operation.function(context, args)
         self.add_namespaces(output, getattr(args, "unique_id", None))
+        if args.reading_notes:
+            output.note = " ".join([*args.reading_notes, *filter(None, [output.note])])
         fit(output)
         return RunResult(render(output, nonce or make_nonce()), output.structured(), output)
 

@@ -25,6 +25,8 @@ LAYERS = """
 
     memories_mcp.models
     memories_mcp.models.coercions
+    memories_mcp.models.spellings
+    memories_mcp.models.argument_names
     memories_mcp.models.ids
     memories_mcp.models.uris
     memories_mcp.models.base
@@ -119,6 +121,7 @@ LAYERS = """
     memories_mcp.server.app
     memories_mcp.server.http.middleware
     memories_mcp.server.http.app
+    memories_mcp.server.stdio_messages
     memories_mcp.server.stdio
 
     langchain_tools.bridge
