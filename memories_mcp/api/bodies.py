@@ -9,14 +9,13 @@ from typing import TypeVar
 
 import httpx2
 
+from memories_mcp.api.responses import LARGE
 from memories_mcp.errors import UnexpectedResponse
 
 T = TypeVar("T")
 
 MAX_BYTES = 32 * 1024 * 1024
 """Largest decoded size of an answer, by default."""
-_PAUSE_BYTES = 1024 * 1024
-"""Decoded bytes after which other tasks get their turn; from this size on a body is parsed in a thread."""
 _BYTES_PER_VALUE = 16
 """The values of a JSON document are counted too: `[[],[],…` takes 30 times its size in memory."""
 
@@ -38,7 +37,7 @@ async def bounded_bytes(response: httpx2.Response, max_bytes: int) -> AsyncGener
             if size > max_bytes:
                 raise _too_large(f"over {max_bytes / 1024 / 1024:g} MiB")
             yield chunk
-            if size - pause >= _PAUSE_BYTES:  # pieces that inflate arrive without any wait between them
+            if size - pause >= LARGE:  # pieces that inflate arrive without any wait between them
                 pause = size
                 await asyncio.sleep(0)
 
@@ -55,7 +54,7 @@ async def read_body(response: httpx2.Response, max_bytes: int) -> bytes:
     """
     async with aclosing(bounded_bytes(response, max_bytes)) as chunks:
         body = b"".join([chunk async for chunk in chunks])
-    if len(body) > _PAUSE_BYTES:
+    if len(body) > LARGE:
         max_values = max_bytes // _BYTES_PER_VALUE
         if sum(body.count(mark) for mark in (b",", b"[", b"{")) > max_values:
             raise _too_large(f"over {max_values:,} values")
@@ -64,7 +63,7 @@ async def read_body(response: httpx2.Response, max_bytes: int) -> bytes:
 
 async def without_blocking(body: bytes, read: Callable[[bytes], T]) -> T:
     """Return `read(body)`, computed in a thread if the body is large."""
-    if len(body) <= _PAUSE_BYTES:
+    if len(body) <= LARGE:
         return read(body)
     return await asyncio.to_thread(read, body)
 

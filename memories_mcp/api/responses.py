@@ -30,6 +30,8 @@ T = TypeVar("T")
 _NOT_READY = re.compile(r"not parsed|not ready|(still|being) process")
 _SUCCESS = frozenset({"0000", "SUCCESS"})
 _MESSAGE_LENGTH = 300
+LARGE = 1024 * 1024
+"""Bytes of a body from which on it is parsed in a thread."""
 _LONGEST_RETRY_AFTER = 24 * 60 * 60.0
 _JSON_KINDS = {str: "a text", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
 
@@ -86,7 +88,8 @@ def decode_body(body: bytes, *, status: int, retry_after: str = "", success: fro
         UnexpectedResponse: The body is not a JSON object or array.
     """
     try:
-        document = json.loads(body)
+        # In a thread, the parser lets other threads run only when it calls a function of Python.
+        document = json.loads(body, object_hook=_unchanged if len(body) > LARGE else None)
     except (ValueError, RecursionError):
         if status >= 300:
             raise api_error("", _plain_text(body), status=status, retry_after=retry_after) from None
@@ -239,6 +242,10 @@ def is_transient(message: str) -> bool:
     """Return whether the message of a refusal with code 0001 reports a temporary fault (API 2.4)."""
     lower = message.lower()
     return "network is abnormal" in lower or "try again later" in lower
+
+
+def _unchanged(value: dict[str, Any]) -> dict[str, Any]:
+    return value
 
 
 def _plain_text(body: bytes) -> str:
