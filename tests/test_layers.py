@@ -39,6 +39,9 @@ LAYERS = """
     memories_mcp.api.endpoints
     memories_mcp.api.responses
     memories_mcp.api.retry
+    memories_mcp.api.connections
+    memories_mcp.api.deadlines
+    memories_mcp.api.bodies
     memories_mcp.api.rate_limits
     memories_mcp.api.streaming
     memories_mcp.api.tracing
