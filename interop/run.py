@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,10 @@ import tomllib
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from interop.environments import environment_python
+from memories_mcp.operations import select
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parent / ".interop"
@@ -159,6 +164,46 @@ def conformance(checks: Checks, url: str) -> None:
             sys.stdout.write(f"     {name} is excluded but passes\n")
     if unknown := sorted(excluded - ran):
         checks.report(False, f"excluded, but not scenarios: {', '.join(unknown)}")
+
+
+def frameworks(checks: Checks) -> None:
+    """Check the MCP clients of agent frameworks: all tools, a call's text and structured content, an error."""
+    tools = {operation.name for operation in select()}
+    for name, spec in tomllib.loads((HERE / "frameworks.toml").read_text(encoding="utf-8")).items():
+        python = environment_python(name, spec["requirements"])
+        started = time.monotonic()
+        process = subprocess.run(
+            [str(python), "-W", "ignore", str(HERE / "frameworks" / f"{name}_client.py"), *SERVER],
+            capture_output=True, text=True, timeout=180, env=checks.environment,
+        )  # fmt: skip
+        problems = framework_problems(process.stdout, tools)
+        checks.report(not problems, f"framework {name} ({time.monotonic() - started:.1f} s)")
+        for line in problems and [*problems, *process.stderr.splitlines()[-15:]]:
+            sys.stdout.write(f"     {line[:300]}\n")
+
+
+def framework_problems(output: str, tools: set[str]) -> list[str]:
+    """Return what is wrong with the report of a framework's client; see `frameworks/report.py` for its fields.
+
+    Args:
+        output: The client's standard output, whose last line is the report.
+        tools: The names of the tools that the server offers.
+    """
+    try:
+        fields: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        return ["the client printed no report"]
+    problems: list[str] = []
+    if set(fields["tools"]) != tools:
+        problems.append(f"other tools than the server's: {sorted(set(fields['tools']) ^ tools)}")
+    if len(fields["texts"]) != 1 or "Quarterly planning meeting" not in fields["texts"][0]:
+        problems.append(f"not one text block with the moments: {fields['texts']}")
+    structured: dict[str, list[object]] | None = fields["structured"]
+    if structured is not None and len(structured.get("moments", [])) != 3:
+        problems.append(f"not the structured content: {structured}")
+    if not fields["is_error"] or "query:" not in fields["error"]:
+        problems.append(f"the refused call is no error: {fields['error']}")
+    return problems
 
 
 def main() -> int:

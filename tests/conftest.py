@@ -123,6 +123,12 @@ async def runner(settings: Settings) -> AsyncIterator[Runner]:
     await runner.aclose()
 
 
+@pytest.fixture
+def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for processing with hardly a pause between polls; the sandbox advances a video at each."""
+    monkeypatch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.01,))
+
+
 Handler = Callable[[httpx2.Request], httpx2.Response]
 
 

@@ -90,6 +90,17 @@ def test_overlapping_windows_become_one() -> None:
     assert merge(refs[:1], 60) == [(0, 75, refs[:1])]
 
 
+async def test_a_short_moment_inside_a_long_one_does_not_cut_what_is_said_after_it() -> None:
+    segments = [{"content": f"c{n}", "startTime": str(n * 10), "endTime": str(n * 10 + 10)} for n in range(60)]
+    refs = ["VI1#t=100,200&kind=clip", "VI1#t=110,115&kind=audio"]
+    async with calling(FakeWire(envelope({"video_name": "n", "transcriptions": segments}))) as runner:
+        report = await run(runner, "get_evidence", refs=refs, context_seconds=0)
+
+    [moment] = report.moments
+    assert (moment.start_seconds, moment.end_seconds, moment.refs) == (100, 200, refs)
+    assert {segment.text for segment in moment.segments} >= {f"c{n}" for n in range(10, 20)}
+
+
 async def test_a_report_that_does_not_fit_leaves_out_whole_moments_and_says_which() -> None:
     segments = [{"content": "word " * 40, "startTime": str(s), "endTime": str(s + 10)} for s in range(0, 9000, 10)]
     wire = FakeWire(lambda request: envelope({"video_name": "n", "transcriptions": segments}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
+import runpy
 import sys
 import warnings
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run_program
 from conftest import BIKE, MEETING
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.messages import AIMessage, BaseMessage
@@ -121,11 +122,18 @@ def test_the_code_blocks_of_the_documentation_run(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
-def test_an_example_runs_offline_without_arguments(path: Path) -> None:
+def test_an_example_runs_offline_without_arguments(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if path.stem == "agent_over_mcp":
         pytest.importorskip("fastmcp", reason=NO_ADAPTER)
-    command = [sys.executable, str(path)]
-    completed = subprocess.run(command, input="y\n", capture_output=True, encoding="utf-8", timeout=120)
+
+    def program() -> int:
+        runpy.run_path(str(path), run_name="__main__")
+        return 0
+
+    monkeypatch.setattr(sys, "argv", [str(path)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as Python does by default for what libraries deprecate
+        completed = run_program(program, typed="y\n")
 
     assert completed.returncode == 0, completed.stderr
     assert "A real run needs" in completed.stderr

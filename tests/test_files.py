@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from conftest import FakeWire, calling, envelope, order, run
 
 from memories_mcp import errors
+from memories_mcp.context import Progress
 from memories_mcp.runner import Runner
 from memories_mcp.settings import Settings
 
@@ -72,14 +74,31 @@ async def test_a_name_that_cannot_be_written_is_refused_clearly(tmp_path: Path, 
     assert [each.name for each in tmp_path.iterdir()] == ["file.txt"]
 
 
-async def test_a_failed_download_leaves_no_new_folder(settings: Settings, tmp_path: Path) -> None:
-    await order(settings, "cut")
-    runner = Runner(settings.change(files_root=tmp_path))
-    with pytest.raises(errors.Unreachable):
-        await run(runner, "download_video", video_no="VI612515093881740229", path="new/folder/a.mp4")
-    await runner.aclose()
+class Breaking(httpx2.AsyncByteStream):
+    """A file whose first megabyte arrives before the connection breaks."""
 
-    assert list(tmp_path.iterdir()) == []
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"\0" * 1024**2
+        raise httpx2.ReadError("cut")
+
+
+@pytest.mark.parametrize("path", ["a.mp4", "new/folder/a.mp4", "there/new/a.mp4"])
+async def test_a_download_that_breaks_half_way_leaves_neither_a_part_nor_a_new_folder(
+    tmp_path: Path, path: str
+) -> None:
+    (tmp_path / "there").mkdir()
+    written = list[str]()
+
+    async def follow(progress: Progress) -> None:
+        written.append(next(file.name for file in tmp_path.rglob(".a.mp4.*")))
+
+    async with calling(FakeWire(httpx2.Response(200, stream=Breaking())), files_root=tmp_path) as runner:
+        operation = runner.operations["download_video"]
+        with pytest.raises(errors.Unreachable):
+            await runner.run(operation, {"video_no": "VI1", "path": path}, on_progress=follow)
+
+    assert written
+    assert [file.name for file in tmp_path.rglob("*")] == ["there"]
 
 
 async def test_a_files_root_behind_a_link_works(tmp_path: Path) -> None:

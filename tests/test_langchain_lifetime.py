@@ -7,6 +7,7 @@ import copy
 import gc
 import os
 import pickle
+import socket
 import subprocess
 import sys
 import threading
@@ -123,7 +124,7 @@ def test_a_process_that_ends_with_an_open_toolkit_ends_in_silence(statement: str
     # asyncio's debug mode warns of slow callbacks, which does not matter here; its errors still fail the test.
     code = f"""
 import logging
-logging.getLogger("asyncio").setLevel(logging.ERROR)
+logging.getLogger("asyncio").addFilter(lambda record: not record.msg.startswith("Executing "))
 {statement}
 from langchain_tools import MemoriesToolkit, MemoriesRetriever
 kit = MemoriesToolkit(sandbox=True, tools=["list_videos"])
@@ -196,13 +197,28 @@ async def test_cancelling_an_async_call_leaves_the_toolkit_usable(settings: Sett
         assert MEETING in await tool(kit, "search_videos").ainvoke(SEARCH)
 
 
+async def count_tasks() -> int:
+    return len(asyncio.all_tasks())
+
+
 def test_closing_the_callers_loop_during_a_call_does_no_harm(settings: Settings) -> None:
-    kit = toolkit(settings)
-    loop = asyncio.new_event_loop()
-    abandoned = loop.create_task(tool(kit, "search_videos").ainvoke(SEARCH))
-    loop.run_until_complete(asyncio.sleep(0.001))
-    loop.close()  # during the call, whose result then has no receiver
-    bridge.run(lambda _: asyncio.sleep(0.2))
+    kit, loop = toolkit(settings), asyncio.new_event_loop()
+    tasks = bridge.run(lambda _: count_tasks())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with MemoriesToolkit(api_key=SecretStr("sk-1"), base_url=url) as slow:
+            abandoned = loop.create_task(tool(slow, "list_sessions").ainvoke({}))
+            connection, _ = loop.run_until_complete(loop.run_in_executor(None, server.accept))
+            loop.close()  # with the call under way: the answer has no loop to return to
+            with connection:
+                connection.recv(65_536)
+                body = b'{"code":"0000","data":{"sessions":[]}}'
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+                for _ in range(1000):
+                    if bridge.run(lambda _: count_tasks()) <= tasks:
+                        break
+                    time.sleep(0.01)
 
     assert not abandoned.done()
     assert MEETING in tool(kit, "search_videos").invoke(SEARCH)

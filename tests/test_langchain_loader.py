@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,7 +20,7 @@ from pydantic import SecretStr, ValidationError
 
 from langchain_tools import MemoriesRetriever, MemoriesToolkit, MemoriesTranscriptLoader
 from langchain_tools.bridge import bridge
-from memories_mcp.errors import NotFound
+from memories_mcp.errors import NotFound, NotReady
 from memories_mcp.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("no_limits")
@@ -98,9 +99,9 @@ def test_public_and_unknown_videos(account: dict[str, Any]) -> None:
 
 
 class Library(BaseHTTPRequestHandler):
-    """An API of a thousand videos with transcripts of 50 kB; counts the requests for each path."""
+    """An API of videos with transcripts of 50 kB; counts the requests for each path."""
 
-    videos = 1000
+    videos = 300
     protocol_version = "HTTP/1.1"
     requests: dict[str, int]
 
@@ -118,7 +119,12 @@ class Library(BaseHTTPRequestHandler):
         self.count(urlsplit(self.path).path)
         first = (body["page"] - 1) * body["size"]
         numbers = range(first, min(first + body["size"], self.videos))
-        self.answer({"videos": [{"video_no": f"VI{n}", "video_name": f"n{n}", "status": "PARSE"} for n in numbers]})
+        self.answer(
+            {"videos": [{"video_no": f"VI{n}", "video_name": f"n{n}", "status": self.state(n)} for n in numbers]}
+        )
+
+    def state(self, number: int) -> str:
+        return "PARSE"
 
     def count(self, path: str) -> None:
         name = path.rsplit("/", 1)[-1]
@@ -136,23 +142,50 @@ class Library(BaseHTTPRequestHandler):
         return
 
 
-@pytest.fixture
-def thousand() -> Iterator[tuple[str, dict[str, int]]]:
+class Unfiltered(Library):
+    """A library that lists what is not processed too, whatever state is asked for."""
+
+    videos = 30
+
+    def state(self, number: int) -> str:
+        return ("PARSE", "UNPARSE", "FAIL")[number % 3]
+
+
+@contextmanager
+def serve(library: type[Library]) -> Generator[tuple[str, dict[str, int]], None, None]:
     requests = dict[str, int]()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Counted", (Library,), {"requests": requests}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Counted", (library,), {"requests": requests}))
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", requests
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", requests
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
-def test_memory_stays_flat_over_a_thousand_videos_at_one_bridge_call_a_page(
-    thousand: tuple[str, dict[str, int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url, requests = thousand
+def test_videos_that_are_not_processed_are_left_out_though_the_service_lists_them() -> None:
+    with serve(Unfiltered) as (url, requests):
+        loader = MemoriesTranscriptLoader(api_key=SecretStr("sk-1"), base_url=url, tracks=["audio"])
+        loaded = {document.metadata["video_no"] for document in loader.load()}
+
+    assert loaded == {f"VI{number}" for number in range(0, 30, 3)}
+    assert requests["get_audio_transcription"] == len(loaded)
+
+
+@pytest.mark.parametrize("number", [1, 2], ids=["processing", "failed"])
+def test_a_named_video_that_is_not_processed_is_an_error_that_names_it(number: int) -> None:
+    with serve(Unfiltered) as (url, requests):
+        loader = MemoriesTranscriptLoader(api_key=SecretStr("sk-1"), base_url=url, video_nos=["VI0", f"VI{number}"])
+        with pytest.raises(NotReady, match=f"VI{number}"):
+            loader.load()
+
+    assert "get_audio_transcription" not in requests
+
+
+def test_memory_stays_flat_over_many_videos_at_one_bridge_call_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
     crossings = list[int]()
     run = bridge.run
 
@@ -161,21 +194,23 @@ def test_memory_stays_flat_over_a_thousand_videos_at_one_bridge_call_a_page(
         return run(work)
 
     monkeypatch.setattr(bridge, "run", count_and_run)
-    loader = MemoriesTranscriptLoader(api_key=SecretStr("sk-1"), base_url=url, tracks=["audio"])
     documents, early, late = 0, 0, 0
-    tracemalloc.start()
-    try:
-        for number, _ in enumerate(loader.lazy_load()):
-            documents = number + 1
-            if documents == 1000:
-                early = tracemalloc.get_traced_memory()[1]
-                tracemalloc.reset_peak()
-        late = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    with serve(Library) as (url, requests):
+        loader = MemoriesTranscriptLoader(api_key=SecretStr("sk-1"), base_url=url, tracks=["audio"])
+        tracemalloc.start()
+        try:
+            for _ in loader.lazy_load():
+                documents += 1
+                if documents == 600:
+                    early = tracemalloc.get_traced_memory()[1]
+                    tracemalloc.reset_peak()
+            late = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
 
-    assert documents == 10_000
-    assert len(crossings) == 51  # the last call returns an empty page
-    assert requests == {"list_videos": 51, "get_audio_transcription": 1000}
+    pages = Library.videos // 20
+    assert documents == Library.videos * 10
+    assert len(crossings) == pages + 1  # the last call returns an empty page
+    assert requests == {"list_videos": pages + 1, "get_audio_transcription": Library.videos}
     # A page's peak varies by a quarter with the order of its requests; all documents would take several times more.
     assert late < early * 1.5

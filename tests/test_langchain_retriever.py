@@ -194,8 +194,7 @@ async def test_two_tenants_who_call_one_retriever_directly_see_only_their_own(li
 def test_a_busy_service_raises_an_error_instead_of_returning_less_text(
     account: dict[str, Any], live: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memories_mcp.api.retry.FIRST_BACKOFF", 0.001)
-    monkeypatch.setattr("memories_mcp.api.retry.MAX_BACKOFF", 0.002)
+    monkeypatch.setattr("memories_mcp.api.retry.ATTEMPTS", 1)
     asyncio.run(order(live, "http_429", path="get_audio_transcription", times=40))
     with pytest.raises(RateLimited):
         MemoriesRetriever(**account, k=2).invoke(PRICE)

@@ -178,7 +178,7 @@ async def test_cancelling_during_a_chat_ends_its_request_and_keeps_the_toolkit_u
 
     server = await asyncio.start_server(answer_without_end, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server, MemoriesToolkit(api_key=SecretStr("sk-1"), base_url=url) as slow, asyncio.timeout(10):
+    async with server, MemoriesToolkit(api_key=SecretStr("sk-1"), base_url=url) as slow, asyncio.timeout(60):
         task = asyncio.create_task(tool(slow, "chat_with_videos").ainvoke(ASK, {"callbacks": [AnswerWatcher()]}))
         await started.wait()
         task.cancel()

@@ -36,7 +36,7 @@ def served(messages: list[dict[str, Any]], *arguments: str, **variables: str) ->
             started.stdin.flush()
             answers.append(json.loads(started.stdout.readline()))
     finally:
-        _, errors = started.communicate(timeout=30)
+        _, errors = started.communicate(timeout=60)
     assert KEY not in errors
     assert KEY[3:] not in errors
     return answers, [json.loads(line) for line in errors.splitlines()]

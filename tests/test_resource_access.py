@@ -18,16 +18,18 @@ from mcp_types import (
     PromptReference,
     ResourceLink,
     ResourceTemplateReference,
+    TextContent,
 )
 from reading import SAID, faked, read, refused
 
 from memories_mcp.api import Api
 from memories_mcp.operations import OPERATIONS
+from memories_mcp.rendering.budget import BUDGET
 from memories_mcp.server.app import make_server
 from memories_mcp.server.resource_types import RESOURCE_TYPES, ResourceType
 from memories_mcp.settings import Settings
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_polls")]
 
 
 @pytest.fixture
@@ -177,6 +179,21 @@ async def test_a_chat_links_the_conversation_first(client: Client) -> None:
 async def test_nothing_is_linked_that_this_caller_may_not_read(live: Settings) -> None:
     async with Client(make_server(live.change(toolsets=("search",)))) as client:
         assert linked(await client.call_tool("search_videos", {"query": "pricing"})) == []
+
+
+@pytest.mark.parametrize(("characters", "links"), [(10, 5), (940, 2)])
+async def test_links_take_only_the_room_that_the_text_of_a_result_leaves(characters: int, links: int) -> None:
+    numbers = [f"VI{number}" for number in range(20)]
+    rows = [{"video_no": number, "status": "FAIL", "cause": "c" * characters} for number in numbers]
+    _, client = faked(envelope({"videos": rows}))
+    async with client:
+        arguments = {"video_nos": numbers, "max_seconds": 0, "unique_id": "日" * 200}  # each link has 1,800 characters
+        result = await client.call_tool("wait_until_ready", arguments)
+
+    used = len(result.content[0].text) if isinstance(result.content[0], TextContent) else 0
+    used += sum(len(link.model_dump_json(by_alias=True, exclude_none=True)) for link in result.content[1:])
+    assert used <= BUDGET
+    assert len(linked(result)) == links
 
 
 @pytest.mark.parametrize(

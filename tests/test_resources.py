@@ -113,14 +113,15 @@ async def test_when_the_service_fails_the_list_has_the_fixed_entries_and_no_erro
 
 async def test_a_service_that_hangs_does_not_hold_up_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("memories_mcp.server.recent._TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr("memories_mcp.api.client._READ_SECONDS", {"quick": 600, "slow": 600, "transfer": 600})
 
     async def hang(request: httpx2.Request) -> httpx2.Response:
-        await asyncio.sleep(30)
+        await asyncio.Event().wait()
         return envelope({})
 
     api = Api("sk-x", "https://api.example", rates={}, transport=httpx2.MockTransport(hang))
     async with Client(make_server(Settings(api_key="sk-x"), api=api)) as client:
-        found = await asyncio.wait_for(client.list_resources(), 5)
+        found = await asyncio.wait_for(client.list_resources(), 60)
 
     assert len(found.resources) == 2
 

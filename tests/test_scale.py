@@ -6,8 +6,8 @@ import json
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ import httpx2
 import pytest
 from conftest import FakeWire, calling, envelope
 
+from memories_mcp.errors import UnexpectedResponse
 from memories_mcp.models.transcripts import Segments
 from memories_mcp.operation import Operation
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.rendering.budget import BUDGET
 
 MIB = 1024**2
-FILE = 256 * MIB
+FILE = 96 * MIB
 ALLOWED_KIB = 32 * 1024
 
 TRANSFER = Path(__file__).parents[1] / "benchmarks/transfer.py"
@@ -36,13 +37,13 @@ def sandbox_process() -> Iterator[str]:
         yield process.stdout.readline().split("runs at ")[1].split(";")[0]
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the peak of the resident set is read by a POSIX call")
-def test_memory_stays_flat_while_256_mib_go_up_and_come_down(sandbox_process: str, tmp_path: Path) -> None:
+def test_memory_stays_flat_while_96_mib_go_up_and_come_down(sandbox_process: str, tmp_path: Path) -> None:
     command = [sys.executable, str(TRANSFER), sandbox_process, str(tmp_path), str(FILE // MIB)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     grown, told, with_ballast, _ = map(int, done.stdout.split())
 
@@ -60,20 +61,18 @@ def rows(count: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def test_a_page_of_a_ten_hour_transcript_costs_what_a_page_costs() -> None:
-    def page_of(segments: Segments, start: float) -> float:
-        best = float("inf")
-        for _ in range(5):
-            began = time.perf_counter()
-            for _, segment in segments.evidence(segments.between(start, None)[:150]):
-                segment.model_dump_json(exclude_defaults=True)
-            best = min(best, time.perf_counter() - began)
-        return best
+def test_a_page_of_a_ten_hour_transcript_reads_its_own_segments_only() -> None:
+    raw = rows(20_000)
+    segments = Segments("VI1", "audio", raw)
+    # The window is found by comparing numbers that were read with the fetch; all other segments may be nonsense.
+    for number in {*range(20_000)} - {*range(10_000, 10_150)}:
+        raw[number]["content"] = {"no": "text"}
 
-    short, long = Segments("VI1", "audio", rows(400)), Segments("VI1", "audio", rows(20_000))
+    page = [segment.text for _, segment in segments.evidence(segments.between(18_000, None)[:150])]
 
-    # The window is found by comparing numbers that were read with the fetch; no segment outside it is looked at.
-    assert page_of(long, 18_000) < 4 * page_of(short, 300)
+    assert page == [f"Segment {number}: somebody says about ten words here." for number in range(10_000, 10_150)]
+    with pytest.raises(UnexpectedResponse):
+        list(segments.evidence(segments.between(0, 10)))
 
 
 @pytest.mark.anyio
@@ -94,12 +93,9 @@ async def test_fifty_refs_into_a_ten_hour_video_fit_one_result() -> None:
 LONG_TEXT = "word " * 1200
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize(("words", "count"), [(LONG_TEXT, 12), ("short", 900)], ids=["long texts", "many rows"])
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-async def test_no_result_is_over_the_budget_whatever_the_service_sends(
-    operation: Operation[Any, Any], words: str, count: int, files_root: Path
-) -> None:
+@cache
+def everything(words: str, count: int, *, caption: bool, bare: bool) -> bytes:
+    """An answer with every field of every endpoint, and so many rows in each list; `bare` is nothing but rows."""
     moment = {"videoNo": "VI1", "startTime": 1, "endTime": 2, "type": "audio_ts", "text": words}
     refs = [{"video": {"video_no": "VI1", "video_name": words}, "refItems": [moment] * 3}] * 2
     row = {
@@ -110,15 +106,22 @@ async def test_no_result_is_over_the_budget_whatever_the_service_sends(
         "music_name": words, "hash_tag": words, "video_url": words, "taskId": "1",
     }  # fmt: skip
     lists = ("videos", "sessions", "messages", "transcriptions", "items", "item")
+    data = [row] * count * 4 if bare else {**row, **dict.fromkeys(lists, [row] * count)}
+    return json.dumps({"code": 0 if caption else "0000", "data": data}).encode()
 
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("words", "count"), [(LONG_TEXT, 12), ("short", 900)], ids=["long texts", "many rows"])
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+async def test_no_result_is_over_the_budget_whatever_the_service_sends(
+    operation: Operation[Any, Any], words: str, count: int, files_root: Path
+) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         if request.url.path.endswith("download"):
             return httpx2.Response(200, content=b"\0video")
-        data: Any = {**row, **dict.fromkeys(lists, [row] * count)}
-        if request.url.path.endswith(("search", "search_public", "search_similar_images", "upload_img")):
-            data = [row] * count * 4
-        code = 0 if request.url.host == "caption.example" else "0000"
-        return httpx2.Response(200, json={"code": code, "data": data})
+        bare = request.url.path.endswith(("search", "search_public", "search_similar_images", "upload_img"))
+        content = everything(words, count, caption=request.url.host == "caption.example", bare=bare)
+        return httpx2.Response(200, content=content, headers={"content-type": "application/json"})
 
     settings: dict[str, Any] = {"files_root": files_root, "callback_url": "https://c.example"}
     async with calling(FakeWire(answer), **settings) as runner:

@@ -100,8 +100,7 @@ async def test_bad_arguments_are_a_tool_error_of_one_line_a_field(client: Client
     assert result.is_error
     assert text(result).splitlines() == [
         "search_videos failed. Invalid arguments:",
-        "- q: unknown argument; valid arguments: unique_id, query, search_type, top_k, filtering_level, video_nos, "
-        "tag, offset.",
+        "- q: unknown argument; use query.",
         "- query: required.",
         "- top_k: Input should be greater than or equal to 1 (got '0').",
     ]
@@ -210,7 +209,7 @@ async def test_two_calls_run_at_once() -> None:
         arrived += 1
         if arrived == 2:
             both.set()
-        await asyncio.wait_for(both.wait(), 5)
+        await asyncio.wait_for(both.wait(), 30)
         return envelope({"sessions": []})
 
     import httpx2
@@ -268,7 +267,7 @@ def test_over_stdio_stdout_is_protocol_and_nothing_else() -> None:
             if answered:
                 lines.append(process.stdout.readline())
     finally:
-        rest, errors = process.communicate(timeout=20)
+        rest, errors = process.communicate(timeout=60)
 
     assert [json.loads(line)["id"] for line in lines] == [1, 2]
     assert rest == ""

@@ -121,7 +121,7 @@ async def test_the_growing_answer_is_shown_a_few_times_a_second_and_by_its_end()
     answer = await asked(stream(*pieces, DONE), heard)
 
     assert len(answer.answer) == 4999
-    assert len(heard) < 20
+    assert len(heard) < 100
     assert heard[-1].strip() == answer.answer
 
 
@@ -199,12 +199,15 @@ class Chunked(httpx2.AsyncByteStream):
     [b'{\n "code": "0000",\n "data": {"content": "yes"}\n}', b'{"content":"yes","refs":[]}', b"<html>Sign in</html>"],
 )
 async def test_a_document_is_one_document_however_it_arrives(kind: str, body: bytes) -> None:
-    response = httpx2.Response(200, stream=Chunked(body[:9], body[9:]), headers={"content-type": kind})
-    if body.startswith(b"<"):
-        with pytest.raises(UnexpectedResponse):
-            await asked(response)
-    else:
-        assert (await asked(response)).answer == "yes"
+    def respond(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, stream=Chunked(body[:9], body[9:]), headers={"content-type": kind})
+
+    async with calling(FakeWire(respond)) as runner:
+        if body.startswith(b"<"):
+            with pytest.raises(UnexpectedResponse):
+                await ask(runner)
+        else:
+            assert (await ask(runner)).answer == "yes"
 
 
 async def test_a_stream_that_a_proxy_calls_plain_text_is_read() -> None:
@@ -219,12 +222,14 @@ async def test_an_empty_stream_is_no_answer() -> None:
 class Breaking(httpx2.AsyncByteStream):
     def __init__(self, *chunks: bytes, forever: bool = False) -> None:
         self.chunks, self.forever, self.closed = chunks, forever, False
+        self.waits = asyncio.Event()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for chunk in self.chunks:
             yield chunk
         if self.forever:
-            await asyncio.sleep(60)
+            self.waits.set()
+            await asyncio.Event().wait()
         raise httpx2.RemoteProtocolError("peer closed connection")
 
     async def aclose(self) -> None:
@@ -262,7 +267,7 @@ async def test_cancelling_reaches_the_request() -> None:
     body = Breaking(CONTENT.encode() + b"\n", forever=True)
     async with calling(FakeWire(httpx2.Response(200, stream=body))) as runner:
         task = asyncio.create_task(ask(runner))
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(body.waits.wait(), 30)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -229,20 +229,17 @@ async def test_a_video_that_is_unknown_at_the_first_poll_is_waited_for(monkeypat
 
 
 async def test_looking_once_at_many_public_videos_does_not_outlast_its_time() -> None:
-    import time
-
     from memories_mcp.api import Api
     from memories_mcp.runner import Runner
     from memories_mcp.settings import Settings
 
     wire = FakeWire(lambda request: envelope({"video_no": request.url.params["video_no"], "status": "PARSE"}))
     api = Api("k", "https://api.example", transport=httpx2.MockTransport(wire))  # with the API's own limits
-    began = time.perf_counter()
     state = await run(
         Runner(Settings(), api=api), "wait_until_ready", video_nos=[f"PI-{n}" for n in range(12)], max_seconds=0
     )
 
-    assert time.perf_counter() - began < 1
+    assert len(wire.requests) == 1  # the next would have to wait for two seconds
     assert not state.ready
     assert "call again with only PI-1, PI-2" in state.note
 
@@ -290,10 +287,9 @@ async def test_dates_with_another_zone_are_told_in_utc() -> None:
 
 async def test_a_service_that_hangs_does_not_outlast_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     import asyncio
-    import time
 
     async def hang(request: httpx2.Request) -> httpx2.Response:
-        await asyncio.sleep(30)
+        await asyncio.Event().wait()
         return envelope(None)
 
     from memories_mcp.api import Api
@@ -302,11 +298,9 @@ async def test_a_service_that_hangs_does_not_outlast_the_wait(monkeypatch: pytes
 
     monkeypatch.setattr("memories_mcp.operations.common.polling._POLL_SECONDS", 0.1)
     api = Api("k", "https://api.example", rates={}, transport=httpx2.MockTransport(hang))
-    began = time.perf_counter()
     state = await run(Runner(Settings(), api=api), "wait_until_ready", video_nos=["VI1"], max_seconds=0)
 
-    assert time.perf_counter() - began < 2
-    assert not state.ready
+    assert not state.ready  # an Unreachable in place of it would be the client's own, later limit
 
 
 @pytest.mark.parametrize(

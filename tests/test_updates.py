@@ -39,7 +39,7 @@ class Heard:
             self.uris.put_nowait(str(message.params.uri))
 
     async def next(self) -> str:
-        return await asyncio.wait_for(self.uris.get(), 5)
+        return await asyncio.wait_for(self.uris.get(), 30)
 
 
 async def subscribe(client: Client, uri: str) -> None:
@@ -117,6 +117,13 @@ async def test_a_chat_changes_its_conversation_and_the_list_of_them(live: Settin
         }
 
 
+async def test_a_summary_changes_the_list_of_conversations(live: Settings) -> None:
+    async with subscriber(live, "memories://sessions") as (client, heard):
+        await client.call_tool("generate_summary", {"video_no": MEETING})
+
+        assert await heard.next() == "memories://sessions"
+
+
 async def test_who_unsubscribes_hears_no_more(live: Settings) -> None:
     async with subscriber(live, VIDEO, "memories://videos") as (client, heard):
         await unsubscribe(client, VIDEO)
@@ -141,7 +148,7 @@ async def test_a_stream_of_the_new_era_hears_the_same(live: Settings) -> None:
         client.listen(resource_subscriptions=uris, resources_list_changed=True) as stream,
     ):
         await client.call_tool("delete_videos", {"video_nos": [MEETING]})
-        events = [await asyncio.wait_for(anext(stream), 5) for _ in range(3)]
+        events = [await asyncio.wait_for(anext(stream), 30) for _ in range(3)]
 
     assert {getattr(each, "uri", "the list") for each in events} == {*uris, "the list"}
 

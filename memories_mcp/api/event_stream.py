@@ -21,9 +21,6 @@ from typing import Any, NamedTuple, cast
 
 from memories_mcp.errors import UnexpectedResponse
 
-LARGEST_STREAM = 32 * 1024 * 1024
-"""The most decoded bytes that are read of one stream."""
-
 _LINE_END = re.compile("\r\n|\n|\r")
 _TERMINATORS = {"done", "[done]"}
 _TRUNCATED = re.compile(r'\s*\[?\s*\{\s*("|\Z)')
@@ -69,14 +66,12 @@ class LineReader:
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
-        self._remaining = LARGEST_STREAM
         self._parts: list[str] = []  # of the line that has not ended
         self._after_return = False
 
     def feed(self, chunk: bytes) -> list[str]:
-        """Return the lines that the chunk completes, without their ends; those beyond `LARGEST_STREAM` are left out."""
-        text = self._decoder.decode(chunk[: max(0, self._remaining)])
-        self._remaining -= len(chunk)
+        """Return the lines that the chunk completes, without their ends."""
+        text = self._decoder.decode(chunk)
         if text:
             if self._after_return:  # the line ended with the last chunk; a line feed belongs to that end
                 text = text.removeprefix("\n")
@@ -88,11 +83,6 @@ class LineReader:
         lines = ["".join(self._parts), *others[:-1]]
         self._parts = others[-1:]
         return lines
-
-    def check_size(self) -> None:
-        """Raise `UnexpectedResponse` if the stream is larger than `LARGEST_STREAM`."""
-        if self._remaining < 0:
-            raise UnexpectedResponse(f"The stream is larger than {LARGEST_STREAM >> 20} MiB.")
 
     def close(self) -> str:
         """Return the last line if it has no end, else an empty text."""

@@ -90,7 +90,6 @@ class ChatAssembler:
                     await on_event(event)
             if self._has_ended:
                 break
-            self._lines.check_size()
         for event in self._close():
             if on_event:
                 await on_event(event)
@@ -156,7 +155,7 @@ class ChatAssembler:
             late = LateRateLimit(error.summary, retry_after=error.retry_after, code=error.code, words=error.words)
             late.next_step = next_step_if_unclear(self._endpoint)
             return late
-        if not error.next_step or (self._has_begun and type(error) is ApiError):
+        if not error.next_step or (self._has_begun and type(error) in {ApiError, UnexpectedResponse}):
             error.next_step = next_step_if_unclear(self._endpoint)
         return error
 
