@@ -1,7 +1,7 @@
 """Time limits of a request: a lowest rate while a body moves, and a deadline for the answer.
 
 The HTTP client's own time limits hold only for the pause between two pieces, so that a peer could send one byte at a
-time for ever.
+time without end.
 """
 
 from __future__ import annotations
