@@ -46,11 +46,19 @@ def drop_missing(value: Any) -> Any:
 
 _SPACES = re.compile(r"[^\S\n]+")
 
-# Variation selectors beyond the two that emoji need can carry hidden bytes.
-_VARIATION_SELECTORS = re.compile("[\ufe00-\ufe0d\U000e0100-\U000e01ef]")
-
 _INVISIBLE_CATEGORIES = {"Cc", "Cf", "Cs", "Co"}
 """Unicode's controls, formats (zero-width, bidirectional, tags), surrogates and private use."""
+
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff"
+    "\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Unicode's Default_Ignorable_Code_Point without the two variation selectors that emoji need."""
+
+_EMOJI_SELECTORS = "\ufe0e\ufe0f"
+"""The choice of text or picture, which may stand once after a symbol: more of them could carry hidden bytes."""
+
+_SHORT_LENGTH = 200
 
 
 def clean_text(text: str) -> str:
@@ -63,13 +71,30 @@ def remove_invisible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = re.sub("\r\n?|[\u2028\u2029\u0085\v\f]", "\n", text).replace("\t", " ")
-    text = _VARIATION_SELECTORS.sub("", text)
-    return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in _INVISIBLE_CATEGORIES)
+    kept: list[str] = []
+    last = ""
+    for character in _IGNORABLE.sub("", text):
+        category = unicodedata.category(character)
+        if character in _EMOJI_SELECTORS:
+            if last != "So":
+                continue
+        elif category in _INVISIBLE_CATEGORIES and character != "\n":
+            continue
+        kept.append(character)
+        last = category
+    return "".join(kept)
 
 
 def one_line(text: str) -> str:
     """Return a cleaned text on one line."""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()  # most lines, without the slower steps
     return _SPACES.sub(" ", clean_text(text).replace("\n", " ")).strip()
+
+
+def shorten(name: str) -> str:
+    """Return a name for a message, a form or a list: cut at 200 characters."""
+    return name if len(name) <= _SHORT_LENGTH else f"{name[: _SHORT_LENGTH - 1]}…"
 
 
 # Validators; a value of an unexpected type passes through, so that pydantic reports it

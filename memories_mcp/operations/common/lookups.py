@@ -11,8 +11,8 @@ from memories_mcp.api.endpoints import LIST_VIDEOS, PRIVATE_DETAILS, PUBLIC_DETA
 from memories_mcp.context import Context
 from memories_mcp.errors import NotFound
 from memories_mcp.models.base import Wire
-from memories_mcp.models.coercions import Id, Line, wire_list, wire_names
-from memories_mcp.models.ids import is_public
+from memories_mcp.models.coercions import Id, Line, shorten, wire_list, wire_names
+from memories_mcp.models.ids import is_public, show_ids
 from memories_mcp.models.media import Video
 from memories_mcp.rendering.text import format_clock
 
@@ -114,13 +114,14 @@ async def fetch_name_and_link(context: Context, video_no: str, unique_id: str | 
 def not_in_namespace(video_nos: Sequence[str]) -> NotFound:
     """Return the error for videos that a list does not contain."""
     return NotFound(
-        f"Not in this namespace: {', '.join(video_nos)}.",
+        f"Not in this namespace: {show_ids(video_nos, 'the video')}.",
         next_step="Check the numbers with list_videos, and unique_id if they were uploaded under one.",
     )
 
 
 def describe_video(video: Video) -> str:
     """Return a video as a preview shows it: number, name, length, date."""
+    name = shorten(video.video_name or "")
     length = "" if video.duration_seconds is None else format_clock(video.duration_seconds)
     date = "" if video.created_at is None else f"added {video.created_at:%Y-%m-%d}"
-    return ", ".join(part for part in (video.video_no, video.video_name, length, date) if part)
+    return ", ".join(part for part in (video.video_no, name, length, date) if part)
