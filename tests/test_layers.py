@@ -23,6 +23,7 @@ LAYERS = """
     memories_mcp.json_schema
 
     memories_mcp.models
+    memories_mcp.models.tolerance
     memories_mcp.models.coercions
     memories_mcp.models.ids
     memories_mcp.models.uris

@@ -112,7 +112,8 @@ class Api:
                     body = await response.aread()
                     return decode_response(body, response, endpoint)
 
-        result = parse(await with_retries(attempt, repeatable=endpoint.repeatable), into, endpoint)
+        data = await with_retries(attempt, repeatable=endpoint.repeatable)
+        result = parse(data, into, endpoint, (query, json, form))
         if self._on_answer:
             self._on_answer(result)
         return result

@@ -14,7 +14,7 @@ from memories_mcp.api.endpoints import LIST_SESSIONS, SESSION_DETAIL, Endpoint
 from memories_mcp.context import Context, ProgressKind
 from memories_mcp.errors import MemoriesError
 from memories_mcp.models.base import PrivateInput, Wire
-from memories_mcp.models.chat import ChatAnswer, WireMessage
+from memories_mcp.models.chat import ChatAnswer, WireAnswer, WireMessage
 from memories_mcp.models.coercions import Id, remove_invisible, wire_list
 from memories_mcp.models.ids import SessionId
 from memories_mcp.models.sessions import WireSession
@@ -58,11 +58,11 @@ async def ask_chat(
     """
     if context.reports_progress:
         async with _AnswerProgress(context) as progress:
-            message = await context.api.chat(streaming, json=body, into=WireMessage, on_event=progress.receive)
+            message = await context.api.chat(streaming, json=body, into=WireAnswer, on_event=progress.receive)
         if not message.session_id:
             message = await _complete_from_session(context, message, body)
     else:
-        message = await context.api.chat(plain, json=body, into=WireMessage)
+        message = await context.api.chat(plain, json=body, into=WireAnswer)
     changed_uris = [SESSIONS]
     if message.session_id:
         changed_uris.append(session_uri(message.session_id))
@@ -204,7 +204,7 @@ async def _complete_from_session(context: Context, message: WireMessage, body: d
 
 
 class _WireSessionId(Wire):
-    session_id: Id = ""
+    session_id: Id
 
 
 class _WireSessionPage(Wire):
