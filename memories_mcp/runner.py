@@ -17,6 +17,7 @@ from memories_mcp.file_access import Files
 from memories_mcp.models.base import Output, iter_parts
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.ids import is_public
+from memories_mcp.models.tolerance import collect_omissions, describe_omissions
 from memories_mcp.models.uris import in_namespace
 from memories_mcp.operation import Operation
 from memories_mcp.operations import select
@@ -238,7 +239,9 @@ class Runner:
         """
         args = operation.validate(raw, self.pinned)
         context = self.context(operation.name, dict(args), on_progress=on_progress, on_confirm=on_confirm)
-        output = await operation.function(context, args)
+        with collect_omissions() as omissions:
+            output = await operation.function(context, args)
+        output.add_note(describe_omissions(omissions.values()))
         self.add_namespaces(output, getattr(args, "unique_id", None))
         if args.reading_notes:
             output.note = " ".join([*args.reading_notes, *filter(None, [output.note])])

@@ -106,14 +106,18 @@ SAMPLES = {"talk.mp4": "quarterly-planning.mp4", "bicycle.jpg": "red-door.jpg"}
 """The files that the operations' examples name, and what they are copies of."""
 
 
+def copy_samples(root: Path) -> Path:
+    for name, source in SAMPLES.items():
+        shutil.copy(demo_data.MEDIA / source, root / name)
+    return root
+
+
 @pytest.fixture
 def files_root(tmp_path: Path) -> Path:
     """A files root with what the examples send."""
     root = tmp_path / "files"
     root.mkdir()
-    for name, source in SAMPLES.items():
-        shutil.copy(demo_data.MEDIA / source, root / name)
-    return root
+    return copy_samples(root)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ LAYERS = """
     memories_mcp.json_schema
 
     memories_mcp.models
+    memories_mcp.models.tolerance
     memories_mcp.models.coercions
     memories_mcp.models.spellings
     memories_mcp.models.argument_names

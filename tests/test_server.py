@@ -75,7 +75,9 @@ async def test_a_call_gives_text_and_structured_content(client: Client) -> None:
     result = await client.call_tool("search_videos", {"query": "price of the Team plan", "top_k": 2})
 
     assert not result.is_error
-    assert text(result).startswith("<untrusted-fixed>\nmoments (2); ref = VIDEO#t=START,END&kind=clip:\n")
+    assert text(result).startswith(
+        "<untrusted-fixed>\nmoments (2); ref of v1 = VI612515093881740229#t=START,END&kind=clip:\n"
+    )
     assert text(result).rstrip().endswith("</untrusted-fixed>")
     jsonschema.validate(result.structured_content, OPERATIONS[0].output_schema)
 

@@ -116,7 +116,7 @@ class Api:
             async with open_parts(files, on_bytes) as parts:
                 request = self._request(endpoint, query=query, json=json, form=form, parts=parts)
                 async with self._send(endpoint, request) as response:
-                    return await self._read(response, into, endpoint)
+                    return await self._read(response, into, endpoint, (query, json, form))
 
         result = await with_retries(attempt, repeatable=endpoint.repeatable)
         if self._on_answer:
@@ -240,11 +240,11 @@ class Api:
             timeout=httpx2.Timeout(read_seconds, connect=_CONNECT_SECONDS, pool=_POOL_SECONDS),
         )
 
-    async def _read(self, response: httpx2.Response, into: type[T], endpoint: Endpoint) -> T:
+    async def _read(self, response: httpx2.Response, into: type[T], endpoint: Endpoint, request: object) -> T:
         """Return the `data` of a response in its type."""
         body = await read_body(response, self._max_bytes)
         return await without_blocking(
-            body, lambda body: parse(decode_response(body, response, endpoint), into, endpoint)
+            body, lambda body: parse(decode_response(body, response, endpoint), into, endpoint, request)
         )
 
     @asynccontextmanager

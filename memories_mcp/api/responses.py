@@ -24,6 +24,7 @@ from memories_mcp.errors import (
     UnexpectedResponse,
 )
 from memories_mcp.models.coercions import one_line
+from memories_mcp.models.tolerance import read_leniently, reading_answer
 
 T = TypeVar("T")
 
@@ -125,19 +126,21 @@ def unwrap_envelope(
     return envelope
 
 
-def parse(data: Any, into: type[T], endpoint: Endpoint) -> T:
-    """Return `data` validated as the type `into`.
+def parse(data: Any, into: type[T], endpoint: Endpoint, request: object = None) -> T:
+    """Return `data` read as the type `into`; what cannot be read is left out where the type can do without it.
 
     Args:
         data: The `data` of a response.
         into: The type to read.
         endpoint: The endpoint that was called, for the error text.
+        request: The arguments of the request: what is left out counts once for repeated requests.
 
     Raises:
         UnexpectedResponse: The data does not fit the type; the text names the field.
     """
     try:
-        return _adapter(into).validate_python(data)
+        with reading_answer(f"{endpoint.path} {request}"):
+            return read_leniently(_adapter(into).validate_python, data)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         field = one_line(".".join(str(part) for part in problem["loc"]))[:100] or "data"

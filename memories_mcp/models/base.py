@@ -144,6 +144,10 @@ class Output(Row):
     note: str | None = None
     """What was left out or can be done next."""
 
+    def add_note(self, note: str | None) -> None:
+        """Add a sentence to the note."""
+        self.note = " ".join(part for part in (self.note, note) if part) or None
+
     def structured(self) -> dict[str, Any]:
         """Return the result as JSON data without the fields that have their default."""
         return self.model_dump(mode="json", exclude_defaults=True)

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, InstanceOf
+from pydantic import BeforeValidator, Field, InstanceOf, model_validator
 
 from memories_mcp.errors import MemoriesError
 from memories_mcp.models.base import Output, Row, Wire
 from memories_mcp.models.coercions import (
     Count,
-    Id,
     Line,
     OptionalId,
     OptionalLine,
     OptionalText,
     Seconds,
     Text,
+    text_as,
     wire_list,
     wire_names,
 )
 from memories_mcp.models.evidence import Evidence, Kind
+from memories_mcp.models.tolerance import count_skipped
 
 
 class Thinking(Row):
@@ -50,15 +51,15 @@ class ChatAnswer(Output):
 class WireRefVideo(Wire):
     """The video of a chat reference, as sent."""
 
-    video_no: Id = ""
+    video_no: OptionalId = None
     video_name: OptionalLine = None
 
 
 class WireRefItem(Wire):
     """One moment of a chat reference, as sent; its fields depend on `type`."""
 
-    video_no: Id = ""
-    type: str = ""
+    video_no: OptionalId = None
+    type: Line = ""
     start_time: Seconds = None
     end_time: Seconds = None
     text: OptionalText = None
@@ -102,6 +103,7 @@ class WireRef(Wire):
         for item in self.ref_items or [WireRefItem(type="video_meta")]:
             video_no = item.video_no or self.video.video_no
             if not video_no:
+                count_skipped()
                 continue
             kind = _KINDS.get(item.type, "clip")
             has_times = kind != "metadata"
@@ -147,3 +149,9 @@ class WireMessage(Wire):
     def steps(self) -> list[Thinking]:
         """Return the reasoning without its references."""
         return [Thinking(title=thinking.title, content=thinking.content) for thinking in self.thinkings]
+
+
+class WireAnswer(WireMessage):
+    """The answer of a chat endpoint, as sent: a message, or its bare text."""
+
+    _accept_text = model_validator(mode="before")(text_as("content"))

@@ -143,6 +143,8 @@ def parse_ref(ref: str) -> Reference:
         ValueError: The text is not an evidence `ref`.
     """
     ref = ref.strip()
+    if short_name := re.match(r"[vV][0-9]{1,4}(?=#|$)", ref):
+        raise ValueError(f"{short_name[0]} is the short name of a video in a listing; use the video's number instead")
     if re.fullmatch(r"image:[A-Za-z0-9_-]{1,64}", ref):
         return Reference(ref.removeprefix("image:"), "image")
     match = _REF.fullmatch(ref)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -11,6 +12,25 @@ from memories_mcp.models.spellings import TASKS, VIDEO_NUMBERS
 
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 _TASK = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(_[0-9a-f]{32})?", re.IGNORECASE)
+
+
+_SHOWN = re.compile(rf"((VE?I|PI-|mavi_video_)?[0-9]{{1,32}}|{_TASK.pattern})", re.ASCII | re.IGNORECASE)
+"""The ids of videos, tasks, sessions and images (API 2.6): no words fit in."""
+
+
+def has_id_form(value: str) -> bool:
+    """Return whether a value of the API has the form of an id and may stand outside the fence."""
+    return _SHOWN.fullmatch(value) is not None
+
+
+def show_ids(ids: Iterable[str], otherwise: str) -> str:
+    """Return ids for text outside the fence: those that have the form of a video's, task's, session's or image's id.
+
+    Args:
+        ids: The ids, which may come from the API.
+        otherwise: The text to return if none of them has the form.
+    """
+    return ", ".join(value for value in ids if has_id_form(value)) or otherwise
 
 
 def _check_id(value: str, kind: str) -> str:
@@ -62,7 +82,7 @@ def _check_task(value: str) -> str:
 
 def _check_session(value: str) -> str:
     value = value.strip()
-    if not value.isdigit():
+    if not re.fullmatch("[0-9]+", value):
         raise ValueError("a session_id is a string of digits, as list_sessions returns it")
     return value
 

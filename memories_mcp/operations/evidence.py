@@ -27,7 +27,7 @@ from memories_mcp.errors import (
 from memories_mcp.models.base import Output, PrivateInput, Row
 from memories_mcp.models.coercions import OptionalLine, Seconds
 from memories_mcp.models.evidence import Evidence, Reference, Track, parse_ref
-from memories_mcp.models.ids import SessionId, TaskId, VideoNo
+from memories_mcp.models.ids import SessionId, TaskId, VideoNo, show_ids
 from memories_mcp.models.media import Video
 from memories_mcp.models.sessions import WireSession
 from memories_mcp.models.spellings import REFS, TimeInSeconds, WaitSeconds
@@ -131,7 +131,7 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
         else:
             by_video[ref.video_no].append(ref)
     for done, (video_no, video_refs) in enumerate(by_video.items()):
-        await context.progress(done, len(by_video), f"Reading {video_no}")
+        await context.progress(done, len(by_video), f"Reading {show_ids([video_no], 'a video')}")
         try:
             report.moments += await _moments(context, video_no, video_refs, args)
         except FATAL_ERRORS:

@@ -33,11 +33,11 @@ from memories_mcp.models.coercions import (
     wire_names,
 )
 from memories_mcp.models.ids import PrivateVideoNo, TaskId
-from memories_mcp.models.media import Video
+from memories_mcp.models.media import RequestedVideo, Video
 from memories_mcp.models.spellings import OtherWords
 from memories_mcp.models.uris import VIDEOS, video_uri
 from memories_mcp.operation import Effect
-from memories_mcp.operations.common.lookups import describe_video, fetch_task_videos, find_videos
+from memories_mcp.operations.common.lookups import describe_video, fetch_details, fetch_task_videos, find_videos
 from memories_mcp.operations.common.paging import fit_page, why_empty
 from memories_mcp.operations.common.transfers import byte_progress
 from memories_mcp.operations.toolsets import library
@@ -101,10 +101,14 @@ class PrivateVideo(Output, Video):
     resolution: Line = Field(default="", validation_alias=wire_names("resolution_label"))
 
 
+class _RequestedPrivateVideo(RequestedVideo, PrivateVideo):
+    pass
+
+
 @library.operation(title="Look up a video", effect=Effect.READ, endpoints=[PRIVATE_DETAILS])
 async def get_private_video_details(context: Context, args: GetPrivateVideoDetails) -> PrivateVideo:
     """Look up one video of your own library: state, length, size, resolution, source link."""
-    return await context.api.call(PRIVATE_DETAILS, query=args.wire(), into=PrivateVideo)
+    return await fetch_details(context, PRIVATE_DETAILS, args.wire(), _RequestedPrivateVideo)
 
 
 class ListImages(PrivateInput):

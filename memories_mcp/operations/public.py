@@ -21,11 +21,12 @@ from memories_mcp.models.chat import ChatAnswer
 from memories_mcp.models.coercions import Count, DateFromSeconds, OptionalLine, wire_names
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.ids import PublicTranscriptVideoNo, PublicVideoNo
-from memories_mcp.models.media import Video
+from memories_mcp.models.media import RequestedVideo, Video
 from memories_mcp.models.spellings import OtherWords
 from memories_mcp.models.transcripts import Transcript
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.chat import SESSION_ENDPOINTS, Question, ask_chat
+from memories_mcp.operations.common.lookups import fetch_details
 from memories_mcp.operations.common.search import (
     Hits,
     ImageQuery,
@@ -157,13 +158,17 @@ class PublicVideo(Output, Video):
     collect_count: Count = None
 
 
+class _RequestedPublicVideo(RequestedVideo, PublicVideo):
+    pass
+
+
 @public.operation(title="Look up a public video", effect=Effect.READ, endpoints=[PUBLIC_DETAIL])
 async def get_public_video_detail(context: Context, args: GetPublicVideoDetail) -> PublicVideo:
     """Look up a public video: link, creator, dates, counts.
 
     The rate limit is tight: call it only for the videos that matter, not for every hit.
     """
-    return await context.api.call(PUBLIC_DETAIL, query=args.wire(), into=PublicVideo)
+    return await fetch_details(context, PUBLIC_DETAIL, args.wire(), _RequestedPublicVideo)
 
 
 class GetPublicTranscription(Window):

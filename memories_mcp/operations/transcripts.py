@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from memories_mcp.api.endpoints import LIST_VIDEOS, SUMMARY, TRANSCRIPTS, UPDATE_TRANSCRIPTION
 from memories_mcp.context import CONFIRMATION_NEEDED, Context, Pending, Preview
 from memories_mcp.models.base import ConfirmableInput, Output, PrivateInput, Row
-from memories_mcp.models.coercions import Count, Id, Line, Seconds, Text, wire_list, wire_names
+from memories_mcp.models.coercions import Count, Id, Line, Seconds, Text, text_as, wire_list, wire_names
 from memories_mcp.models.ids import PrivateTranscriptVideoNo
 from memories_mcp.models.transcripts import Transcript
 from memories_mcp.models.uris import SESSIONS, video_uri
@@ -78,6 +78,8 @@ class Summary(Output):
     """Chapters in order of time, or topics."""
     input_tokens: Count = Field(default=None, validation_alias=wire_names("total_input"))
     output_tokens: Count = Field(default=None, validation_alias=wire_names("total_output"))
+
+    _accept_text = model_validator(mode="before")(text_as("summary"))
 
 
 @transcripts.operation(title="Summarise a video", effect=Effect.READ, endpoints=[SUMMARY])

@@ -109,7 +109,9 @@ def _explain(error: ValidationError) -> tuple[int, str, list[t.RequestId | None]
         line = str(first["input"])
         return t.PARSE_ERROR, f"Parse error: {_parse_problem(line, first['msg'])}", [_find_id(line)]
     # An error about a field as a whole carries the object that lacks it, which here is the message.
-    message = next((message["input"] for message in problems if len(message["loc"]) == 1 or message["type"] == "missing"), None)
+    message = next(
+        (message["input"] for message in problems if len(message["loc"]) == 1 or message["type"] == "missing"), None
+    )
     if isinstance(message, list):
         ids = [_id_of(member) for member in cast(list[Any], message)]
         ids = [request_id for request_id in ids if request_id is not None][:_MOST_REFUSALS]

@@ -70,9 +70,9 @@ async def ask_chat(
 async def _send_question(context: Context, plain: Endpoint, streaming: Endpoint, body: dict[str, Any]) -> WireMessage:
     """Send a question; the arguments are those of `ask_chat`."""
     if not context.reports_progress:
-        return await context.api.chat(plain, json=body, into=WireMessage)
+        return await context.api.chat(plain, json=body, into=WireAnswer)
     async with _AnswerProgress(context) as progress:
-        message = await context.api.chat(streaming, json=body, into=WireMessage, on_event=progress.receive)
+        message = await context.api.chat(streaming, json=body, into=WireAnswer, on_event=progress.receive)
     return message if message.session_id else await _complete_from_session(context, message, body)
 
 
@@ -229,7 +229,7 @@ async def _complete_from_session(context: Context, message: WireMessage, body: d
 
 
 class _WireSessionId(Wire):
-    session_id: Id = ""
+    session_id: Id
 
 
 class _WireSessionPage(Wire):

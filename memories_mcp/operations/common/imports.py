@@ -167,7 +167,9 @@ async def start_import(
     body = args.wire() | {callback: context.callback_url}
     result = await context.api.call(endpoint, json=body, into=ImportResult)
     result.note = "The downloads run; call wait_until_ready with the task_id."
-    if args.wait_seconds and result.task_id:
+    if not result.task_id:
+        result.note = "The import was ordered, but the answer has no task_id to follow it by. Do not order it again."
+    elif args.wait_seconds:
         unique_id: str | None = getattr(args, "unique_id", None)
         awaited = WaitTarget(task_id=result.task_id, unique_id=unique_id, seconds=args.wait_seconds)
         try:
