@@ -80,6 +80,7 @@ LAYERS = """
     memories_mcp.operations
 
     memories_mcp.sandbox.demo_data
+    memories_mcp.sandbox.ranking
     memories_mcp.sandbox.store
     memories_mcp.sandbox.accounts
     memories_mcp.sandbox.uploads
