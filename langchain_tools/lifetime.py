@@ -26,6 +26,9 @@ from memories_mcp.settings import Settings, parse_setting
 _MAX_RUNNERS = 200
 _MAX_CONCURRENT_FETCHES = 4
 _CLOSE_SECONDS = 5.0
+_KEY_HINT = "Pass api_key=, or set MEMORIES_API_KEY (for captions MEMORIES_CAPTION_API_KEY), or pass sandbox=True."
+_PER_RUN_KEY_HINT = "Pass memories_caption_api_key, a SecretStr, in the run's context or config['configurable']."
+
 
 # Runners of one key share its rate limits, as long as one of them exists.
 _limits: weakref.WeakValueDictionary[tuple[object, ...], RateLimiter] = weakref.WeakValueDictionary()
@@ -159,7 +162,8 @@ class _OpenRunners:
             )
         limits_key = (self.process, settings.base_url, settings.api_key, str(settings.rate_limits))
         limits = _limits.setdefault(limits_key, rate_limits_of(settings))
-        return Runner(settings, limits=limits, fixed_namespace=self._per_run)
+        key_hint = _PER_RUN_KEY_HINT if self._per_run else _KEY_HINT
+        return Runner(settings, limits=limits, fixed_namespace=self._per_run, key_hint=key_hint)
 
 
 class _ProcessSandbox:

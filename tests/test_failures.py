@@ -43,7 +43,7 @@ HTML = httpx2.Response(200, content=b"<html><body>proxy</body></html>", headers=
         (b"null", "null"),
         (b'{"code":"0000","data":{"sess', "broken JSON"),
         (b"", "no JSON"),
-        (b'"ok"', "ok"),
+        (b'"ok"', "a text"),
     ],
 )
 async def test_an_answer_that_is_no_envelope_is_unexpected(body: bytes, says: str) -> None:

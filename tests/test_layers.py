@@ -25,6 +25,8 @@ LAYERS = """
 
     memories_mcp.models
     memories_mcp.models.coercions
+    memories_mcp.models.spellings
+    memories_mcp.models.argument_names
     memories_mcp.models.ids
     memories_mcp.models.uris
     memories_mcp.models.base
@@ -37,6 +39,9 @@ LAYERS = """
     memories_mcp.api.endpoints
     memories_mcp.api.responses
     memories_mcp.api.retry
+    memories_mcp.api.connections
+    memories_mcp.api.deadlines
+    memories_mcp.api.bodies
     memories_mcp.api.rate_limits
     memories_mcp.api.streaming
     memories_mcp.api.tracing
@@ -120,6 +125,7 @@ LAYERS = """
     memories_mcp.server.app
     memories_mcp.server.http.middleware
     memories_mcp.server.http.app
+    memories_mcp.server.stdio_messages
     memories_mcp.server.stdio
 
     langchain_tools.bridge

@@ -100,8 +100,7 @@ async def test_bad_arguments_are_a_tool_error_of_one_line_a_field(client: Client
     assert result.is_error
     assert text(result).splitlines() == [
         "search_videos failed. Invalid arguments:",
-        "- q: unknown argument; valid arguments: unique_id, query, search_type, top_k, filtering_level, video_nos, "
-        "tag, offset.",
+        "- q: unknown argument; use query.",
         "- query: required.",
         "- top_k: Input should be greater than or equal to 1 (got '0').",
     ]

@@ -50,7 +50,7 @@ def _wait_seconds(state: tenacity.RetryCallState) -> float:
 
     seconds = tenacity.wait_random_exponential(multiplier=FIRST_BACKOFF, max=MAX_BACKOFF)(state)
     error = state.outcome and state.outcome.exception()
-    return max(error.retry_after, seconds) if isinstance(error, RateLimited) else seconds
+    return max(error.retry_after, seconds) if isinstance(error, ApiError) else seconds
 
 
 async def with_retries(send: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:

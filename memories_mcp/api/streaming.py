@@ -179,13 +179,13 @@ async def body_lines(body: bytes) -> AsyncIterator[str]:
         yield line.decode("utf-8", "replace")
 
 
-async def response_lines(response: httpx2.Response) -> AsyncIterator[str]:
-    """Yield the lines of a response as they arrive.
+async def response_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """Yield the lines of a body as it arrives.
 
     Only a line feed ends a line: `aiter_lines` would also split at U+2028, which JSON strings may contain.
     """
     rest = b""
-    async for chunk in response.aiter_bytes():
+    async for chunk in chunks:
         *complete, rest = (rest + chunk).split(b"\n")
         for line in complete:
             yield line.decode("utf-8", "replace")

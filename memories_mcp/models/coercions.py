@@ -168,15 +168,15 @@ Status = Literal["ready", "processing", "failed"]
 """A processing state."""
 
 
+STATUS_WORDS: dict[str, Status] = {
+    "PARSE": "ready", "UNPARSE": "processing", "FAIL": "failed", "FAILED": "failed", "PARSE_ERROR": "failed",
+}  # fmt: skip
+"""The API's words for processing states; `PARSE` means ready, against the upload pages (API 2.9)."""
+
+
 def parse_status(word: str) -> Status:
-    """Translate the API's word for a processing state; `PARSE` means ready, against the upload pages (API 2.9)."""
-    match word.strip().upper():
-        case "PARSE":
-            return "ready"
-        case "FAIL" | "FAILED" | "PARSE_ERROR":
-            return "failed"
-        case _:
-            return "processing"
+    """Translate the API's word for a processing state; an unknown word means that the processing goes on."""
+    return STATUS_WORDS.get(word.strip().upper(), "processing")
 
 
 # Shapes

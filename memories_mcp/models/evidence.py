@@ -12,6 +12,7 @@ from memories_mcp.models.coercions import (
     Score,
     Seconds,
 )
+from memories_mcp.models.spellings import parse_seconds
 from memories_mcp.models.uris import format_seconds, transcript_uri, video_uri
 
 Track = Literal["audio", "visual"]
@@ -134,8 +135,6 @@ class Evidence(Row):
 
 _REF = re.compile(r"(?P<video>[^\s#/?]{1,64})#(?:t=(?P<start>[\d:.]+)(?:,(?P<end>[\d:.]+))?&)?kind=(?P<kind>[a-z]+)")
 
-_TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
-
 
 def parse_ref(ref: str) -> Reference:
     """Parse an evidence `ref`; its times may be written as in texts, such as 0:30.
@@ -149,16 +148,7 @@ def parse_ref(ref: str) -> Reference:
     match = _REF.fullmatch(ref)
     if match is None or match["kind"] not in get_args(Kind) or match["kind"] == "image":
         raise ValueError("not an evidence ref; they look like VI123#t=30,36&kind=visual")
-    start, end = (_parse_seconds(time) if time else None for time in (match["start"], match["end"]))
+    start, end = (parse_seconds(time) if time else None for time in (match["start"], match["end"]))
     if start is not None and end is not None and end < start:
         raise ValueError("the moment ends before it starts")
     return Reference(match["video"], cast(Kind, match["kind"]), start, end)
-
-
-def _parse_seconds(time: str) -> float:
-    """Return the seconds of 95, 95.5 or, as Media Fragments allow too, 1:35 and 0:01:35."""
-    match = _TIME.fullmatch(time)
-    if match is None:
-        raise ValueError("times are seconds, or m:ss")
-    hours, minutes, seconds = match.groups()
-    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from memories_mcp.models.spellings import TASKS, VIDEO_NUMBERS
+
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 _TASK = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(_[0-9a-f]{32})?", re.IGNORECASE)
 
@@ -76,9 +78,9 @@ Namespace = Annotated[str, Field(max_length=200), AfterValidator(_check_namespac
 
 _VIDEO_NO_LENGTH = Field(min_length=1, max_length=64)
 
-VideoNo = Annotated[str, _VIDEO_NO_LENGTH, AfterValidator(_check_video)]
+VideoNo = Annotated[str, _VIDEO_NO_LENGTH, AfterValidator(_check_video), VIDEO_NUMBERS]
 """A video's number, private or public."""
-TaskId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_check_task)]
+TaskId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_check_task), TASKS]
 SessionId = Annotated[str, Field(min_length=1, max_length=32), AfterValidator(_check_session)]
 
 

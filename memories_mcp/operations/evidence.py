@@ -30,6 +30,7 @@ from memories_mcp.models.evidence import Evidence, Reference, Track, parse_ref
 from memories_mcp.models.ids import SessionId, TaskId, VideoNo
 from memories_mcp.models.media import Video
 from memories_mcp.models.sessions import WireSession
+from memories_mcp.models.spellings import REFS, TimeInSeconds, WaitSeconds
 from memories_mcp.models.transcripts import Segments
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.lookups import fetch_name_and_link
@@ -44,7 +45,7 @@ def _normalize_ref(ref: str) -> str:
     return str(parse_ref(ref))
 
 
-Ref = Annotated[str, Field(max_length=200), AfterValidator(_normalize_ref)]
+Ref = Annotated[str, Field(max_length=200), AfterValidator(_normalize_ref), REFS]
 
 _MOST_REFS = 50
 
@@ -58,7 +59,7 @@ class GetEvidence(PrivateInput):
     """Evidence refs from a search, a chat or a transcript."""
     session_id: SessionId | None = None
     """Instead of refs: all moments that support this conversation's answers."""
-    context_seconds: float = Field(default=15, ge=0, le=300)
+    context_seconds: TimeInSeconds = Field(default=15, ge=0, le=300)
     """Seconds to read before and after each moment."""
 
     @model_validator(mode="after")
@@ -247,7 +248,7 @@ class WaitUntilReady(PrivateInput):
     """The videos to wait for."""
     task_id: TaskId | None = None
     """Instead of video_nos: the task of an import."""
-    max_seconds: int = Field(default=30, ge=0, le=LONGEST_SECONDS)
+    max_seconds: WaitSeconds = Field(default=30, ge=0, le=LONGEST_SECONDS)
     """Longest wait; 0 returns the present state."""
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ from memories_mcp.errors import ApiError, MemoriesError
 from memories_mcp.file_access import LocalPath
 from memories_mcp.models.base import ConfirmableInput, Output, Page, PrivateInput, Row
 from memories_mcp.models.coercions import (
+    STATUS_WORDS,
     Count,
     DateFromMillis,
     Degrees,
@@ -27,11 +28,13 @@ from memories_mcp.models.coercions import (
     Line,
     OptionalLine,
     Score,
+    Status,
     wire_list,
     wire_names,
 )
 from memories_mcp.models.ids import PrivateVideoNo, TaskId
 from memories_mcp.models.media import Video
+from memories_mcp.models.spellings import OtherWords
 from memories_mcp.models.uris import VIDEOS, video_uri
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.lookups import describe_video, fetch_task_videos, find_videos
@@ -51,7 +54,7 @@ class ListVideos(PrivateInput):
     """Only videos with this text in their name."""
     video_no: PrivateVideoNo | None = None
     """Only this video."""
-    status: Literal["ready", "processing", "failed"] | None = None
+    status: Annotated[Status, OtherWords(STATUS_WORDS)] | None = None
     """Only videos in this state."""
 
 
@@ -233,7 +236,9 @@ class Deleted(Output):
     """Present when nothing was done yet and the user must agree first."""
 
 
-@library.operation(title="Delete videos", effect=Effect.DESTRUCTIVE, endpoints=[DELETE_VIDEOS, LIST_VIDEOS])
+@library.operation(
+    title="Delete videos", effect=Effect.DESTRUCTIVE, endpoints=[DELETE_VIDEOS, LIST_VIDEOS], idempotent=True
+)
 async def delete_videos(context: Context, args: DeleteVideos) -> Deleted:
     """Delete videos of your own library permanently, with everything made from them. There is no undo.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ from memories_mcp.models.coercions import Count, DateFromSeconds, OptionalLine, 
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.ids import PublicTranscriptVideoNo, PublicVideoNo
 from memories_mcp.models.media import Video
+from memories_mcp.models.spellings import OtherWords
 from memories_mcp.models.transcripts import Transcript
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.chat import SESSION_ENDPOINTS, Question, ask_chat
@@ -38,7 +39,9 @@ from memories_mcp.operations.common.search import (
 from memories_mcp.operations.common.transcripts import Window, read_transcript
 from memories_mcp.operations.toolsets import public
 
-Platform = Literal["TIKTOK", "YOUTUBE", "INSTAGRAM"]
+Platform = Annotated[
+    Literal["TIKTOK", "YOUTUBE", "INSTAGRAM"], OtherWords({"yt": "YOUTUBE", "ig": "INSTAGRAM", "insta": "INSTAGRAM"})
+]
 
 _NO_MATCH = "Nothing in the public library matches. Try other or fewer words, or another platform."
 
@@ -51,7 +54,9 @@ class SearchPublicVideos(Input):
     )
     """What to look for, in plain English."""
     # The endpoint refuses BY_CLIP and BY_IMAGE (API 3.2, 11).
-    search_type: Literal["BY_VIDEO", "BY_AUDIO"] = "BY_VIDEO"
+    search_type: Annotated[Literal["BY_VIDEO", "BY_AUDIO"], OtherWords({"video": "BY_VIDEO", "audio": "BY_AUDIO"})] = (
+        "BY_VIDEO"
+    )
     """BY_VIDEO: by what is seen; BY_AUDIO: by speech."""
     platform: Platform = Field(default="TIKTOK", serialization_alias="type")
     """The platform to search."""

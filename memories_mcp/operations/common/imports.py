@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainSerializer
 
 from memories_mcp.api import Endpoint
 from memories_mcp.api.endpoints import LIST_VIDEOS, PUBLIC_DETAIL, TASK_STATUS
@@ -14,6 +14,7 @@ from memories_mcp.errors import MemoriesError
 from memories_mcp.models.base import Output
 from memories_mcp.models.coercions import Id
 from memories_mcp.models.media import Video
+from memories_mcp.models.spellings import HASHTAGS, URLS, OtherWords
 from memories_mcp.operations.common.polling import WaitArguments, WaitTarget, wait_until_processed
 
 _HOSTS = {"youtube.com": "YouTube", "youtu.be": "YouTube", "tiktok.com": "TikTok", "instagram.com": "Instagram"}
@@ -94,12 +95,18 @@ _URL_LENGTH = Field(min_length=1, max_length=2000)
 
 DirectLink = Annotated[str, _URL_LENGTH, AfterValidator(_check_direct_link)]
 """A link to a media file itself."""
-PostLink = Annotated[str, _URL_LENGTH, AfterValidator(_check_post)]
+PostLink = Annotated[str, _URL_LENGTH, AfterValidator(_check_post), URLS]
 """A link to a post on a platform."""
 ProfileLink = Annotated[str, _URL_LENGTH, AfterValidator(_check_profile)]
 """A link to a creator's page on a platform."""
-Hashtag = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_check_hashtag)]
+Hashtag = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_check_hashtag), HASHTAGS]
 """A hashtag without #."""
+Quality = Annotated[
+    Literal["1080", "720", "480", "360"],
+    OtherWords({f"{lines}p": lines for lines in ("1080", "720", "480", "360")}),
+    PlainSerializer(int, return_type=int),
+]
+"""Lines of a picture: words in the schema, as Gemini accepts enumerations of strings only, and numbers on the wire."""
 
 
 class UrlImport(WaitArguments):
@@ -109,7 +116,7 @@ class UrlImport(WaitArguments):
         min_length=1, max_length=50, examples=[["https://www.youtube.com/watch?v=dQw4w9WgXcQ"]]
     )
     """Links to posts, all of one platform, at most 50."""
-    quality: Literal[1080, 720, 480, 360] | None = None
+    quality: Quality | None = None
     """Lines of the picture; YouTube only."""
 
 

@@ -13,6 +13,7 @@ from memories_mcp.errors import RateLimited
 from memories_mcp.models.base import Input
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.media import Video
+from memories_mcp.models.spellings import WaitSeconds
 from memories_mcp.operations.common.lookups import fetch_public_videos, fetch_task_videos, find_videos, not_in_namespace
 
 LONGEST_SECONDS = 45
@@ -29,7 +30,7 @@ _POLL_SECONDS = 10
 class WaitArguments(Input):
     """Arguments of an upload that can wait for the processing."""
 
-    wait_seconds: int = Field(default=0, ge=0, le=LONGEST_SECONDS, exclude=True)
+    wait_seconds: WaitSeconds = Field(default=0, ge=0, le=LONGEST_SECONDS, exclude=True)
     """How long to wait for the processing, which goes on when the time is up."""
 
 
