@@ -27,8 +27,9 @@ LAYERS = """
     memories_mcp.models.coercions
     memories_mcp.models.spellings
     memories_mcp.models.argument_names
-    memories_mcp.models.ids
     memories_mcp.models.uris
+    memories_mcp.models.platforms
+    memories_mcp.models.ids
     memories_mcp.models.base
     memories_mcp.models.evidence
     memories_mcp.models.media

@@ -12,6 +12,7 @@ from memories_mcp.models.coercions import (
     Score,
     Seconds,
 )
+from memories_mcp.models.ids import describe_kind
 from memories_mcp.models.spellings import parse_seconds
 from memories_mcp.models.uris import format_seconds, transcript_uri, video_uri
 
@@ -136,6 +137,11 @@ class Evidence(Row):
 _REF = re.compile(
     r"(?P<video>[^\s#/?]{1,64})#(?:t=(?P<start>[\d:.]+)(?:,(?P<end>[\d:.]+))?)?(?:(?:&|(?<=#))kind=(?P<kind>[a-z]+))?"
 )
+_URI = re.compile(
+    r"memories://videos/(?P<video>[^\s#/?]{1,64})(?:/transcripts/(?P<track>visual|audio))?"
+    r"(?:\?start=(?P<start>\d+(?:\.\d+)?)(?:&end=(?P<end>\d+(?:\.\d+)?))?)?"
+)
+"""The URI of a video or of a window of its transcript, which the rows of evidence carry."""
 _AROUND = " \t\n\"'`*.,;:!?()[]{}<>“”‘’„«»"
 """What surrounds a ref that is copied out of a text."""
 _SHORT_NAME = re.compile(r"v\d{1,3}(?![^\s#,.:;])", re.IGNORECASE)
@@ -151,12 +157,18 @@ def parse_ref(ref: str) -> Reference:
     ref = ref.strip(_AROUND)
     if re.fullmatch(r"image:[A-Za-z0-9_-]{1,64}", ref):
         return Reference(ref.removeprefix("image:"), "image")
+    if uri := _URI.fullmatch(ref):
+        start, end = (format_seconds(float(time)) if time else "" for time in (uri["start"], uri["end"]))
+        times = f"t={start}{',' if end else ''}{end}&" if start else ""
+        ref = f"{uri['video']}#{times}kind={uri['track'] or 'clip'}"
     match = _REF.fullmatch(ref)
     if short := _SHORT_NAME.match(ref):
         raise ValueError(
             f"{short[0]} is a short name used in one listing; use the ref with the video's number, such as "
             "VI612515093881740229#t=60,98&kind=clip"
         )
+    if match is None and (other := describe_kind(ref)) and other[0] != "an evidence ref":
+        raise ValueError(f"not an evidence ref but {other[0]}; {other[1]}")
     kind = "clip" if match and match["start"] and not match["kind"] else match and match["kind"]
     if match is None or kind not in get_args(Kind) or kind == "image":
         raise ValueError("not an evidence ref; they look like VI123#t=30,36&kind=visual")
