@@ -28,8 +28,9 @@ LAYERS = """
     memories_mcp.models.coercions
     memories_mcp.models.spellings
     memories_mcp.models.argument_names
-    memories_mcp.models.ids
     memories_mcp.models.uris
+    memories_mcp.models.platforms
+    memories_mcp.models.ids
     memories_mcp.models.base
     memories_mcp.models.evidence
     memories_mcp.models.media
@@ -88,6 +89,7 @@ LAYERS = """
     memories_mcp.operations
 
     memories_mcp.sandbox.demo_data
+    memories_mcp.sandbox.ranking
     memories_mcp.sandbox.store
     memories_mcp.sandbox.accounts
     memories_mcp.sandbox.uploads

@@ -48,6 +48,9 @@ def _normalize_ref(ref: str) -> str:
 Ref = Annotated[str, Field(max_length=200), AfterValidator(_normalize_ref), REFS]
 
 _MOST_REFS = 50
+_OPENING_SEGMENTS = 12
+"""The segments of each track that a ref without times gives."""
+_MOST_NOTES = 3
 
 
 class GetEvidence(PrivateInput):
@@ -138,9 +141,12 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
             raise
         except MemoriesError as error:  # a failure for one video does not lose the moments of the others
             report.unread += [f"{ref}: {error.summary} {error.words}".strip() for ref in video_refs]
-    _fit(report)
     if not refs:
         report.note = "The conversation cites no moments."
+    notes = [note for moment in report.moments if (note := _untimed_note(moment))]
+    if notes:
+        report.note = " ".join(notes[:_MOST_NOTES])
+    _fit(report)
     return report
 
 
@@ -148,13 +154,28 @@ async def _moments(context: Context, video_no: str, refs: list[Reference], args:
     """Return the moments of one video, with one request per transcript however many refs there are."""
     name, link = await _name_and_link(context, video_no, args.unique_id)
     timed = sorted((ref for ref in refs if ref.start is not None), key=lambda ref: ref.start or 0)
-    untimed = [str(ref) for ref in refs if ref.start is None]
-    moments = [Moment(video_no=video_no, video_name=name, video_url=link, refs=untimed)] if untimed else []
-    if not timed:
+    moments: list[Moment] = []
+    if described := [str(ref) for ref in refs if ref.start is None and ref.kind == "metadata"]:
+        moments.append(Moment(video_no=video_no, video_name=name, video_url=link, refs=described))
+    untimed = [str(ref) for ref in refs if ref.start is None and ref.kind != "metadata"]
+    if not timed and not untimed:
         return moments
     tracks: list[Segments] = [
         await fetch_transcript(context, video_no, track, args.unique_id) for track in get_args(Track)
     ]
+    if untimed:
+        opening = _opening(tracks)
+        moments.append(
+            Moment(
+                video_no=video_no,
+                video_name=name,
+                video_url=link,
+                start_seconds=min((segment.start_seconds or 0 for segment in opening), default=None),
+                end_seconds=max((segment.end_seconds or 0 for segment in opening), default=None),
+                refs=untimed,
+                segments=opening,
+            )
+        )
     for start, end, merged in merge(timed, args.context_seconds):
         segments = [segment for track in tracks for _, segment in track.evidence(track.between(start, end))]
         segments.sort(key=lambda segment: segment.start_seconds or 0)
@@ -170,6 +191,28 @@ async def _moments(context: Context, video_no: str, refs: list[Reference], args:
             )
         )
     return moments
+
+
+def _opening(tracks: list[Segments]) -> list[Evidence]:
+    """Return the first segments of every track, in order of time."""
+    segments = [segment for track in tracks for _, segment in track.evidence(range(min(len(track), _OPENING_SEGMENTS)))]
+    return sorted(segments, key=lambda segment: segment.start_seconds or 0)
+
+
+def _untimed_note(moment: Moment) -> str | None:
+    """Return the note on refs without times: where their transcript continues, or why there is none."""
+    if all(parse_ref(ref).start is not None or parse_ref(ref).kind == "metadata" for ref in moment.refs):
+        return None
+    if not moment.segments:
+        return (
+            f"{moment.video_no} has no transcript, or it is not ready yet: wait_until_ready with "
+            f"video_nos={moment.video_no} shows its state."
+        )
+    visual, audio = transcript_tool(moment.video_no, "visual"), transcript_tool(moment.video_no, "audio")
+    return (
+        f"A ref without times gives the start of the video: {visual} and {audio} with video_no={moment.video_no} "
+        "read on."
+    )
 
 
 async def _name_and_link(context: Context, video_no: str, unique_id: str | None) -> tuple[str | None, str | None]:
@@ -235,10 +278,11 @@ def _trim(moment: Moment, report: EvidenceReport) -> None:
     if left_out:
         start = format_clock(left_out[0].start_seconds or 0)
         visual, audio = transcript_tool(moment.video_no, "visual"), transcript_tool(moment.video_no, "audio")
-        report.note = (
+        trimmed = (
             f"{len(left_out)} lines of the first moment, from {start} on, were left out. Call again with fewer "
             f"context_seconds, or read them with {visual} and {audio}."
         )
+        report.note = f"{report.note} {trimmed}" if report.note else trimmed
 
 
 class WaitUntilReady(PrivateInput):

@@ -20,7 +20,7 @@ from memories_mcp.models.base import Input, Output
 from memories_mcp.models.chat import ChatAnswer
 from memories_mcp.models.coercions import Count, DateFromSeconds, OptionalLine, wire_names
 from memories_mcp.models.evidence import Evidence
-from memories_mcp.models.ids import PublicTranscriptVideoNo, PublicVideoNo
+from memories_mcp.models.ids import PublicVideoNo, VideoNo, public_only
 from memories_mcp.models.media import RequestedVideo, Video
 from memories_mcp.models.spellings import OtherWords
 from memories_mcp.models.transcripts import Transcript
@@ -171,20 +171,27 @@ async def get_public_video_detail(context: Context, args: GetPublicVideoDetail) 
     return await fetch_details(context, PUBLIC_DETAIL, args.wire(), _RequestedPublicVideo)
 
 
-class GetPublicTranscription(Window):
-    """Arguments of the transcription operations of public videos."""
+class GetPublicVideoTranscription(Window):
+    """Arguments of `get_public_video_transcription`."""
 
-    video_no: PublicTranscriptVideoNo = Field(examples=["PI-604418309112233984"])
+    video_no: Annotated[VideoNo, public_only("get_video_transcription")] = Field(examples=["PI-604418309112233984"])
     """A public video's number, PI-…"""
 
 
 @public.operation(title="Read what is seen (public)", effect=Effect.READ, endpoints=[PUBLIC_TRANSCRIPTS["visual"]])
-async def get_public_video_transcription(context: Context, args: GetPublicTranscription) -> Transcript:
+async def get_public_video_transcription(context: Context, args: GetPublicVideoTranscription) -> Transcript:
     """Read the visual transcription of a public video: descriptions of what is SEEN, with times."""
     return await read_transcript(context, args.video_no, "visual", args, None)
 
 
+class GetPublicAudioTranscription(Window):
+    """Arguments of `get_public_audio_transcription`."""
+
+    video_no: Annotated[VideoNo, public_only("get_audio_transcription")] = Field(examples=["PI-604418309112233984"])
+    """A public video's number, PI-…"""
+
+
 @public.operation(title="Read what is said (public)", effect=Effect.READ, endpoints=[PUBLIC_TRANSCRIPTS["audio"]])
-async def get_public_audio_transcription(context: Context, args: GetPublicTranscription) -> Transcript:
+async def get_public_audio_transcription(context: Context, args: GetPublicAudioTranscription) -> Transcript:
     """Read the audio transcription of a public video: the words that are SAID, with times."""
     return await read_transcript(context, args.video_no, "audio", args, None)

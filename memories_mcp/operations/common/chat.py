@@ -14,7 +14,7 @@ from memories_mcp.api.endpoints import LIST_SESSIONS, SESSION_DETAIL, Endpoint
 from memories_mcp.context import Context, ProgressKind
 from memories_mcp.errors import MemoriesError
 from memories_mcp.models.base import PrivateInput, Wire
-from memories_mcp.models.chat import ChatAnswer, WireMessage
+from memories_mcp.models.chat import ChatAnswer, WireAnswer, WireMessage
 from memories_mcp.models.coercions import Id, remove_invisible, wire_list
 from memories_mcp.models.ids import SessionId
 from memories_mcp.models.sessions import WireSession
