@@ -73,6 +73,10 @@ def decode_response(body: bytes, response: httpx2.Response, endpoint: Endpoint) 
     except UnexpectedResponse as error:
         error.next_step = next_step_if_unclear(endpoint)
         raise
+    except NotFound as error:
+        if "public" in endpoint.path:  # lists and namespaces have no public videos
+            error.next_step = "Copy the video_no again from the result that contains it."
+        raise
 
 
 def decode_body(body: bytes, *, status: int, retry_after: str = "", success: frozenset[str] = _SUCCESS) -> Any:
@@ -200,8 +204,8 @@ def api_error(code: str, message: str, *, status: int = 200, retry_after: str = 
         )
     if status < 400 and _NOT_READY.search(lower):
         return NotReady(
-            f"{answer}: the video is still being processed.",
-            next_step="Call wait_until_ready with its video_no, then try again.",
+            f"{answer}: the video is not ready: it is still being processed, or the processing failed.",
+            next_step="Call wait_until_ready with its number as video_nos, then try again. Upload a failed one again.",
             **details,
         )
     if status == 404:  # for an unknown id the API answers HTTP 200, so this is a wrong URL

@@ -45,6 +45,7 @@ Platform = Annotated[
 ]
 
 _NO_MATCH = "Nothing in the public library matches. Try other or fewer words, or another platform."
+_NO_FRAME = "Nothing in the public library matches. Try another image, or another platform."
 
 
 class SearchPublicVideos(Input):
@@ -110,7 +111,7 @@ class SearchPublicSimilarImages(ImageQuery):
 @public.operation(title="Search public videos by image", effect=Effect.READ, endpoints=[SEARCH_PUBLIC_IMAGES])
 async def search_public_similar_images(context: Context, args: SearchPublicSimilarImages) -> Moments:
     """Find frames of public videos that look like an image file."""
-    return await search_by_image(context, SEARCH_PUBLIC_IMAGES, args, _NO_MATCH)
+    return await search_by_image(context, SEARCH_PUBLIC_IMAGES, args, _NO_FRAME)
 
 
 class ChatWithPublicVideos(Question):

@@ -105,7 +105,7 @@ class SearchSimilarImages(ImageQuery, PrivateInput):
 @search.operation(title="Search by image", effect=Effect.READ, endpoints=[SEARCH_IMAGES])
 async def search_similar_images(context: Context, args: SearchSimilarImages) -> Moments:
     """Find frames of your own videos that look like an image file. To search one video, use search_clips_by_image."""
-    return await search_by_image(context, SEARCH_IMAGES, args, why_empty(args.unique_id))
+    return await search_by_image(context, SEARCH_IMAGES, args, why_empty(args.unique_id, "another image"))
 
 
 class SearchClipsByImage(ImageQuery, PrivateInput):
@@ -121,5 +121,5 @@ class SearchClipsByImage(ImageQuery, PrivateInput):
 @search.operation(title="Find an image in a video", effect=Effect.READ, endpoints=[SEARCH_CLIPS])
 async def search_clips_by_image(context: Context, args: SearchClipsByImage) -> Moments:
     """Find the clips of one of your own videos that show what an image file shows."""
-    empty = "No clip of this video matches the image. Try another prompt."
+    empty = "No clip of this video matches the image. Try another image or another prompt."
     return await search_by_image(context, SEARCH_CLIPS, args, empty, kind="clip", video_no=args.video_no)

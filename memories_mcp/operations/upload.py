@@ -97,9 +97,6 @@ class Uploaded(Output, StatusFields):
     uploaded_at: DateFromMillis = Field(default=None, validation_alias=wire_names("upload_time"))
 
 
-_PROCESSING = "The video is being processed. Call wait_until_ready with its video_no before using it."
-
-
 @upload.operation(title="Upload a video file", effect=Effect.WRITE, endpoints=[UPLOAD, LIST_VIDEOS])
 async def upload_video_file(context: Context, args: UploadVideoFile) -> Uploaded:
     """Add a video file from the files root to your own library.
@@ -141,7 +138,9 @@ async def _wait_for_processing(
         args: The arguments of the upload.
         after: The progress that the upload itself has reported, in bytes.
     """
-    uploaded.note = _PROCESSING
+    uploaded.note = (
+        f"The video is being processed. Call wait_until_ready with video_nos={uploaded.video_no} before using it."
+    )
     if not args.wait_seconds:
         return uploaded
     awaited = WaitTarget([uploaded.video_no], unique_id=args.unique_id, seconds=args.wait_seconds, after=after)

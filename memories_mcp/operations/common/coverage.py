@@ -10,6 +10,7 @@ from memories_mcp.context import Context
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.media import Video
+from memories_mcp.models.tolerance import collect_omissions, describe_omissions
 from memories_mcp.operations.common.lookups import find_videos
 
 _LOOKUP_SECONDS = 5.0
@@ -47,7 +48,12 @@ async def look_up_coverage(
         numbers = private = []
 
     async def look_up() -> list[Video] | None:
-        return await find_videos(context, private, unique_id) if private else None
+        if not private:
+            return None
+        with collect_omissions() as omissions:
+            videos = await find_videos(context, private, unique_id)
+        # A list that was read only in part does not show that a video is missing.
+        return None if describe_omissions(omissions.values()) else videos
 
     async def notes(evidence: Sequence[Evidence]) -> list[str]:
         await asyncio.wait({task}, timeout=_LOOKUP_SECONDS)

@@ -13,6 +13,7 @@ from memories_mcp.context import Context, Pending
 from memories_mcp.errors import MemoriesError
 from memories_mcp.models.base import Output
 from memories_mcp.models.coercions import Id
+from memories_mcp.models.ids import has_id_form
 from memories_mcp.models.media import Video
 from memories_mcp.models.platforms import is_profile, platform_of
 from memories_mcp.models.spellings import HASHTAGS, URLS, OtherWords
@@ -30,8 +31,12 @@ def _check_url(url: str) -> str:
 def _check_direct_link(url: str) -> str:
     url = _check_url(url)
     if platform_of(url):
-        tool = "upload_creator" if is_profile(url) else "upload_platform_urls"
-        raise ValueError(f"a page of {platform_of(url)}, not a media file; {tool} takes it")
+        tool = (
+            "upload_creator takes it as profile_url"
+            if is_profile(url)
+            else "upload_platform_urls takes it as video_urls"
+        )
+        raise ValueError(f"a page of {platform_of(url)}, not a media file; {tool}")
     return url
 
 
@@ -42,7 +47,7 @@ def _check_post(url: str) -> str:
             "not a post of YouTube, TikTok or Instagram; upload_video_url takes direct links to media files"
         )
     if is_profile(url):
-        raise ValueError("a creator's profile, not a post; upload_creator takes it")
+        raise ValueError("a creator's profile, not a post; upload_creator takes it as profile_url")
     return url
 
 
@@ -51,7 +56,7 @@ def _check_profile(url: str) -> str:
     if not platform_of(url):
         raise ValueError("not a profile of YouTube, TikTok or Instagram")
     if not is_profile(url):
-        raise ValueError("a post, not a creator's profile; upload_platform_urls takes it")
+        raise ValueError("a post, not a creator's profile; upload_platform_urls takes it as video_urls")
     return url
 
 
@@ -146,7 +151,8 @@ async def start_import(
     """
     body = args.wire() | {callback: context.callback_url}
     result = await context.api.call(endpoint, json=body, into=ImportResult)
-    result.note = "The downloads run; call wait_until_ready with the task_id."
+    task = f"task_id={result.task_id}" if has_id_form(result.task_id or "") else "the task_id"
+    result.note = f"The downloads run; call wait_until_ready with {task}."
     if not result.task_id:
         result.note = "The import was ordered, but the answer has no task_id to follow it by. Do not order it again."
     elif args.wait_seconds:

@@ -11,11 +11,14 @@ from memories_mcp.rendering.budget import count_fitting
 RowT = TypeVar("RowT", bound=BaseModel)
 
 
-def why_empty(unique_id: str | None) -> str:
-    """Return the note of an empty list or search: the possible causes, and what to do (API 2.5)."""
+def why_empty(unique_id: str | None, other: str = "other or fewer words") -> str:
+    """Return the note of an empty list or search: the possible causes, and what to do (API 2.5).
+
+    `other` is what to try instead, which depends on the query.
+    """
     namespace = f"namespace {unique_id!r}" if unique_id else "the default namespace"
     return (
-        f"Nothing came back from {namespace}. Either nothing matches (try other or fewer words), the videos were "
+        f"Nothing came back from {namespace}. Either nothing matches (try {other}), the videos were "
         "uploaded under another unique_id, or they are still being processed (list_videos shows their status)."
     )
 
@@ -34,7 +37,7 @@ def fit_page(
         size_argument: The argument that sets the size; `None` if the size is fixed, in which case no row is left out.
     """
     if not rows:
-        return [], empty if page == 1 else f"Page {page} is past the end."
+        return [], empty if page == 1 else f"Page {page} is past the end. Call again with page=1."
     count = count_fitting(rows)
     if count < len(rows) and size_argument:
         # The caller continues with a smaller size, and page numbers restart with it. Only a size that divides the

@@ -82,7 +82,9 @@ async def read_transcript(
         transcript.note = f"Nothing in this window; the video has {len(segments)} segments in all."
     elif not page:
         reason = "Nothing is said in it" if track == "audio" else "There is no scene description of it"
-        transcript.note = f"{reason}, or it is not ready yet: wait_until_ready shows its state."
+        transcript.note = (
+            f"{reason}, or it is not ready yet: wait_until_ready with video_nos={video_no} shows its state."
+        )
     return transcript
 
 
