@@ -188,6 +188,8 @@ async def test_the_result_of_a_chat_is_the_same_with_and_without_progress(
     }
     if tool == "chat_with_videos":
         arguments["video_nos"] = [MEETING]
+    if tool == "chat_with_public_videos":
+        arguments["prompt"] = "Why should I rotate my running shoes?"
     results: list[dict[str, Any]] = []
     for follower in (follow, None):
         api = Api(settings.api_key, settings.base_url, rates={})

@@ -201,7 +201,7 @@ def _opening(tracks: list[Segments]) -> list[Evidence]:
 
 def _untimed_note(moment: Moment) -> str | None:
     """Return the note on refs without times: where their transcript continues, or why there is none."""
-    if all(parse_ref(ref).start is not None or parse_ref(ref).kind == "metadata" for ref in moment.refs):
+    if all("#t=" in ref or ref.endswith("kind=metadata") for ref in moment.refs):
         return None
     if not moment.segments:
         return (
