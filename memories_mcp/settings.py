@@ -189,6 +189,12 @@ class Settings:
         _secret,
         secret=True,
     )
+    links: bool = setting(
+        "MEMORIES_LINKS",
+        "Add MCP links to the videos, moments and conversations of a result, for hosts that show them",
+        False,
+        _boolean,
+    )
     http_token: str = setting(
         "MEMORIES_HTTP_TOKEN",
         "Bearer token with which HTTP requests may use MEMORIES_API_KEY; at least 16 characters",
