@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 _LINKS_SINCE = "2025-06-18"
 """The first protocol version with resource links."""
+_MAX_NAME_CHARACTERS = 80
 _MAX_PROGRESS_CHARACTERS = 500
 """Enough to follow a growing answer; the result holds all of it."""
 
@@ -102,11 +103,12 @@ class Tools:
 
 
 def _unknown_tool_message(name: str, runner: Runner) -> str:
+    name = name[:_MAX_NAME_CHARACTERS]  # comparing takes a time that grows with the name
     if any(operation.name == name for operation in OPERATIONS):
         return f"Unknown tool: {name} is not offered with this server's settings and the headers of this request."
     similar = difflib.get_close_matches(name, runner.operations, 1)
     suggestion = f"; did you mean {similar[0]}?" if similar else ""
-    return f"Unknown tool: {name[:80]}{suggestion}"
+    return f"Unknown tool: {name}{suggestion}"
 
 
 def _progress_reporter(ctx: ServerRequestContext[Any, Any]) -> ProgressHandler | None:
