@@ -77,6 +77,25 @@ def _hosts(text: str) -> tuple[str, ...]:
     return hosts
 
 
+_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({_HOST.pattern})")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+"""Browsers leave them out of an origin."""
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = [item.removesuffix("/") for item in _list(text.lower())]
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} is not an origin; use origins such as https://app.example.com")
+    return tuple(origin.removesuffix(_DEFAULT_PORTS.get(origin.partition(":")[0], "")) for origin in origins)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError("use a whole number greater than 0")
+    return int(text)
+
+
 def _log_level(text: str) -> str:
     if text.lower() not in {"debug", "info", "warning", "error"}:
         raise ValueError("use debug, info, warning or error")
@@ -198,6 +217,12 @@ class Settings:
         _secret,
         secret=True,
     )
+    links: bool = setting(
+        "MEMORIES_LINKS",
+        "Add MCP links to the videos, moments and conversations of a result, for hosts that show them",
+        False,
+        _boolean,
+    )
     http_token: str = setting(
         "MEMORIES_HTTP_TOKEN",
         "Bearer token with which HTTP requests may use MEMORIES_API_KEY; at least 16 characters",
@@ -210,6 +235,15 @@ class Settings:
         "Comma-separated host names of the HTTP server, in addition to loopback",
         (),
         _hosts,
+    )
+    allowed_origins: tuple[str, ...] = setting(
+        "MEMORIES_ALLOWED_ORIGINS",
+        "Comma-separated origins of web pages that may use the HTTP server, besides loopback and the allowed hosts",
+        (),
+        _origins,
+    )
+    max_sessions: int = setting(
+        "MEMORIES_MAX_SESSIONS", "Most sessions that one key or token may have open over HTTP", 100, _count
     )
     http_files: bool = setting(
         "MEMORIES_HTTP_FILES",

@@ -125,8 +125,12 @@ LAYERS = """
     memories_mcp.server.resources
     memories_mcp.server.resource_links
     memories_mcp.server.completions
+    memories_mcp.server.protocol_errors
     memories_mcp.server.tools
     memories_mcp.server.app
+    memories_mcp.server.http.cors
+    memories_mcp.server.http.messages
+    memories_mcp.server.http.sessions
     memories_mcp.server.http.middleware
     memories_mcp.server.http.app
     memories_mcp.server.stdio_messages

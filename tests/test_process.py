@@ -258,9 +258,10 @@ def test_an_answer_to_a_form_that_is_none_counts_as_no(answer: dict[str, Any]) -
     assert said == ""
 
 
+@pytest.mark.parametrize("links", ["", "true"])
 @pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"])
-def test_clients_of_every_handshake_version_are_served(version: str) -> None:
-    with process("--sandbox") as started:
+def test_clients_of_every_handshake_version_are_served(version: str, links: str) -> None:
+    with process("--sandbox", MEMORIES_LINKS=links) as started:
 
         def ask(number: int, method: str, **params: Any) -> Any:
             assert started.stdin
@@ -277,5 +278,5 @@ def test_clients_of_every_handshake_version_are_served(version: str) -> None:
     kinds = [each["type"] for each in call["result"]["content"]]
     assert hello["result"]["protocolVersion"] == version
     assert kinds[0] == "text"
-    assert ("resource_link" in kinds) == (version >= "2025-06-18")
+    assert ("resource_link" in kinds) == (bool(links) and version >= "2025-06-18")
     assert len(listed["result"]["resources"]) > 2

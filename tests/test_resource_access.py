@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_polls")]
 
 @pytest.fixture
 async def client(live: Settings) -> AsyncIterator[Client]:
-    async with Client(make_server(live)) as client:
+    async with Client(make_server(live.change(links=True))) as client:
         yield client
 
 
@@ -74,7 +74,7 @@ async def test_a_change_during_a_look_is_not_lost() -> None:
 
 
 async def test_a_link_out_of_another_namespace_leads_there(live: Settings) -> None:
-    async with Client(make_server(live)) as client:
+    async with Client(make_server(live.change(links=True))) as client:
         arguments = {"url": "https://videos.example/holiday.mp4", "unique_id": "my team"}
         uploaded = await client.call_tool("upload_video_url", arguments)
         assert uploaded.structured_content
@@ -177,7 +177,7 @@ async def test_a_chat_links_the_conversation_first(client: Client) -> None:
 
 
 async def test_nothing_is_linked_that_this_caller_may_not_read(live: Settings) -> None:
-    async with Client(make_server(live.change(toolsets=("search",)))) as client:
+    async with Client(make_server(live.change(toolsets=("search",), links=True))) as client:
         assert linked(await client.call_tool("search_videos", {"query": "pricing"})) == []
 
 

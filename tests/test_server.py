@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 from conftest import MEETING, envelope
 from mcp import Client, MCPError, StdioServerParameters
-from mcp_types import CallToolResult, ResourceLink, TextContent
+from mcp_types import CallToolResult, TextContent
 
 from memories_mcp.api import Api
 from memories_mcp.operations import OPERATIONS
@@ -45,7 +45,7 @@ def structured(result: CallToolResult) -> dict[str, Any]:
 
 def text(result: CallToolResult) -> str:
     assert isinstance(result.content[0], TextContent)
-    assert all(isinstance(each, ResourceLink) for each in result.content[1:])
+    assert len(result.content) == 1
     return result.content[0].text
 
 

@@ -18,6 +18,7 @@ from mcp.server import Server, ServerRequestContext
 from mcp.server.caching import CacheHint
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from pydantic import ValidationError
 
 from memories_mcp.api import Api
 from memories_mcp.confirmation import TOKEN_SECONDS
@@ -28,6 +29,7 @@ from memories_mcp.runner import Runner
 from memories_mcp.server.completions import complete_argument
 from memories_mcp.server.icon import ICON
 from memories_mcp.server.prompts import PROMPTS, Prompts
+from memories_mcp.server.protocol_errors import describe_refusal
 from memories_mcp.server.resource_types import RESOURCE_TYPES
 from memories_mcp.server.resources import Resources
 from memories_mcp.server.tenants import Tenants
@@ -178,7 +180,7 @@ class _RequestMiddleware:
         started, outcome = time.perf_counter(), "failed"
         try:
             with self._tenants.count_request():
-                result = await call_next(ctx)
+                result = await self._call(_read_empty_lists(ctx), call_next)
             is_tool_error = isinstance(result, dict) and result.get("isError") is True
             outcome = "tool error" if is_tool_error else "ok"
             return result
@@ -195,6 +197,19 @@ class _RequestMiddleware:
             logger.info(
                 "request", extra={"method": ctx.method, "target": target, "outcome": outcome, "ms": milliseconds}
             )
+
+    async def _call(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        try:
+            return await call_next(ctx)
+        except (MCPError, ValidationError) as error:
+            raise describe_refusal(ctx.method, error) from None
+
+
+def _read_empty_lists(ctx: ServerRequestContext[Any, Any]) -> ServerRequestContext[Any, Any]:
+    """Read an empty list of arguments as no arguments: PHP writes both as `[]`."""
+    if not ctx.params or ctx.params.get("arguments") != []:
+        return ctx
+    return replace(ctx, params={**ctx.params, "arguments": {}})
 
 
 ListT = TypeVar("ListT", t.ListToolsResult, t.ListPromptsResult, t.ListResourceTemplatesResult)

@@ -15,6 +15,7 @@ CompletionSource = Literal["video", "session", ""]
 """Where the values of a prompt's argument are completed from; empty for no completion."""
 
 _MAX_VALUE_CHARACTERS = 4000
+_MAX_PROBLEMS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,6 +249,8 @@ class Prompts:
         ]
         problems += [f"unknown argument {name[:40]}" for name in values if name not in names]
         problems += [f"{name} is too long" for name in names if len(values.get(name, "")) > _MAX_VALUE_CHARACTERS]
+        if len(problems) > _MAX_PROBLEMS:
+            problems[_MAX_PROBLEMS:] = [f"{len(problems) - _MAX_PROBLEMS} more problems"]
         if problems:
             message = f"{prompt.name}: {'; '.join(problems)}. Arguments: {', '.join(names) or 'none'}."
             raise MCPError(code=t.INVALID_PARAMS, message=message)

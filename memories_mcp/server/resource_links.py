@@ -1,4 +1,8 @@
-"""Links from results to resources; a result is complete without them."""
+"""Links from results to resources, if the operator wants them; a result is complete without them.
+
+Off by default: LangChain's adapters turn a link into a file, which most model packages refuse, and other frameworks mix
+the link into the text.
+"""
 
 from __future__ import annotations
 

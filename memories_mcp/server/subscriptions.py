@@ -35,6 +35,8 @@ class Subscriptions:
     """The subscribers of one tenant, and the last known status of each of its videos."""
 
     def __init__(self) -> None:
+        self.answered = False
+        """Whether the service has answered a request of the tenant, and so accepted its key."""
         self._bus = InMemorySubscriptionBus()
         self._handler = ListenHandler(self._bus)
         self._stream_uris: Counter[str] = Counter()
@@ -72,6 +74,7 @@ class Subscriptions:
 
     def record_response(self, response: object) -> None:
         """Record the statuses of the videos in a response, and notify subscribers of those that changed."""
+        self.answered = True
         if not isinstance(response, BaseModel):
             return
         changed: list[str] = []

@@ -149,6 +149,12 @@ class Tenants:
         """Return the identity of a request's caller, to which sealed state is bound; secret."""
         return "\n".join(map(str, self._tenant_key(self._credentials(ctx))))
 
+    def is_verified(self, credentials: Credentials) -> bool:
+        """Return whether credentials are more than claimed: they hold the token, or the service answered their key."""
+        key = self._tenant_key(credentials)
+        subscriptions = self._subscriptions.get((key.api_key, key.unique_id))
+        return credentials.holds_token or (subscriptions is not None and subscriptions.answered)
+
     @asynccontextmanager
     async def request_scope(self, ctx: ServerRequestContext[Any, Any]) -> AsyncGenerator[RequestScope, None]:
         """Enter the scope of a request; its tenant stays open while the body runs."""

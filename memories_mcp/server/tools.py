@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 _LINKS_SINCE = "2025-06-18"
 """The first protocol version with resource links."""
+_MAX_NAME_CHARACTERS = 80
 _MAX_PROGRESS_CHARACTERS = 500
 """Enough to follow a growing answer; the result holds all of it."""
 
@@ -95,18 +96,19 @@ class Tools:
                 f"details{reference}."
             )
         content: list[t.ContentBlock] = [t.TextContent(text=answer.text)]
-        if is_version_at_least(ctx.protocol_version, _LINKS_SINCE):
+        if scope.runner.settings.links and is_version_at_least(ctx.protocol_version, _LINKS_SINCE):
             unique_id = str((params.arguments or {}).get("unique_id") or "")
             content += make_links(answer.output, scope, self._resources, unique_id, BUDGET - len(answer.text))
         return t.CallToolResult(content=content, structured_content=answer.structured)
 
 
 def _unknown_tool_message(name: str, runner: Runner) -> str:
+    name = name[:_MAX_NAME_CHARACTERS]  # comparing takes a time that grows with the name
     if any(operation.name == name for operation in OPERATIONS):
         return f"Unknown tool: {name} is not offered with this server's settings and the headers of this request."
     similar = difflib.get_close_matches(name[:80], runner.operations, 1)
     suggestion = f"; did you mean {similar[0]}?" if similar else ""
-    return f"Unknown tool: {name[:80]}{suggestion}"
+    return f"Unknown tool: {name}{suggestion}"
 
 
 def _progress_reporter(ctx: ServerRequestContext[Any, Any]) -> ProgressHandler | None:

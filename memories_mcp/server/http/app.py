@@ -12,21 +12,24 @@ from types import FrameType
 import uvicorn
 from mcp.server import Server
 from mcp.server.sse import SseServerTransport
+from mcp.server.transport_security import TransportSecuritySettings
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.loopback import EmbeddedServer, bind, run_server, url_of
 from memories_mcp.server.app import make_server
-from memories_mcp.server.http.middleware import HEALTH_PATH, AccessMiddleware, transport_security
+from memories_mcp.server.http.messages import MAX_BODY_BYTES, MessageMiddleware
+from memories_mcp.server.http.middleware import HEALTH_PATH, AccessMiddleware
+from memories_mcp.server.http.sessions import SessionLimitMiddleware
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.settings import Settings
 
 MCP_PATH = "/mcp"
 SSE_PATH = "/sse"
-MESSAGES_PATH = "/messages/"
+MESSAGES_PATH = "/messages"
 
 DRAIN_SECONDS = 20.0
 """How long a stopping server waits for calls under way."""
@@ -45,8 +48,18 @@ class _SseEndpoint:
             await self._server.run(incoming, outgoing, self._server.create_initialization_options())
 
 
+class _MessagesEndpoint:
+    """The SSE transport's endpoint for messages as an ASGI app."""
+
+    def __init__(self, transport: SseServerTransport) -> None:
+        self._transport = transport
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._transport.handle_post_message(scope, receive, send)
+
+
 def http_app(settings: Settings, tenants: Tenants, host: str) -> AccessMiddleware:
-    """Return the ASGI app of both transports, behind the checks of `AccessMiddleware`.
+    """Return the ASGI app of both transports, behind the checks of this package.
 
     Args:
         settings: The operator's.
@@ -54,21 +67,26 @@ def http_app(settings: Settings, tenants: Tenants, host: str) -> AccessMiddlewar
         host: The address that the server listens on.
     """
     server = make_server(settings, tenants=tenants)
-    messages = SseServerTransport(MESSAGES_PATH)
+    messages = SseServerTransport(f"{MESSAGES_PATH}/", max_request_body_size=MAX_BODY_BYTES)
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "stopping"}, 503) if tenants.stopping else JSONResponse({"status": "ok"})
 
     app = server.streamable_http_app(
         streamable_http_path=MCP_PATH,
-        transport_security=transport_security(settings, host),
+        max_request_body_size=MAX_BODY_BYTES,
+        max_sessions=None,  # `SessionLimitMiddleware` counts them by credential
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # see `AccessMiddleware`
         custom_starlette_routes=[
             Route(HEALTH_PATH, health),
             Route(SSE_PATH, _SseEndpoint(server, messages), methods=["GET"]),
+            Route(MESSAGES_PATH, _MessagesEndpoint(messages)),
         ],
     )
-    app.router.routes.append(Mount(MESSAGES_PATH, messages.handle_post_message))
-    return AccessMiddleware(app, tenants, settings, host)
+    app.router.redirect_slashes = False
+    limited = SessionLimitMiddleware(app, tenants, MCP_PATH, SSE_PATH)
+    checked = MessageMiddleware(limited, (MCP_PATH, MESSAGES_PATH))
+    return AccessMiddleware(checked, tenants, settings, host)
 
 
 class _HttpServer(uvicorn.Server):

@@ -22,8 +22,11 @@ UNIQUE_ID_HEADER = "X-Memories-Unique-Id"
 TOOLSETS_HEADER = "X-Memories-Toolsets"
 READ_ONLY_HEADER = "X-Memories-Read-Only"
 
-_HEADERS = (API_KEY_HEADER, CAPTION_KEY_HEADER, UNIQUE_ID_HEADER, TOOLSETS_HEADER, READ_ONLY_HEADER)
-_KNOWN_HEADERS = {name.lower() for name in _HEADERS}
+HEADERS = (API_KEY_HEADER, CAPTION_KEY_HEADER, UNIQUE_ID_HEADER, TOOLSETS_HEADER, READ_ONLY_HEADER)
+"""The headers that this server defines."""
+_KNOWN_HEADERS = {name.lower() for name in HEADERS}
+_SINGLE_HEADERS = {*_KNOWN_HEADERS, "authorization", "host", "origin", "mcp-session-id"}
+"""A proxy and the server may read different values of these if one occurs twice."""
 _MAX_ID_CHARACTERS = 200
 
 
@@ -49,13 +52,24 @@ class Credentials:
 
 
 class RequestUser(AuthenticatedUser):
-    """The user of an HTTP request; the SDK serves a session only to the user that began it."""
+    """The user of an HTTP request; the SDK serves a session only to the user that began it.
+
+    Attributes:
+        credentials: The credentials of the request.
+        user_id: Names the user; a digest without secrets.
+        credential: Names the key or token alone, whatever namespace goes with it; a digest without secrets.
+    """
 
     def __init__(self, credentials: Credentials) -> None:
-        identity = [credentials.api_key, credentials.caption_key, credentials.unique_id, credentials.holds_token]
-        digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
-        super().__init__(AccessToken(token="", client_id=digest, scopes=[]))
+        api_key, caption_key, holds_token = credentials.api_key, credentials.caption_key, credentials.holds_token
+        self.user_id = _digest(api_key, caption_key, credentials.unique_id, holds_token)
+        self.credential = _digest(api_key or caption_key, holds_token)
         self.credentials = credentials
+        super().__init__(AccessToken(token="", client_id=self.user_id, scopes=[]))
+
+
+def _digest(*parts: str | bool) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 class RequestRefused(Exception):
@@ -67,6 +81,18 @@ class RequestRefused(Exception):
         self.message = message
 
 
+def check_repeated(headers: Headers) -> None:
+    """Check that no header occurs twice of which a proxy could read one value and the server another.
+
+    Raises:
+        RequestRefused: A header occurs twice.
+    """
+    names = [name for name in headers if name in _SINGLE_HEADERS]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated:
+        raise RequestRefused(400, f"Repeated header: {repeated}. Send it once.")
+
+
 def read_credentials(headers: Headers, settings: Settings) -> Credentials:
     """Read the credentials from the headers of a request.
 
@@ -74,9 +100,10 @@ def read_credentials(headers: Headers, settings: Settings) -> Credentials:
         RequestRefused: A header is malformed, unknown or contradicts another one; or the server has a token, and the
             request carries neither the token nor a key of its own.
     """
-    unknown = [name for name in headers if name.startswith("x-memories-") and name not in _KNOWN_HEADERS]
+    ours = [name for name in headers if name.replace("_", "-").startswith("x-memories-")]
+    unknown = [name for name in ours if name not in _KNOWN_HEADERS]
     if unknown:
-        raise RequestRefused(400, f"Unknown header: {unknown[0][:60]}. Known headers: {', '.join(_HEADERS)}.")
+        raise RequestRefused(400, f"Unknown header: {unknown[0][:60]}. Known headers: {', '.join(HEADERS)}.")
 
     def read(name: str, setting: str, default: str = "") -> Any:
         return parse_setting(setting, headers.get(name, "").strip() or default, name)
@@ -94,6 +121,10 @@ def read_credentials(headers: Headers, settings: Settings) -> Credentials:
     except ConfigurationError as error:
         raise RequestRefused(400, f"{TOOLSETS_HEADER}: {error}") from None
     holds_token = bool(settings.http_token) and hmac.compare_digest(bearer, settings.http_token)
+    keys = {API_KEY_HEADER: header_key, CAPTION_KEY_HEADER: caption_key, "Authorization": "" if holds_token else bearer}
+    for name, key in keys.items():
+        if "," in key:  # so a proxy joins repeated headers
+            raise RequestRefused(400, f"{name} holds more than one value. Send one.")
     if not holds_token and header_key and bearer and header_key != bearer:
         raise RequestRefused(
             401,
