@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from memories_mcp.api import Api
@@ -58,16 +58,13 @@ class _RunContext:
     runner: Runner
     operation: str
     arguments: Mapping[str, Any]
+    files: Files
     on_progress: ProgressHandler | None
     on_confirm: ConfirmationHandler | None
 
     @property
     def api(self) -> Api:
         return self.runner.api
-
-    @property
-    def files(self) -> Files:
-        return self.runner.files
 
     @property
     def callback_url(self) -> str | None:
@@ -214,7 +211,8 @@ class Runner:
             on_progress: Receives progress.
             on_confirm: Asks the user for confirmation; without it, a confirmation takes a preview and a token.
         """
-        return _RunContext(self, operation, arguments or {}, on_progress, on_confirm)
+        files = replace(self.files, notes=[])
+        return _RunContext(self, operation, arguments or {}, files, on_progress, on_confirm)
 
     async def run(
         self,
@@ -243,6 +241,8 @@ class Runner:
         args = operation.validate(raw, self.pinned)
         context = self.context(operation.name, dict(args), on_progress=on_progress, on_confirm=on_confirm)
         output = await operation.function(context, args)
+        if context.files.notes:
+            output.note = " ".join(filter(None, (output.note, *context.files.notes)))
         self.add_namespaces(output, getattr(args, "unique_id", None))
         fit(output)
         return RunResult(render(output, nonce or make_nonce()), output.structured(), output)

@@ -21,6 +21,8 @@ LAYERS = """
     memories_mcp.settings
     memories_mcp.loopback
     memories_mcp.json_schema
+    memories_mcp.media_types
+    memories_mcp.folders
 
     memories_mcp.models
     memories_mcp.models.coercions
@@ -43,6 +45,7 @@ LAYERS = """
     memories_mcp.api.client
     memories_mcp.api
 
+    memories_mcp.file_names
     memories_mcp.file_access
     memories_mcp.validation
     memories_mcp.context

@@ -10,7 +10,7 @@ from typing import Any
 
 from memories_mcp.cli.progress import ProgressBar
 from memories_mcp.errors import ConfigurationError, FileRefused, MemoriesError
-from memories_mcp.file_access import IMAGE_EXTENSIONS
+from memories_mcp.media_types import IMAGE_EXTENSIONS
 from memories_mcp.models.chat import ChatAnswer
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.operations import select
