@@ -137,6 +137,7 @@ LAYERS = """
     memories_mcp.cli
     memories_mcp.cli.progress
     memories_mcp.cli.parser
+    memories_mcp.cli.jsonc
     memories_mcp.cli.mcp_clients
     memories_mcp.cli.install
     memories_mcp.cli.doctor
