@@ -100,7 +100,7 @@ async def _upload(settings: Settings, files: list[Path], *, wait: bool) -> int:
 
 async def _upload_file(runner: Runner, file: Path, bar: ProgressBar, *, wait: bool) -> tuple[bool, str]:
     """Upload one file and return whether that succeeded, with its ids and state."""
-    file = file.resolve()  # the user named this file, so a symlink may lead anywhere
+    file = _resolve(file)  # the user named this file, so a symlink may lead anywhere
     local = _with_files_root(runner, file.parent)
     if file.suffix.lower() in IMAGE_EXTENSIONS:
         answer = await _call(local, "upload_images", bar, paths=[file.name])
@@ -128,8 +128,9 @@ async def _download(settings: Settings, video_no: str, target: Path | None, *, o
     async with open_runner(settings) as runner:
         with ProgressBar(target.name) as bar:
             local = _with_files_root(runner, target.parent)
-            await _call(local, "download_video", bar, video_no=video_no, path=target.name, overwrite=overwrite)
-    print(target)
+            arguments = {"video_no": video_no, "path": target.name, "overwrite": overwrite}
+            answer = await _call(local, "download_video", bar, **arguments)
+    print(target.with_name(answer.output.path))
     return 0
 
 
@@ -137,7 +138,14 @@ def _with_files_root(runner: Runner, folder: Path) -> Runner:
     """Return a runner with the same connections that reads and writes files in `folder`."""
     if not folder.is_dir():
         raise FileRefused(f"{folder} is not a folder.", next_step="Check the path.")
-    return Runner(runner.settings.change(files_root=folder.resolve()), api=runner.api)
+    return Runner(runner.settings.change(files_root=_resolve(folder)), api=runner.api)
+
+
+def _resolve(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # the current folder was deleted, or links form a circle
+        raise FileRefused(f"{path} leads nowhere.", next_step="Check the path and the current folder.") from None
 
 
 async def _call(runner: Runner, name: str, /, bar: ProgressBar | None = None, **arguments: Any) -> RunResult[Any]:
