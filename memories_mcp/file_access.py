@@ -94,6 +94,15 @@ class Files:
             )
         return file
 
+    def find(self, path: str) -> str:
+        """Return the path, below the root and exact, of the existing file that a path means.
+
+        Raises:
+            FileRefused: No file, or more than one, fits the path, or the path is outside the root.
+            ConfigurationError: There is no files root.
+        """
+        return "/".join(self._find(path))
+
     def writable(self, path: str, *, overwrite: bool) -> Target:
         """Return the file to write below the root, without creating anything.
 

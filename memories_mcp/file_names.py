@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import unicodedata
@@ -85,6 +84,8 @@ def look_alikes(name: str, names: Iterable[str], *, ignore_case: bool) -> list[s
 
 def similar_names(name: str, names: Iterable[str]) -> list[str]:
     """Return up to five names that a misspelt name may stand for, the nearest first."""
+    import difflib  # imported late: most names exist
+
     forms = {appearance(candidate).casefold(): candidate for candidate in islice(names, _MOST_COMPARED)}
     wanted = appearance(name).casefold()
     return [forms[form] for form in difflib.get_close_matches(wanted, forms, n=_MOST_SIMILAR)]

@@ -220,3 +220,15 @@ async def test_a_file_that_looks_the_same_is_not_overwritten_unasked(tmp_path: P
         await run(runner, "download_video", video_no="VI1", path=given, overwrite=True)
 
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(RECORDING, b"\0video")]
+
+
+def test_the_command_upload_takes_the_file_that_looks_the_same_and_names_it(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    add(tmp_path, RECORDING)
+    command = [sys.executable, "-m", "memories_mcp", "--sandbox", "upload", RECORDING.replace("\u202f", " "), "no.mp4"]
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=tmp_path, timeout=60)
+
+    assert f"(from {RECORDING})" in result.stdout
+    assert "no.mp4 is not a file" in result.stderr

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Sequence
@@ -60,7 +59,7 @@ def atomic_write(target: Target) -> Generator[Callable[[bytes], object], None, N
             the disk refused.
     """
     *folder_names, name = target.names
-    part = f".memories-{secrets.token_hex(8)}.part"
+    part = f".memories-{os.urandom(8).hex()}.part"
     with ExitStack() as stack:
         with _refused(name):
             folder = stack.enter_context(Folder(target.root))

@@ -102,10 +102,12 @@ async def _upload_file(runner: Runner, file: Path, bar: ProgressBar, *, wait: bo
     """Upload one file and return whether that succeeded, with its ids and state."""
     file = _resolve(file)  # the user named this file, so a symlink may lead anywhere
     local = _with_files_root(runner, file.parent)
+    name = local.files.find(file.name)
+    other_name = f" (from {name})" if name != file.name else ""
     if file.suffix.lower() in IMAGE_EXTENSIONS:
-        answer = await _call(local, "upload_images", bar, paths=[file.name])
-        return True, ", ".join(answer.output.image_ids)
-    video = (await _call(local, "upload_video_file", bar, path=file.name)).output
+        answer = await _call(local, "upload_images", bar, paths=[name])
+        return True, ", ".join(answer.output.image_ids) + other_name
+    video = (await _call(local, "upload_video_file", bar, path=name)).output
     for _ in range(_MOST_WAITS):
         if not wait or video.status != "processing":
             break
@@ -113,7 +115,7 @@ async def _upload_file(runner: Runner, file: Path, bar: ProgressBar, *, wait: bo
         video = next(iter(state.output.videos), video)
     cause = f" ({video.cause})" if video.cause else ""
     succeeded = video.status == "ready" if wait else video.status != "failed"
-    return succeeded, f"{video.video_no} {video.status}{cause}"
+    return succeeded, f"{video.video_no} {video.status}{cause}{other_name}"
 
 
 _WAIT_SECONDS = 45
