@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
+from memories_mcp.api import SourceFile, Target
 from memories_mcp.errors import ConfigurationError, FileRefused
+from memories_mcp.file_names import (
+    appearance,
+    look_alikes,
+    printable,
+    readings,
+    similar_names,
+    unescaped,
+    unwrapped,
+)
+from memories_mcp.folders import open_folder
+from memories_mcp.media_types import MediaKind, extensions_of, media_type_of
+from memories_mcp.models.coercions import remove_invisible
 
 
 class _Local:
@@ -17,131 +31,240 @@ class _Local:
 
 
 LOCAL = _Local()
-LocalPath = Annotated[str, Field(min_length=1, max_length=500), LOCAL]
+LocalPath = Annotated[str, Field(min_length=1, max_length=1000), LOCAL]
 """A path below the files root; an operation with such an argument is not offered where file access is off."""
-
-Signature = Callable[[bytes], bool]
-"""Tests whether the first 16 bytes of a file fit a media type."""
-_MEDIA: dict[str, dict[str, tuple[tuple[str, ...], Signature]]] = {
-    "video": {
-        "video/mp4": ((".mp4",), lambda start: start[4:8] == b"ftyp" and start[8:10] != b"qt"),
-        "video/quicktime": ((".mov",), lambda start: start[4:8] in {b"ftyp", b"moov", b"wide", b"mdat", b"free"}),
-        "video/x-msvideo": ((".avi",), lambda start: start[:4] == b"RIFF" and start[8:12] == b"AVI "),
-        "video/x-matroska": ((".mkv",), lambda start: start[:4] == b"\x1a\x45\xdf\xa3"),
-    },
-    "image": {
-        "image/jpeg": ((".jpg", ".jpeg"), lambda start: start[:3] == b"\xff\xd8\xff"),
-        "image/png": ((".png",), lambda start: start[:8] == b"\x89PNG\r\n\x1a\n"),
-        "image/gif": ((".gif",), lambda start: start[:4] == b"GIF8"),
-        "image/bmp": ((".bmp",), lambda start: start[:2] == b"BM"),
-        "image/webp": ((".webp",), lambda start: start[:4] == b"RIFF" and start[8:12] == b"WEBP"),
-    },
-}
-"""File name extensions and signature of each media type, by kind of media (API 2.11)."""
-IMAGE_EXTENSIONS = frozenset(extension for extensions, _ in _MEDIA["image"].values() for extension in extensions)
 
 
 @dataclass(frozen=True)
 class Files:
-    """Resolves a caller's paths; symbolic links are followed first, and a path outside `root` is refused.
+    """Opens a caller's files; symbolic links are followed first, and a path outside `root` is refused.
 
     Attributes:
         root: The files root, or `None` if file access is off.
+        notes: Receives a sentence for each file that was taken although its name is not exactly the given one.
     """
 
     root: Path | None
+    notes: list[str] = field(default_factory=list[str])
 
     def __post_init__(self) -> None:
         if self.root is not None:
             object.__setattr__(self, "root", self.root.resolve())
 
-    def readable(self, path: str) -> Path:
-        """Return the absolute path of an existing file below the root.
-
-        Raises:
-            FileRefused: The file is outside the root, missing or not a regular file.
-            ConfigurationError: There is no files root.
-        """
-        file = self._resolve(path)
-        try:
-            is_file = file.is_file()
-        except OSError as error:
-            raise FileRefused(f"{path} cannot be read: {error.strerror}.") from None
-        if not is_file:
-            raise FileRefused(f"{path} is not a file in {self.root}.", next_step="Check the name.")
-        return file
-
-    def media(self, path: str, kind: Literal["video", "image"], *, largest: int) -> tuple[Path, str]:
-        """Return the absolute path and the media type of a file to upload, after checking content and extension.
+    @contextmanager
+    def open_media(
+        self, kind: MediaKind, paths: Iterable[str], *, largest: int
+    ) -> Generator[list[SourceFile], None, None]:
+        """Open the files to upload, after checking each one's content, extension and size, and close them at the end.
 
         Args:
-            path: A path below the root.
             kind: The kind of media that the service expects.
+            paths: Paths below the root.
             largest: Maximum size in bytes.
 
         Raises:
-            FileRefused: The file is outside the root, missing, empty, too large or of another kind.
+            FileRefused: A file is outside the root, missing, no regular file, empty, too large or of another kind.
             ConfigurationError: There is no files root.
         """
-        file = self.readable(path)
+        with ExitStack() as stack:
+            yield [self._open_media(stack, kind, path, largest) for path in paths]
+
+    def _open_media(self, stack: ExitStack, kind: MediaKind, path: str, largest: int) -> SourceFile:
+        *folder_names, name = self._find(path)
         try:
-            with file.open("rb") as stream:
-                start = stream.read(16)
+            with open_folder(self._root, folder_names) as folder:
+                stream = stack.enter_context(folder.open_file(name))
+            start = stream.read(16)
+            stream.seek(0)
         except OSError as error:
-            raise FileRefused(f"{path} cannot be read: {error.strerror}.") from None
-        media_type = next((name for name, (_, matches) in _MEDIA[kind].items() if matches(start)), None)
-        accepted = sorted(extension for extensions, _ in _MEDIA[kind].values() for extension in extensions)
+            raise _unreadable(path, error) from None
+        media_type = media_type_of(start, kind)
         # The extension need not belong to the media type: the service accepts a QuickTime file named .mp4.
-        if media_type is None or file.suffix.lower() not in accepted:
+        if media_type is None or Path(name).suffix.lower() not in extensions_of(kind):
             raise FileRefused(
                 f"{path} is not {'a video' if kind == 'video' else 'an image'} that the service accepts: "
                 "its extension or its content does not fit.",
-                next_step=f"Use a file of type {', '.join(accepted)}.",
+                next_step=f"Use a file of type {', '.join(extensions_of(kind))}.",
             )
-        size = file.stat().st_size
-        if size > largest:
+        file = SourceFile(stream, printable(name), media_type)
+        if file.size > largest:
             raise FileRefused(
-                f"{path} is too large: {size} bytes, and the maximum is {largest}.", next_step="Use a smaller file."
+                f"{path} is too large: {file.size} bytes, and the maximum is {largest}.",
+                next_step="Use a smaller file.",
             )
-        return file, media_type
+        return file
 
-    def writable(self, path: str, *, overwrite: bool) -> Path:
-        """Return the absolute path of a file to write below the root, without creating anything.
+    def find(self, path: str) -> str:
+        """Return the path, below the root and exact, of the existing file that a path means.
+
+        Raises:
+            FileRefused: No file, or more than one, fits the path, or the path is outside the root.
+            ConfigurationError: There is no files root.
+        """
+        return "/".join(self._find(path))
+
+    def writable(self, path: str, *, overwrite: bool) -> Target:
+        """Return the file to write below the root, without creating anything.
+
+        Folders, and a file to replace, that look the same as the given names are taken for them.
 
         Raises:
             FileRefused: The path is outside the root, a folder, or an existing file that `overwrite` does not permit.
             ConfigurationError: There is no files root.
         """
-        target = self._resolve(path)
+        asked = self._inside(unescaped(unwrapped(path)), path)
+        if asked is None:
+            raise self._outside(path)
         try:
+            existing, missing = self._look_alike(asked, path, ignore_case=False)
+            target = existing.joinpath(*missing)
             if target.is_dir():
                 raise FileRefused(f"{path} is a folder.", next_step="Name a file in it.")
             if target.exists() and not overwrite:
                 raise FileRefused(f"{path} already exists.", next_step="Choose another name, or set overwrite to true.")
+            if missing and not existing.is_dir():
+                raise FileRefused(f"{path} is below a file.", next_step="Choose another name.")
         except OSError as error:
             raise FileRefused(
                 f"{path} cannot be written: {error.strerror}.", next_step="Choose another name."
             ) from None
-        folder = next(parent for parent in target.parents if parent.exists())
-        if not folder.is_dir():
-            raise FileRefused(f"{path} is below a file.", next_step="Choose another name.")
-        return target
+        return Target(self._root, target.relative_to(self._root).parts, overwrite)
 
-    def shown(self, path: Path) -> str:
-        """Return a path relative to the root, as the caller may pass it again."""
-        return path.relative_to(self.root or path.parent).as_posix()
-
-    def _resolve(self, path: str) -> Path:
+    @property
+    def _root(self) -> Path:
         if self.root is None:
             raise ConfigurationError(
                 "File tools are off: there is no files root.",
                 next_step="Set MEMORIES_FILES_ROOT to the folder that they may use.",
             )
-        root = self.root
+        return self.root
+
+    def _find(self, path: str) -> tuple[str, ...]:
+        """Return the names that lead from the root to the file that a path means.
+
+        A reading of the path that names an existing file wins; otherwise the one file that looks the same is taken.
+
+        Raises:
+            FileRefused: No file, or more than one, fits the path, or the path is outside the root.
+        """
+        inside = [file for text in readings(path) if (file := self._inside(text, path))]
+        asked = self._inside(unwrapped(path), path)
         try:
-            resolved = (root / Path(path).expanduser()).resolve()
+            file = next((file for file in inside if _exists(file)), None) if asked else None
+            for candidate in inside if asked and not file else ():
+                existing, missing = self._look_alike(candidate, path, ignore_case=True)
+                if not missing:
+                    file = existing
+                    break
+            if asked is None:
+                raise self._outside(path)
+            if file is None:
+                raise self._missing(path, *self._look_alike(asked, path, ignore_case=True))
+        except OSError as error:
+            raise _unreadable(path, error) from None
+        if file not in {self._inside(text, path) for text in (path, unwrapped(path), unescaped(unwrapped(path)))}:
+            self.notes.append(f"File used: {self._shown(file)}, because no file has exactly the given name.")
+        return file.relative_to(self._root).parts
+
+    def _inside(self, text: str, path: str) -> Path | None:
+        """Return one reading of a path with symbolic links resolved, or `None` if it leads outside the root.
+
+        Args:
+            text: The reading.
+            path: The path as the caller wrote it, for the error.
+
+        Raises:
+            FileRefused: The text is not a path.
+        """
+        root = self._root
+        try:
+            given = Path(text).expanduser()
+            resolved = (root / given).resolve()
+            depth = len(root.parts)
+            if not resolved.is_relative_to(root) and _look_same(given.parts[:depth], root.parts):
+                resolved = root.joinpath(*given.parts[depth:]).resolve()
         except (OSError, ValueError, RuntimeError):
             raise FileRefused(f"{path!r} is not a path.", next_step=f"Name a file below {root}.") from None
-        if not resolved.is_relative_to(root) or resolved == root:
-            raise FileRefused(f"{path} is outside the files root.", next_step=f"Name a file below {root}.")
-        return resolved
+        return resolved if resolved.is_relative_to(root) and resolved != root else None
+
+    def _look_alike(self, file: Path, path: str, *, ignore_case: bool) -> tuple[Path, tuple[str, ...]]:
+        """Follow a path below the root, taking for each missing name the one entry that looks the same.
+
+        Args:
+            file: The path to follow.
+            path: The path as the caller wrote it, for errors.
+            ignore_case: Whether an entry that differs in case is taken.
+
+        Returns:
+            The part of the path that exists, and the names that remain.
+
+        Raises:
+            FileRefused: Several entries look the same, or an entry is a link that leads outside.
+        """
+        names = file.relative_to(self._root).parts
+        existing = self._root
+        for position, name in enumerate(names):
+            is_last = position == len(names) - 1
+            if not _exists(existing / name):
+                alike = look_alikes(name, self._names(existing), ignore_case=ignore_case)
+                alike = [entry for entry in alike if (existing / entry).is_dir() != is_last]
+                if not alike:
+                    return existing, names[position:]
+                if len(alike) > 1:
+                    raise FileRefused(
+                        f"{path} fits several names below the files root:",
+                        words=self._listed(existing, alike),
+                        next_step="Use the exact name of one of them, or rename the others.",
+                    )
+                name = alike[0]
+            existing = (existing / name).resolve()
+            if not existing.is_relative_to(self._root):
+                raise self._outside(path)
+        return existing, ()
+
+    def _missing(self, path: str, folder: Path, names: Sequence[str]) -> FileRefused:
+        """Return the error for a file that does not exist, with the names in `folder` similar to the first missing."""
+        entries = (entry for entry in self._names(folder) if not entry.startswith(".") or names[0].startswith("."))
+        is_last = len(names) == 1
+        similar = [entry for entry in similar_names(names[0], entries) if (folder / entry).is_dir() != is_last]
+        if not similar:
+            return FileRefused(f"{path} is not a file in {self.root}.", next_step="Check the name.")
+        return FileRefused(
+            f"{path} is not a file in {self.root}. Similar names there:",
+            words=self._listed(folder, similar),
+            next_step="Use one of them if it is meant.",
+        )
+
+    def _names(self, folder: Path) -> list[str]:
+        try:
+            with open_folder(self._root, folder.relative_to(self._root).parts) as opened:
+                return opened.names()
+        except OSError:
+            return []
+
+    def _listed(self, folder: Path, names: Iterable[str]) -> str:
+        return ", ".join(self._shown(folder / name) for name in names)
+
+    def _shown(self, file: Path) -> str:
+        """Return a path below the root on one line; blanks stay as they are, so that the name can be copied."""
+        return remove_invisible(printable(file.relative_to(self._root).as_posix())).replace("\n", " ")
+
+    def _outside(self, path: str) -> FileRefused:
+        return FileRefused(f"{path} is outside the files root.", next_step=f"Name a file below {self.root}.")
+
+
+def _look_same(names: Sequence[str], others: Sequence[str]) -> bool:
+    return list(map(appearance, names)) == list(map(appearance, others))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        raise
+    except OSError:  # such as a name that is too long
+        return False
+
+
+def _unreadable(path: str, error: OSError) -> FileRefused:
+    return FileRefused(f"{path} cannot be read: {error.strerror}.", next_step="Check the file and its permissions.")

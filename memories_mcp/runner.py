@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from memories_mcp.api import Api
@@ -59,16 +59,13 @@ class _RunContext:
     runner: Runner
     operation: str
     arguments: Mapping[str, Any]
+    files: Files
     on_progress: ProgressHandler | None
     on_confirm: ConfirmationHandler | None
 
     @property
     def api(self) -> Api:
         return self.runner.api
-
-    @property
-    def files(self) -> Files:
-        return self.runner.files
 
     @property
     def callback_url(self) -> str | None:
@@ -211,7 +208,8 @@ class Runner:
             on_progress: Receives progress.
             on_confirm: Asks the user for confirmation; without it, a confirmation takes a preview and a token.
         """
-        return _RunContext(self, operation, arguments or {}, on_progress, on_confirm)
+        files = replace(self.files, notes=[])
+        return _RunContext(self, operation, arguments or {}, files, on_progress, on_confirm)
 
     async def run(
         self,
@@ -242,6 +240,8 @@ class Runner:
         with collect_omissions() as omissions:
             output = await operation.function(context, args)
         output.add_note(describe_omissions(omissions.values()))
+        if context.files.notes:
+            output.add_note(" ".join(context.files.notes))
         self.add_namespaces(output, getattr(args, "unique_id", None))
         if args.reading_notes:
             output.note = " ".join([*args.reading_notes, *filter(None, [output.note])])

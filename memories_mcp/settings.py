@@ -130,10 +130,13 @@ def _positive_integer(text: str) -> int:
 
 
 def _directory(text: str) -> Path:
-    path = Path(text).expanduser()
-    if not path.is_dir():
-        raise ValueError("use the path of an existing folder")
-    return path.resolve()
+    try:
+        path = Path(text).expanduser()
+        if path.is_dir():
+            return path.resolve()
+    except (OSError, RuntimeError):  # not accessible, or `~` where the home folder is unknown
+        pass
+    raise ValueError("use the path of an existing folder")
 
 
 def setting(variable: str, help: str, default: Any, parse: Callable[[str], Any], *, secret: bool = False) -> Any:

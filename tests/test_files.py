@@ -121,10 +121,10 @@ async def test_an_existing_file_is_left_alone_before_anything_is_sent(tmp_path: 
 
 async def test_an_existing_file_is_replaced_when_asked(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("old")
-    async with calling(FakeWire(httpx2.Response(200, content=b"new")), files_root=tmp_path) as runner:
+    async with calling(FakeWire(httpx2.Response(200, content=b"\0new")), files_root=tmp_path) as runner:
         await run(runner, "download_video", video_no="VI1", path="a.mp4", overwrite=True)
 
-    assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"new"]
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"\0new"]
 
 
 @pytest.mark.parametrize("path", ["../a.mp4", "/etc/passwd", "a/../../b", ".", "link/a.mp4", "a\0b", "~/a.mp4"])

@@ -132,7 +132,9 @@ def test_other_entries_stay_and_the_previous_file_is_kept(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("client", "broken"),
     [
-        ("cursor", b'{"mcpServers": {} // mine\n}'),
+        ("cursor", b'{"mcpServers": {} /* mine\n}'),
+        ("cursor", b"{'mcpServers': {}}"),
+        ("cursor", b'{"a": ' + b"[" * 100_000),
         ("cursor", b"[]"),
         ("cursor", b'{"mcpServers": []}'),
         ("cursor", b"{"),

@@ -22,6 +22,8 @@ LAYERS = """
     memories_mcp.settings
     memories_mcp.loopback
     memories_mcp.json_schema
+    memories_mcp.media_types
+    memories_mcp.folders
 
     memories_mcp.models
     memories_mcp.models.tolerance
@@ -52,6 +54,7 @@ LAYERS = """
     memories_mcp.api.client
     memories_mcp.api
 
+    memories_mcp.file_names
     memories_mcp.file_access
     memories_mcp.validation
     memories_mcp.context
@@ -150,6 +153,7 @@ LAYERS = """
     memories_mcp.cli
     memories_mcp.cli.progress
     memories_mcp.cli.parser
+    memories_mcp.cli.jsonc
     memories_mcp.cli.mcp_clients
     memories_mcp.cli.install
     memories_mcp.cli.doctor

@@ -3,6 +3,6 @@
 from memories_mcp.api.client import Api
 from memories_mcp.api.endpoints import Endpoint
 from memories_mcp.api.streaming import ChatEvent, join_pieces
-from memories_mcp.api.transfers import Part
+from memories_mcp.api.transfers import Part, SourceFile, Target
 
-__all__ = ["Api", "ChatEvent", "Endpoint", "Part", "join_pieces"]
+__all__ = ["Api", "ChatEvent", "Endpoint", "Part", "SourceFile", "Target", "join_pieces"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import httpx2
@@ -16,12 +15,13 @@ from memories_mcp.api.deadlines import RequestBody, ResponseBody, TooSlow, descr
 from memories_mcp.api.endpoints import Endpoint, Pace
 from memories_mcp.api.event_stream import is_event_stream, iter_body
 from memories_mcp.api.rate_limits import RateLimiter
-from memories_mcp.api.responses import decode_response, is_document, is_video, media_type, next_step_if_unclear, parse
+from memories_mcp.api.responses import decode_response, is_document, media_type, next_step_if_unclear, parse
 from memories_mcp.api.retry import with_retries
 from memories_mcp.api.streaming import ChatAssembler, OnEvent
 from memories_mcp.api.tracing import trace_request
-from memories_mcp.api.transfers import CHUNK, OnBytes, Part, atomic_write, open_parts, prepend
+from memories_mcp.api.transfers import CHUNK, OnBytes, Part, Target, atomic_write, prepend, reported_parts
 from memories_mcp.errors import ConfigurationError, MemoriesError, UnexpectedResponse, Unreachable
+from memories_mcp.media_types import is_text
 
 T = TypeVar("T")
 
@@ -30,6 +30,8 @@ _READ_SECONDS: dict[Pace, float] = {"quick": 30, "slow": 180, "transfer": 300}
 _CONNECT_SECONDS = 10
 _POOL_SECONDS = 20
 _ERROR_BODY_LIMIT = 64 * 1024
+_BLANK = b"\xef\xbb\xbf \t\r\n\f"
+"""Byte order mark of UTF-8 and blanks, which may stand before a refusal."""
 _KEY_HINTS = {
     "api": "Set MEMORIES_API_KEY to a key from memories.ai, or start with --sandbox to try without a key.",
     "caption": (
@@ -113,7 +115,7 @@ class Api:
         """
 
         async def attempt() -> T:
-            async with open_parts(files, on_bytes) as parts:
+            async with reported_parts(files, on_bytes) as parts:
                 request = self._request(endpoint, query=query, json=json, form=form, parts=parts)
                 async with self._send(endpoint, request) as response:
                     return await self._read(response, into, endpoint, (query, json, form))
@@ -165,8 +167,7 @@ class Api:
         endpoint: Endpoint,
         *,
         json: Any,
-        target: Path,
-        overwrite: bool,
+        target: Target,
         on_bytes: OnBytes,
     ) -> int:
         """Stream a video to `target` and return its size in bytes; a failure leaves no file and no new folder.
@@ -174,8 +175,7 @@ class Api:
         Args:
             endpoint: The download endpoint.
             json: JSON body; top-level fields that are `None` are omitted.
-            target: The path to write; missing folders are created.
-            overwrite: Whether to replace an existing file.
+            target: The file to write.
             on_bytes: Receives the bytes received so far and the total, or `None` if the service does not state it.
 
         Raises:
@@ -190,21 +190,22 @@ class Api:
             async with self._send(endpoint, self._request(endpoint, json=json, accept="*/*"), endless=True) as response:
                 chunks = response.aiter_bytes(CHUNK)
                 first = await anext(chunks, b"")
-                if not is_video(response, first):
+                # Refusals arrive as video/mp4 too, so the bytes decide. An unknown container is kept: it is paid for.
+                if response.status_code != 200 or is_text(first):
                     body = first
                     async for chunk in chunks:
                         if len(body) > _ERROR_BODY_LIMIT:
                             break
                         body += chunk
-                    decode_response(body, response, endpoint)
+                    decode_response(body.lstrip(_BLANK), response, endpoint)
                     raise UnexpectedResponse(
                         "The download failed: the API sent no video.", next_step=next_step_if_unclear(endpoint)
                     )
                 total = int(response.headers.get("content-length", 0)) or None
-                with atomic_write(target, overwrite=overwrite) as handle:
+                with atomic_write(target) as write:
                     size = 0
                     async for chunk in prepend(first, chunks):
-                        handle.write(chunk)
+                        write(chunk)
                         size += len(chunk)
                         await on_bytes(size, total)
                 return size

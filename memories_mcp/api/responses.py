@@ -43,16 +43,8 @@ def media_type(response: httpx2.Response) -> str:
 
 
 def is_document(response: httpx2.Response) -> bool:
-    """Return whether the media type is that of an envelope or of a proxy's error page, not of a stream or a video."""
+    """Return whether the media type is that of an envelope or of a proxy's error page, not of a stream."""
     return media_type(response) in {"application/json", "text/html"}
-
-
-def is_video(response: httpx2.Response, first: bytes) -> bool:
-    """Return whether a response to a download is a video, by its status, its media type and its first chunk."""
-    if response.status_code != 200 or is_document(response) or media_type(response).startswith("text/"):
-        return False
-    # JSON and HTML also arrive under the media type of a video.
-    return first[:1] not in {b"{", b"<", b""} and first.strip() != b"null"
 
 
 def decode_response(body: bytes, response: httpx2.Response, endpoint: Endpoint) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from memories_mcp.cli.progress import ProgressBar
 from memories_mcp.errors import ConfigurationError, FileRefused, MemoriesError
-from memories_mcp.file_access import IMAGE_EXTENSIONS
+from memories_mcp.media_types import IMAGE_EXTENSIONS
 from memories_mcp.models.chat import ChatAnswer
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.operations import select
@@ -100,12 +100,14 @@ async def _upload(settings: Settings, files: list[Path], *, wait: bool) -> int:
 
 async def _upload_file(runner: Runner, file: Path, bar: ProgressBar, *, wait: bool) -> tuple[bool, str]:
     """Upload one file and return whether that succeeded, with its ids and state."""
-    file = file.resolve()  # the user named this file, so a symlink may lead anywhere
+    file = _resolve(file)  # the user named this file, so a symlink may lead anywhere
     local = _with_files_root(runner, file.parent)
+    name = local.files.find(file.name)
+    other_name = f" (from {name})" if name != file.name else ""
     if file.suffix.lower() in IMAGE_EXTENSIONS:
-        answer = await _call(local, "upload_images", bar, paths=[file.name])
-        return True, ", ".join(answer.output.image_ids)
-    video = (await _call(local, "upload_video_file", bar, path=file.name)).output
+        answer = await _call(local, "upload_images", bar, paths=[name])
+        return True, ", ".join(answer.output.image_ids) + other_name
+    video = (await _call(local, "upload_video_file", bar, path=name)).output
     for _ in range(_MOST_WAITS):
         if not wait or video.status != "processing":
             break
@@ -113,7 +115,7 @@ async def _upload_file(runner: Runner, file: Path, bar: ProgressBar, *, wait: bo
         video = next(iter(state.output.videos), video)
     cause = f" ({video.cause})" if video.cause else ""
     succeeded = video.status == "ready" if wait else video.status != "failed"
-    return succeeded, f"{video.video_no} {video.status}{cause}"
+    return succeeded, f"{video.video_no} {video.status}{cause}{other_name}"
 
 
 _WAIT_SECONDS = 45
@@ -128,8 +130,9 @@ async def _download(settings: Settings, video_no: str, target: Path | None, *, o
     async with open_runner(settings) as runner:
         with ProgressBar(target.name) as bar:
             local = _with_files_root(runner, target.parent)
-            await _call(local, "download_video", bar, video_no=video_no, path=target.name, overwrite=overwrite)
-    print(target)
+            arguments = {"video_no": video_no, "path": target.name, "overwrite": overwrite}
+            answer = await _call(local, "download_video", bar, **arguments)
+    print(target.with_name(answer.output.path))
     return 0
 
 
@@ -137,7 +140,14 @@ def _with_files_root(runner: Runner, folder: Path) -> Runner:
     """Return a runner with the same connections that reads and writes files in `folder`."""
     if not folder.is_dir():
         raise FileRefused(f"{folder} is not a folder.", next_step="Check the path.")
-    return Runner(runner.settings.change(files_root=folder.resolve()), api=runner.api)
+    return Runner(runner.settings.change(files_root=_resolve(folder)), api=runner.api)
+
+
+def _resolve(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # the current folder was deleted, or links form a circle
+        raise FileRefused(f"{path} leads nowhere.", next_step="Check the path and the current folder.") from None
 
 
 async def _call(runner: Runner, name: str, /, bar: ProgressBar | None = None, **arguments: Any) -> RunResult[Any]:

@@ -19,11 +19,19 @@ _QUESTION = "What is the price of the Team plan?"
 _MOST_CITATIONS = 5
 
 
+class _PipeConsole(Console):
+    """A console that reports a closed pipe as an error instead of ending the process inside the tasks of the demo."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise `BrokenPipeError`."""
+        raise BrokenPipeError
+
+
 class _StepPrinter:
     """Prints numbered steps: with colours on a terminal, plain in a pipe."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        self._console = _PipeConsole(highlight=False, soft_wrap=not sys.stdout.isatty())
         self._steps = 0
 
     def step(self, title: str, call: str) -> None:
@@ -54,11 +62,11 @@ async def demo() -> int:
     # Without the operator's settings, so that the demo is the same on every machine.
     env = {name: value for name, value in os.environ.items() if not name.startswith("MEMORIES_")}
     server = StdioServerParameters(command=sys.executable, args=["-m", "memories_mcp", "--sandbox"], env=env)
-    failure: MemoriesError | None = None
+    failure: Exception | None = None
     async with Client(server) as client:
         try:
             await _use_mcp_tools(client, printer)
-        except MemoriesError as error:  # raised below, where the MCP client's task group cannot wrap it
+        except (MemoriesError, OSError) as error:  # raised below, where the MCP client's task group cannot wrap it
             failure = error
     if failure:
         raise failure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import platform
 import re
@@ -19,7 +18,8 @@ from urllib.parse import urlsplit
 
 from memories_mcp.api.connections import certificate_error, check_proxies, is_loopback, trusted_certificates
 from memories_mcp.api.rate_limits import NO_LIMITS, effective_rates
-from memories_mcp.cli.mcp_clients import CLIENT_APPS, SERVER_NAME, ClientApp, config_path
+from memories_mcp.cli import jsonc
+from memories_mcp.cli.mcp_clients import CLIENT_APPS, SERVER_NAME, ClientApp, config_path, home_folder
 from memories_mcp.errors import ConfigurationError, MemoriesError, NotFound, OutOfCredits, Unauthorized
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.operations.toolsets import TOOLSETS
@@ -49,7 +49,11 @@ async def run(settings: Settings, problems: Sequence[MemoriesError]) -> int:
         problems: The errors of those that could not.
     """
     count = 0
-    async for finding in check(settings, Path.home(), environment(), problems):
+    try:
+        home = home_folder()
+    except ConfigurationError:
+        home = None
+    async for finding in check(settings, home, environment(), problems):
         if finding.state == "problem":
             count += 1
         print(f"{_LABELS[finding.state]} {finding.message}", flush=True)
@@ -63,13 +67,13 @@ async def run(settings: Settings, problems: Sequence[MemoriesError]) -> int:
 
 
 async def check(
-    settings: Settings, home: Path, environ: Mapping[str, str], problems: Sequence[MemoriesError] = ()
+    settings: Settings, home: Path | None, environ: Mapping[str, str], problems: Sequence[MemoriesError] = ()
 ) -> AsyncGenerator[Finding, None]:
     """Run the checks one after the other and yield their findings, none of which holds a key.
 
     Args:
         settings: The settings that could be read.
-        home: The user's home folder.
+        home: The user's home folder; without one the MCP clients are not checked.
         environ: The environment variables.
         problems: The errors of the settings that could not be read; each becomes a finding.
     """
@@ -243,8 +247,11 @@ async def _check_toolsets(runner: Runner, *, has_proxy: bool) -> AsyncGenerator[
     yield await _check_connection("Caption service", runner.settings.caption_base_url, has_proxy=has_proxy)
 
 
-def _check_clients(home: Path, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _check_clients(home: Path | None, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Yield the state of each MCP client that has a configuration file."""
+    if home is None:
+        yield Finding("note", "MCP clients: not checked, because the home folder is unknown", "Set HOME.")
+        return
     for app in CLIENT_APPS.values():
         path = config_path(app, home, environ)
         if path.is_file():
@@ -255,10 +262,8 @@ def _check_client(app: ClientApp, path: Path) -> Finding:
     install = f"memories-mcp install {app.name}"
     try:
         text = path.read_text(encoding="utf-8-sig")
-        config: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text or "{}")
+        config: Any = tomllib.loads(text) if path.suffix == ".toml" else jsonc.loads(text)
     except (OSError, ValueError) as error:
-        if app.name == "vscode":  # VS Code also accepts comments, which are not plain JSON
-            return Finding("note", f"{app.title}: {path} is not plain JSON and was not checked")
         return Finding("problem", f"{app.title}: cannot read {path}: {error}", "Correct the file or replace it.")
     servers: Any = cast(dict[str, Any], config).get(app.section) if isinstance(config, dict) else None
     server: Any = cast(dict[str, Any], servers).get(SERVER_NAME) if isinstance(servers, dict) else None

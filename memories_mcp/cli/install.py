@@ -1,8 +1,8 @@
 """The command `install`: adds this server to the configuration of an MCP client.
 
-Claude Code has its own command for that, which is run. For the other clients the file is merged: other entries stay
-unchanged, and a backup of the file is kept next to it. (Codex has a command too, but it replaces a whole entry and
-cannot forward variables.)
+Claude Code has its own command for that, which is run. For the other clients the entry is inserted into the file:
+everything else stays, comments and layout included, and a backup of the file is kept next to it. (Codex has a command
+too, but it replaces a whole entry and cannot forward variables.)
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
+from memories_mcp.cli import jsonc
 from memories_mcp.cli.mcp_clients import (
     CLIENT_APPS,
     KEY_VARIABLE,
@@ -29,6 +30,7 @@ from memories_mcp.cli.mcp_clients import (
     ClientApp,
     ServerEntry,
     config_path,
+    home_folder,
     server_command,
 )
 from memories_mcp.errors import ConfigurationError
@@ -88,7 +90,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     for name in ("toolsets", "tools", "exclude_tools", "log_level"):
         if value := getattr(options, name):
             args += [f"--{name.replace('_', '-')}", value]
-    plan = make_plan(app, args, settings.api_key, home=Path.home(), environ=environment(), sandbox=settings.sandbox)
+    plan = make_plan(app, args, settings.api_key, home=home_folder(), environ=environment(), sandbox=settings.sandbox)
     print(plan.describe() if options.dry_run else apply_plan(plan))
     return 0
 
@@ -146,7 +148,7 @@ def apply_plan(plan: Plan) -> str:
     needs_key = KEY_VARIABLE in plan.entry.env or app.forwards_variables
     hint = f"\n{app.hint}" if app.hint and needs_key else ""
     try:
-        before = path.read_text(encoding="utf-8-sig") if path.exists() else None
+        before = path.read_bytes().decode("utf-8-sig") if path.exists() else None  # with its own line ends
         merge = _merge_toml if path.suffix == ".toml" else _merge_json
         after = merge(app, plan.entry, path, before or "")
         if after == before:
@@ -194,10 +196,11 @@ def _is_list_of_objects(value: Any) -> bool:
 
 
 def _merge_json(app: ClientApp, entry: ServerEntry, path: Path, before: str) -> str:
+    """Return the text with this server's entry and inputs; every other character stays, comments included."""
     try:
-        data: Any = json.loads(before) if before.strip() else {}
+        data: Any = jsonc.loads(before)
     except ValueError as error:
-        raise _refusal(path, f"it is not plain JSON ({error})") from None
+        raise _refusal(path, f"it is not JSON ({error})") from None
     if not isinstance(data, dict):
         raise _unknown_shape(app, path)
     config = cast(dict[str, Any], data)
@@ -205,14 +208,14 @@ def _merge_json(app: ClientApp, entry: ServerEntry, path: Path, before: str) -> 
     inputs: Any = [] if config.get("inputs") is None else config["inputs"]
     if not isinstance(servers, dict) or not _is_list_of_objects(inputs):
         raise _unknown_shape(app, path)
-    entries = cast(dict[str, Any], servers)
-    config[app.section] = {**entries, SERVER_NAME: _merge_entry(app, entry, entries.get(SERVER_NAME))}
+    old = cast(dict[str, Any], servers).get(SERVER_NAME)
+    after = jsonc.update_member(before, (app.section, SERVER_NAME), old, _merge_entry(app, entry, old))
     if app.inputs and KEY_VARIABLE in entry.env:
-        old_inputs = cast(list[dict[str, Any]], inputs)
-        known_ids = [old_input.get("id") for old_input in old_inputs]
-        new_inputs = [dict(new_input) for new_input in app.inputs if new_input["id"] not in known_ids]
-        config["inputs"] = [*old_inputs, *new_inputs]
-    return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+        known_ids = [old_input.get("id") for old_input in cast(list[dict[str, Any]], inputs)]
+        for new_input in app.inputs:
+            if new_input["id"] not in known_ids:
+                after = jsonc.append_element(after, "inputs", dict(new_input))
+    return after
 
 
 def _merge_toml(app: ClientApp, entry: ServerEntry, path: Path, before: str) -> str:
@@ -225,7 +228,7 @@ def _merge_toml(app: ClientApp, entry: ServerEntry, path: Path, before: str) -> 
         raise _unknown_shape(app, path)
     old = cast(dict[str, Any], servers).get(SERVER_NAME)
     header = re.compile(rf"\s*\[\s*{app.section}\s*\.\s*[\"']?{SERVER_NAME}[\"']?\s*[.\]]")
-    lines = before.splitlines()
+    lines = before.splitlines(keepends=True)
     other_lines: list[str] = []
     in_our_table = False
     for line in lines:
@@ -239,9 +242,10 @@ def _merge_toml(app: ClientApp, entry: ServerEntry, path: Path, before: str) -> 
     if isinstance(old, dict):
         variables = [*cast(dict[str, Any], old).get("env_vars", []), *app.extra["env_vars"]]
         merged["env_vars"] = list(dict.fromkeys(variables))
-    others = "\n".join(other_lines).rstrip()
-    tables = _toml(app.section, merged)
-    return f"{others}\n\n{tables}\n" if others else f"{tables}\n"
+    others = "".join(other_lines).rstrip()
+    newline = "\r\n" if "\r\n" in before else "\n"
+    tables = _toml(app.section, merged).replace("\n", newline) + newline
+    return f"{others}{newline}{newline}{tables}" if others else tables
 
 
 def _toml(section: str, entry: Mapping[str, Any]) -> str:
@@ -278,7 +282,7 @@ def _write(path: Path, text: str, *, private: bool) -> Path | None:
         backup.chmod(mode)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)
         os.chmod(name, mode)
         os.replace(name, target)

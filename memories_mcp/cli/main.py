@@ -13,13 +13,31 @@ from collections.abc import Sequence
 from memories_mcp.cli.parser import make_parser
 from memories_mcp.errors import ConfigurationError, InvalidArguments, MemoriesError
 from memories_mcp.settings import Settings, parse_setting
+from memories_mcp.signals import interruptible
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 for a failure, 2 for wrong use."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a console without a character shows `?` for it
+    _prepare_streams()
+    with interruptible() as interruption:
+        try:
+            try:
+                return _run(argv)
+            finally:
+                sys.stdout.flush()  # at the exit, a failure would be reported as an ignored exception
+        except KeyboardInterrupt:
+            return 128 + interruption.signal
+        except BrokenPipeError:  # the reader closed the pipe, such as `head` after its last line
+            _discard_output()
+            return 141
+        except OSError as error:
+            _discard_output()
+            file = f" ({error.filename})" if error.filename else ""
+            print(f"memories-mcp: The system refused: {error.strerror or error}{file}.", file=sys.stderr)
+            return 1
+
+
+def _run(argv: Sequence[str] | None) -> int:
     options = make_parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
@@ -27,11 +45,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoriesError as error:
         print(f"memories-mcp: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigurationError | InvalidArguments) else 1
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader closed the pipe, such as `head` after its last line
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+
+
+def _prepare_streams() -> None:
+    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:  # the parent closed it; a file or a socket must not get its number
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(_open_null(number), mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+        stream = getattr(sys, name)
+        if name != "stdin" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console without a character shows `?` for it
+
+
+def _open_null(number: int) -> int:
+    """Open the null device as the descriptor `number`, which is closed."""
+    opened = os.open(os.devnull, os.O_RDWR)
+    if opened != number:
+        os.dup2(opened, number)
+        os.close(opened)
+    return number
+
+
+def _discard_output() -> None:
+    """Drop what stdout still holds, which the exit would try to write again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 def _dispatch(options: argparse.Namespace) -> int:

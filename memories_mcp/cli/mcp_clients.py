@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
+from memories_mcp.errors import ConfigurationError
+
 OperatingSystem = Literal["darwin", "win32", "linux"]
 SERVER_NAME = "memories"
 """The name of this server in the clients' configurations."""
@@ -156,6 +158,20 @@ def current_platform() -> OperatingSystem:
     if sys.platform == "darwin":
         return "darwin"
     return "win32" if sys.platform == "win32" else "linux"
+
+
+def home_folder() -> Path:
+    """Return the user's home folder.
+
+    Raises:
+        ConfigurationError: It is unknown, as for a user without a name in a container.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise ConfigurationError(
+            "The home folder is unknown: HOME is not set.", next_step="Set HOME to the folder of the user."
+        ) from None
 
 
 def config_path(app: ClientApp, home: Path, environ: Mapping[str, str]) -> Path:

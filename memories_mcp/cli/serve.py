@@ -69,6 +69,8 @@ async def serve_sandbox(port: int, data: Path | None) -> int:
             print(f"The sandbox runs at {url}; each API key has an account of its own. Press Ctrl-C to stop.")
             print(f"Use it with: MEMORIES_BASE_URL={url} MEMORIES_API_KEY={sandbox.DEMO_KEY} memories-mcp", flush=True)
             return await ended
+    except BrokenPipeError:  # nothing reads stdout
+        raise
     except (OSError, OverflowError) as error:
         raise ConfigurationError(
             f"The sandbox cannot start: {error}.", next_step="Choose another port or folder."

@@ -150,11 +150,13 @@ async def caption_video_file(context: Context, args: CaptionVideoFile) -> Captio
     The text goes only to the operator's callback address; the result is a task_id.
     """
     request = args.wire() | {"callback": _callback(context)}
-    path, media_type = context.files.media(args.path, "video", largest=MAX_CAPTION_VIDEO_BYTES)
-    pictures = [context.files.media(person.path, "image", largest=MAX_IMAGE_BYTES) for person in args.persons or []]
-    parts = [_request_part(request), Part("files", path.name, media_type, path)]
-    parts += [Part("file", picture.name, picture_type, picture) for picture, picture_type in pictures]
-    job = await context.api.call(CAPTION_VIDEO_FILE, files=parts, into=CaptionJob)
+    persons = [person.path for person in args.persons or []]
+    with (
+        context.files.open_media("video", [args.path], largest=MAX_CAPTION_VIDEO_BYTES) as [video],
+        context.files.open_media("image", persons, largest=MAX_IMAGE_BYTES) as pictures,
+    ):
+        parts = [_request_part(request), video.part("files"), *(picture.part("file") for picture in pictures)]
+        job = await context.api.call(CAPTION_VIDEO_FILE, files=parts, into=CaptionJob)
     job.note = _DELIVERED
     return job
 
@@ -168,8 +170,8 @@ async def caption_image_url(context: Context, args: CaptionImageUrl) -> Caption:
 @captions.operation(title="Caption an image file", effect=Effect.READ, endpoints=[CAPTION_IMAGE])
 async def caption_image_file(context: Context, args: CaptionImageFile) -> Caption:
     """Describe an image file from the files root. Returns the text immediately; runs a model and is billed."""
-    path, media_type = context.files.media(args.path, "image", largest=MAX_IMAGE_BYTES)
-    return await _caption_image(context, files=[_request_part(args.wire()), Part("file", path.name, media_type, path)])
+    with context.files.open_media("image", [args.path], largest=MAX_IMAGE_BYTES) as [image]:
+        return await _caption_image(context, files=[_request_part(args.wire()), image.part("file")])
 
 
 def _request_part(body: dict[str, Any]) -> Part:

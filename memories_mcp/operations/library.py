@@ -214,10 +214,9 @@ async def download_video(context: Context, args: DownloadVideo) -> Downloaded:
         DOWNLOAD,
         json=args.wire(),
         target=target,
-        overwrite=args.overwrite,
         on_bytes=byte_progress(context, "received"),
     )
-    return Downloaded(video_no=args.video_no, path=context.files.shown(target), size_bytes=size)
+    return Downloaded(video_no=args.video_no, path="/".join(target.names), size_bytes=size)
 
 
 class DeleteVideos(PrivateInput, ConfirmableInput):

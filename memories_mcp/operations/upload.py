@@ -6,7 +6,6 @@ from typing import Annotated
 
 from pydantic import Field, RootModel, model_validator
 
-from memories_mcp.api import Part
 from memories_mcp.api.endpoints import (
     LIST_VIDEOS,
     SCRAPE_CREATOR,
@@ -103,15 +102,13 @@ async def upload_video_file(context: Context, args: UploadVideoFile) -> Uploaded
 
     Returns the video_no once the file is sent; processing then takes minutes.
     """
-    path, media_type = context.files.media(args.path, "video", largest=MAX_VIDEO_BYTES)
-    size = path.stat().st_size
-    part = Part("file", path.name, media_type, path)
     form = args.wire() | {"callback": context.callback_url}
-    uploaded = await context.api.call(
-        UPLOAD, form=form, files=[part], on_bytes=byte_progress(context, "sent"), into=Uploaded
-    )
+    with context.files.open_media("video", [args.path], largest=MAX_VIDEO_BYTES) as [video]:
+        uploaded = await context.api.call(
+            UPLOAD, form=form, files=[video.part("file")], on_bytes=byte_progress(context, "sent"), into=Uploaded
+        )
     context.changed(VIDEOS)
-    return await _wait_for_processing(context, uploaded, args, after=size)
+    return await _wait_for_processing(context, uploaded, args, after=video.size)
 
 
 @upload.operation(title="Upload a video by URL", effect=Effect.WRITE, endpoints=[UPLOAD_URL, LIST_VIDEOS])
@@ -220,9 +217,9 @@ async def upload_images(context: Context, args: UploadImages) -> UploadedImages:
 
     To find them later, use search_videos with search_type BY_IMAGE, or list_images.
     """
-    images = [context.files.media(path, "image", largest=MAX_IMAGE_BYTES) for path in args.paths]
-    parts = [Part("files", path.name, media_type, path) for path, media_type in images]
-    image_ids = await context.api.call(
-        UPLOAD_IMAGES, form=args.wire(), files=parts, on_bytes=byte_progress(context, "sent"), into=_ImageIds
-    )
+    with context.files.open_media("image", args.paths, largest=MAX_IMAGE_BYTES) as images:
+        parts = [image.part("files") for image in images]
+        image_ids = await context.api.call(
+            UPLOAD_IMAGES, form=args.wire(), files=parts, on_bytes=byte_progress(context, "sent"), into=_ImageIds
+        )
     return UploadedImages(image_ids=[image.id for image in image_ids.root])

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, RootModel
 
-from memories_mcp.api import Endpoint, Part
+from memories_mcp.api import Endpoint
 from memories_mcp.context import Context
 from memories_mcp.file_access import LocalPath
 from memories_mcp.models.base import Input, Output, Page, Wire
@@ -179,9 +179,8 @@ async def search_by_image(
         kind: The kind of the moments.
         video_no: The searched video, for hits that name none.
     """
-    path, media_type = context.files.media(args.path, "image", largest=MAX_IMAGE_BYTES)
-    part = Part("file", path.name, media_type, path)
-    response = await context.api.call(endpoint, form=args.wire(), files=[part], into=Hits)
+    with context.files.open_media("image", [args.path], largest=MAX_IMAGE_BYTES) as [image]:
+        response = await context.api.call(endpoint, form=args.wire(), files=[image.part("file")], into=Hits)
     if video_no:
         response.root = [
             hit if hit.video_no else hit.model_copy(update={"video_no": video_no}) for hit in response.root
