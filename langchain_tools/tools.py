@@ -94,7 +94,7 @@ class MemoriesTool(BaseTool):
 
     # The arguments are the only parameters: a parameter named `config` would take an argument of that name.
     def _run(self, /, **arguments: Any) -> Result:
-        run, nonce = CurrentRun(self.name), make_nonce()
+        run, nonce = CurrentRun(self.name, arguments), make_nonce()
         with self._as_tool_exceptions(nonce):
             credentials = self._clients.credentials(run)
 
@@ -105,7 +105,7 @@ class MemoriesTool(BaseTool):
             return bridge.run(work)
 
     async def _arun(self, /, **arguments: Any) -> Result:
-        run, nonce = CurrentRun(self.name), make_nonce()
+        run, nonce = CurrentRun(self.name, arguments), make_nonce()
         with self._as_tool_exceptions(nonce):
             credentials = self._clients.credentials(run)
 

@@ -121,6 +121,7 @@ LAYERS = """
     memories_mcp.server.stdio
 
     langchain_tools.bridge
+    langchain_tools.human_in_the_loop
     langchain_tools.run_context
     langchain_tools.lifetime
     langchain_tools.base
