@@ -46,7 +46,7 @@ class Query(BaseModel):
     platform: Platform | None = None
     """Search the public library of this platform instead of your own."""
     video_nos: Sequence[str] | None = None
-    """Search only these videos."""
+    """Search only these videos; an empty sequence finds nothing."""
     tag: str | None = None
     """Search only videos with this tag."""
     filtering_level: Literal["low", "medium", "high"] | None = None
@@ -127,6 +127,8 @@ Group = list[Evidence]
 
 async def _search_groups(runner: Runner, context: Context, text: str, query: Query) -> list[Group]:
     """Return `k` groups, or fewer if there are fewer hits; requests more hits until the groups suffice."""
+    if query.video_nos is not None and not query.video_nos:
+        return []
     max_hits = MOST_CAPTIONS if query.search_type == "BY_CAPTION" else _MAX_HITS
     if not query.merge_overlaps:
         return [[hit] for hit in await _search(runner, context, text, query, min(max_hits, query.k))]

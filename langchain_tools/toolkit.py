@@ -29,7 +29,7 @@ class MemoriesToolkit(MemoriesComponent, BaseToolkit):
     model_config = ConfigDict(extra="forbid", frozen=True)  # the tools are built only once
 
     toolsets: Sequence[str] | None = None
-    """Names of toolsets, `default` or `all`."""
+    """Names of toolsets, `default` or `all`; an empty sequence offers none."""
     tools: Sequence[str] | None = None
     """Names of single tools, in addition to the toolsets or in place of them."""
     exclude_tools: Sequence[str] = ()
