@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_tools.base import MemoriesComponent
 from langchain_tools.bridge import bridge
+from langchain_tools.credentials import RunCredentials
 from langchain_tools.documents import join_text, segments_between, to_document, tracks_for
-from langchain_tools.lifetime import RunCredentials, SharedClients, fetch_semaphore
+from langchain_tools.lifetime import fetch_semaphore
 from langchain_tools.run_context import CurrentRun, merge_parent_config
 from memories_mcp.context import Context
 from memories_mcp.errors import InvalidArguments, NotFound, NotReady, UnexpectedResponse
@@ -66,12 +67,9 @@ class MemoriesRetriever(Query, MemoriesComponent, BaseRetriever):
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
-    per_run: bool = False
-    """Each run brings its own key and namespace, as in `MemoriesToolkit`."""
-
     def model_post_init(self, context: Any, /) -> None:
         """Read the settings; opens no connection."""
-        self._clients = SharedClients(self._read_settings(per_run=self.per_run), per_run=self.per_run)
+        self._clients = self._make_clients(self._read_settings())
 
     # `BaseRetriever.invoke` does not set the context variable from which `CurrentRun` reads the configuration.
     def invoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:
@@ -107,7 +105,7 @@ class MemoriesRetriever(Query, MemoriesComponent, BaseRetriever):
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **overrides: Any
     ) -> list[Document]:
-        credentials = self._clients.credentials(CurrentRun())
+        credentials = await self._clients.acredentials(CurrentRun())
         return await bridge.arun(lambda _: self._retrieve(query, self._query(overrides), credentials))
 
     def _query(self, overrides: dict[str, Any]) -> Query:

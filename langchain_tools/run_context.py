@@ -44,10 +44,15 @@ class CurrentRun:
         self._stream_writer = _get_stream_writer()
 
     @property
+    def runtime(self) -> Any:
+        """LangGraph's `Runtime`; outside a graph, `config["configurable"]`."""
+        return _get_runtime() if self._stream_writer else self._config.get("configurable", {})
+
+    @property
     def configurable(self) -> Mapping[str, Any]:
         """The values of the run: `config["configurable"]`, overridden by LangGraph's context."""
         configurable: dict[str, Any] = self._config.get("configurable", {})
-        context = _get_context() if self._stream_writer else None
+        context = _get_runtime().context if self._stream_writer else None
         if context is None:
             return configurable
         if isinstance(context, Mapping):
@@ -121,6 +126,15 @@ class CurrentRun:
         if self._stream_writer:
             self._stream_writer(event)
         return event
+
+
+def is_control_flow(error: Exception) -> bool:
+    """Return whether LangGraph raised the exception to pause or redirect the graph."""
+    if "langgraph" not in sys.modules:
+        return False
+    from langgraph.errors import GraphBubbleUp
+
+    return isinstance(error, GraphBubbleUp)
 
 
 def merge_parent_config(config: RunnableConfig | None) -> RunnableConfig | None:
@@ -206,7 +220,7 @@ def _import_task() -> Any:
     return task
 
 
-def _get_context() -> Any:
+def _get_runtime() -> Any:
     from langgraph.runtime import get_runtime
 
-    return get_runtime().context
+    return get_runtime()

@@ -13,7 +13,8 @@ from pydantic import PrivateAttr
 from pydantic.alias_generators import to_snake
 
 from langchain_tools.bridge import CallerExecutor, bridge
-from langchain_tools.lifetime import RunCredentials, SharedClients
+from langchain_tools.credentials import RunCredentials
+from langchain_tools.lifetime import SharedClients
 from langchain_tools.run_context import CurrentRun, merge_parent_config
 from memories_mcp.context import Preview, Progress
 from memories_mcp.errors import FATAL_ERRORS, MemoriesError
@@ -107,7 +108,7 @@ class MemoriesTool(BaseTool):
     async def _arun(self, /, **arguments: Any) -> Result:
         run, nonce = CurrentRun(self.name, arguments), make_nonce()
         with self._as_tool_exceptions(nonce):
-            credentials = self._clients.credentials(run)
+            credentials = await self._clients.acredentials(run)
 
             async def work(caller: CallerExecutor) -> Result:
                 follow, ask = self._callbacks(caller, run, run.areport_progress, run.aconfirm)

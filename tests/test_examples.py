@@ -115,7 +115,7 @@ def test_the_code_blocks_of_the_documentation_run(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("langchain.agents.factory.init_chat_model", init_scripted_model)
     blocks = re.findall(r"```python\n(.*?)```", DOCUMENTATION.read_text(encoding="utf-8"), re.DOTALL)
 
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         exec(block, {})
 

@@ -123,6 +123,7 @@ LAYERS = """
     langchain_tools.bridge
     langchain_tools.human_in_the_loop
     langchain_tools.run_context
+    langchain_tools.credentials
     langchain_tools.lifetime
     langchain_tools.base
     langchain_tools.documents
