@@ -32,6 +32,8 @@ from memories_mcp.validation import validate
 
 _MAX_HITS = 1000
 """The most hits that one search returns."""
+_MAX_VIDEO_CHARACTERS = 4000
+"""The most text of a document that is a whole video."""
 
 
 class Query(BaseModel):
@@ -199,7 +201,7 @@ async def _fetch_documents(runner: Runner, context: Context, groups: list[Group]
     needed: set[tuple[str, Track]] = {
         (group[0].video_no, track)
         for group in groups
-        if group[0].video_no and group[0].start_seconds is not None and not _has_full_text(group, margin)
+        if group[0].video_no and not _has_full_text(group, margin)
         for track in tracks_for(group[0].kind)
     }
     transcripts: dict[tuple[str, Track], Segments] = {}
@@ -218,7 +220,8 @@ async def _fetch_documents(runner: Runner, context: Context, groups: list[Group]
 
 
 def _has_full_text(group: Group, margin: float) -> bool:
-    return margin == 0 and all(hit.text for hit in group)
+    has_context = margin == 0 or group[0].start_seconds is None
+    return has_context and all(hit.text for hit in group)
 
 
 def _merge_group(group: Group, transcripts: dict[tuple[str, Track], Segments], margin: float) -> Document:
@@ -237,9 +240,20 @@ def _merge_group(group: Group, transcripts: dict[tuple[str, Track], Segments], m
     )
     # A dict removes repeated texts and keeps their order.
     text = "\n".join(dict.fromkeys(hit.text for hit in sorted(group, key=_start) if hit.text))
-    if start is not None and not _has_full_text(group, margin):
+    if not _has_full_text(group, margin):
         keys = [(best.video_no or "", track) for track in get_args(Track)]
         tracks = [transcripts[key] for key in keys if key in transcripts]
-        last = (start if end is None else end) + margin
-        text = join_text(segments_between(tracks, max(0.0, start - margin), last)) or text
+        if start is None:
+            text = text or _first_lines(join_text(segments_between(tracks, 0.0, None)))
+        else:
+            last = (start if end is None else end) + margin
+            text = join_text(segments_between(tracks, max(0.0, start - margin), last)) or text
     return to_document(moment, text or best.video_name or best.ref)
+
+
+def _first_lines(text: str) -> str:
+    """Return the first lines that fit into `_MAX_VIDEO_CHARACTERS`, or the start of a longer first line."""
+    if len(text) <= _MAX_VIDEO_CHARACTERS:
+        return text
+    end = text.rfind("\n", 0, _MAX_VIDEO_CHARACTERS + 1)
+    return text[: end if end > 0 else _MAX_VIDEO_CHARACTERS]
