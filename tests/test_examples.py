@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -132,7 +133,39 @@ def test_an_example_runs_offline_without_arguments(path: Path) -> None:
     assert "VI6" in completed.stdout or "Team plan" in completed.stdout
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    ("arguments", "variables", "words"),
+    [
+        (("nosuch:model", "x"), {"MEMORIES_SANDBOX": "true"}, "The model nosuch:model cannot be used: "),
+        (("nosuch:model", "x"), {}, "Set MEMORIES_API_KEY"),
+        (("x",), {}, "Pass two arguments"),
+    ],
+    ids=["model", "key", "arguments"],
+)
+def test_an_example_that_cannot_run_ends_with_the_reason(
+    path: Path, arguments: Sequence[str], variables: dict[str, str], words: str
+) -> None:
+    if path.stem == "agent_over_mcp":
+        pytest.importorskip("fastmcp", reason=NO_ADAPTER)
+    command = [sys.executable, str(path), *arguments]
+    environment = {**os.environ, **variables}
+    completed = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=120)
+
+    assert completed.returncode == 1
+    assert words in completed.stderr
+    assert "Traceback" not in completed.stderr
+
+
+def test_the_end_of_the_input_is_a_no() -> None:
+    command = [sys.executable, str(EXAMPLES / "delete_after_yes.py")]
+    completed = subprocess.run(command, input="", capture_output=True, encoding="utf-8", timeout=120)
+
+    assert completed.returncode == 0, completed.stderr
+    assert "The user declined; nothing was changed." in completed.stdout
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
 def test_an_example_is_short_enough_to_read(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
 
