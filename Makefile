@@ -35,11 +35,12 @@ ci: CHECKS = setup lint types interop mcpb test
 check: CHECKS = setup lint types test
 ci: ## Run every check that a change must pass
 check: ## Run the checks that need no npm registry
+ci: export COVERAGE = 1
 ci check:
 	@for target in $(CHECKS); do $(MAKE) --no-print-directory $$target || exit 1; done
 
-test: .venv/installed ## Run the whole test suite
-	@$(PYTHON) -m pytest -n auto
+test: .venv/installed ## Run the whole test suite; COVERAGE=1 measures it and fails below the limit
+	@$(PYTHON) -m pytest -n auto $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 test-lowest: .venv/installed ## Run the test suite with the lowest allowed versions of the dependencies
 	@$(PYTHON) -m tools.lowest > .lowest.txt

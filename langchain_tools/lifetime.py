@@ -17,7 +17,6 @@ from langchain_tools.bridge import bridge
 from langchain_tools.credentials import CredentialsSource, Resolver, RunCredentials
 from langchain_tools.run_context import CurrentRun
 from memories_mcp.api.rate_limits import RateLimiter
-from memories_mcp.errors import ConfigurationError
 from memories_mcp.pool import Pool
 from memories_mcp.runner import Runner, rate_limits_of, use_sandbox, with_sandbox
 from memories_mcp.settings import Settings
@@ -25,6 +24,11 @@ from memories_mcp.settings import Settings
 _MAX_RUNNERS = 200
 _MAX_CONCURRENT_FETCHES = 4
 _CLOSE_SECONDS = 5.0
+_KEY_HINT = "Pass api_key=, or set MEMORIES_API_KEY (for captions MEMORIES_CAPTION_API_KEY), or pass sandbox=True."
+_PER_RUN_KEY_HINT = (
+    "Pass memories_caption_api_key, a SecretStr, in the run's context or config['configurable'], or return "
+    "caption_api_key from credentials=."
+)
 
 # Runners of one key share its rate limits, as long as one of them exists.
 _limits: weakref.WeakValueDictionary[tuple[object, ...], RateLimiter] = weakref.WeakValueDictionary()
@@ -78,24 +82,7 @@ class SharedClients:
         if self._open_runners.process != os.getpid():  # after a fork, the open clients belong to the parent
             self._reset()
         async with self._open_runners.runner(credentials) as runner:
-            try:
-                yield runner
-            except ConfigurationError as error:
-                raise self._name_arguments(error) from None
-
-    def _name_arguments(self, error: ConfigurationError) -> ConfigurationError:
-        """Return the error with the arguments of this package in place of HTTP headers, which it does not have."""
-        if "X-Memories-" not in error.next_step:
-            return error
-        if "X-Memories-Caption-Api-Key" not in error.next_step:
-            advice = "Pass api_key=, or set MEMORIES_API_KEY"
-        elif self._resolver:
-            advice = "Return caption_api_key from credentials=, because captions need a separate key"
-        elif self._per_run:
-            advice = "Pass memories_caption_api_key, a SecretStr, with the run, because captions need a separate key"
-        else:
-            advice = "Set MEMORIES_CAPTION_API_KEY, because captions need a separate key"
-        return ConfigurationError(error.summary, next_step=f"{advice}; sandbox=True works without a key.")
+            yield runner
 
     async def aclose(self) -> None:
         """Close the runners and release the sandbox; must run on the bridge's loop. A later call opens new ones."""
@@ -151,7 +138,8 @@ class _OpenRunners:
             )
         limits_key = (self.process, settings.base_url, settings.api_key, str(settings.rate_limits))
         limits = _limits.setdefault(limits_key, rate_limits_of(settings))
-        return Runner(settings, limits=limits, fixed_namespace=self._per_run)
+        key_hint = _PER_RUN_KEY_HINT if self._per_run else _KEY_HINT
+        return Runner(settings, limits=limits, fixed_namespace=self._per_run, key_hint=key_hint)
 
 
 class _ProcessSandbox:

@@ -86,14 +86,23 @@ class ApiError(MemoriesError):
     Attributes:
         code: The API's code, such as `0001`; empty if only the HTTP status shows the refusal.
         status: The HTTP status; 200 for most refusals.
+        retry_after: Seconds until a request may succeed; 0 if the API names none.
     """
 
     def __init__(
-        self, summary: str, *, code: str = "", status: int = 200, words: str = "", next_step: str = ""
+        self,
+        summary: str,
+        *,
+        code: str = "",
+        status: int = 200,
+        retry_after: float = 0,
+        words: str = "",
+        next_step: str = "",
     ) -> None:
         super().__init__(summary, words=words, next_step=next_step)
         self.code = code
         self.status = status
+        self.retry_after = retry_after
 
 
 class Unauthorized(ApiError):
@@ -113,11 +122,7 @@ class NotReady(ApiError):
 
 
 class RateLimited(ApiError):
-    """Too many requests.
-
-    Attributes:
-        retry_after: Seconds until a request may succeed.
-    """
+    """Too many requests; `retry_after` is always set."""
 
     def __init__(
         self,
@@ -129,8 +134,7 @@ class RateLimited(ApiError):
         words: str = "",
         next_step: str = "",
     ) -> None:
-        super().__init__(summary, code=code, status=status, words=words, next_step=next_step)
-        self.retry_after = retry_after
+        super().__init__(summary, code=code, status=status, retry_after=retry_after, words=words, next_step=next_step)
 
 
 FATAL_ERRORS = (ConfigurationError, Unauthorized, OutOfCredits)

@@ -23,21 +23,14 @@ from memories_mcp.validation import validate
 
 
 class Effect(Enum):
-    """The effect of an operation on the user's library and files."""
+    """The effect of an operation on the user's library and files.
+
+    A chat and a summary are READ: they change no video and no file. Each call is billed and leaves a session behind.
+    """
 
     READ = "read"
     WRITE = "write"
     DESTRUCTIVE = "destructive"
-
-    @property
-    def hints(self) -> dict[str, bool]:
-        """The annotations of the MCP tool."""
-        return {
-            "readOnlyHint": self is Effect.READ,
-            "destructiveHint": self is Effect.DESTRUCTIVE,
-            "idempotentHint": self is not Effect.WRITE,
-            "openWorldHint": True,
-        }
 
 
 In = TypeVar("In", bound=Input)
@@ -60,6 +53,7 @@ class Operation(Generic[In, Out]):
         title: The title that MCP clients display.
         toolset: The name of the toolset.
         effect: The effect of a call.
+        idempotent: Whether a second call with the same arguments changes and costs nothing more.
         endpoints: Every endpoint that the function may call.
         input: The model of the arguments.
         output: The model of the result.
@@ -71,6 +65,7 @@ class Operation(Generic[In, Out]):
     title: str
     toolset: str
     effect: Effect
+    idempotent: bool
     endpoints: tuple[Endpoint, ...]
     input: type[In]
     output: type[Out]
@@ -96,6 +91,16 @@ class Operation(Generic[In, Out]):
     def output_schema(self) -> dict[str, Any]:
         """The JSON Schema of the structured result."""
         return self.definition["outputSchema"]
+
+    @property
+    def hints(self) -> dict[str, bool]:
+        """The annotations of the MCP tool."""
+        return {
+            "readOnlyHint": self.effect is Effect.READ,
+            "destructiveHint": self.effect is Effect.DESTRUCTIVE,
+            "idempotentHint": self.idempotent,
+            "openWorldHint": True,
+        }
 
     @cached_property
     def uses_files(self) -> bool:
@@ -155,7 +160,7 @@ class Toolset:
     operations: list[Operation[Any, Any]] = field(default_factory=list[Operation[Any, Any]], repr=False)
 
     def operation(
-        self, *, title: str, effect: Effect, endpoints: Sequence[Endpoint]
+        self, *, title: str, effect: Effect, endpoints: Sequence[Endpoint], idempotent: bool | None = None
     ) -> Callable[[Handler[In, Out]], Handler[In, Out]]:
         """Return a decorator that registers a function as an operation and returns the function unchanged.
 
@@ -165,7 +170,10 @@ class Toolset:
             title: The title that MCP clients display.
             effect: The effect of a call.
             endpoints: Every endpoint that the function may call.
+            idempotent: Whether a second call with the same arguments changes and costs nothing more. By default, that
+                holds if every endpoint may be sent twice.
         """
+        repeatable = all(endpoint.repeatable for endpoint in endpoints)
 
         def register(function: Handler[In, Out]) -> Handler[In, Out]:
             hints = typing.get_type_hints(function)
@@ -175,6 +183,7 @@ class Toolset:
                     title=title,
                     toolset=self.name,
                     effect=effect,
+                    idempotent=repeatable if idempotent is None else idempotent,
                     endpoints=tuple(endpoints),
                     input=cast(type[In], hints["args"]),
                     output=cast(type[Out], hints["return"]),

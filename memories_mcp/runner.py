@@ -17,6 +17,7 @@ from memories_mcp.file_access import Files
 from memories_mcp.models.base import Output, iter_parts
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.ids import is_public
+from memories_mcp.models.tolerance import collect_omissions, describe_omissions
 from memories_mcp.models.uris import in_namespace
 from memories_mcp.operation import Operation
 from memories_mcp.operations import select
@@ -152,6 +153,7 @@ class Runner:
         limits: Rate limits to share with other runners of the same key; by default those of the settings.
         extra_operations: Operations to offer in addition to those that the settings select.
         fixed_namespace: Whether to remove `unique_id` from the arguments even if the settings name no namespace.
+        key_hint: Where a caller sets a missing key, for the error text; by default the variables of the environment.
 
     Attributes:
         settings: The settings.
@@ -173,6 +175,7 @@ class Runner:
         limits: RateLimiter | None = None,
         extra_operations: Sequence[AnyOperation] = (),
         fixed_namespace: bool = False,
+        key_hint: str = "",
     ) -> None:
         self.settings = settings
         selected = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
@@ -183,13 +186,7 @@ class Runner:
         if fixed_namespace or settings.unique_id:
             self.pinned["unique_id"] = settings.unique_id or None
         self.changed: ChangeHandler | None = None
-        self.api = api or Api(
-            settings.api_key,
-            settings.base_url,
-            caption_key=settings.caption_api_key,
-            caption_base_url=settings.caption_base_url,
-            rates=limits or rate_limits_of(settings),
-        )
+        self.api = api or make_api(settings, limits or rate_limits_of(settings), key_hint=key_hint)
         self.files = Files(settings.files_root)
 
     def restrict(self, offered: Callable[[AnyOperation], bool]) -> Runner:
@@ -242,8 +239,12 @@ class Runner:
         """
         args = operation.validate(raw, self.pinned)
         context = self.context(operation.name, dict(args), on_progress=on_progress, on_confirm=on_confirm)
-        output = await operation.function(context, args)
+        with collect_omissions() as omissions:
+            output = await operation.function(context, args)
+        output.add_note(describe_omissions(omissions.values()))
         self.add_namespaces(output, getattr(args, "unique_id", None))
+        if args.reading_notes:
+            output.note = " ".join([*args.reading_notes, *filter(None, [output.note])])
         fit(output)
         return RunResult(render(output, nonce or make_nonce()), output.structured(), output)
 
@@ -275,3 +276,30 @@ class Runner:
 def rate_limits_of(settings: Settings) -> RateLimiter:
     """Return the rate limits of the settings; the sandbox has none."""
     return RateLimiter(NO_LIMITS if settings.sandbox else settings.rate_limits)
+
+
+def make_api(
+    settings: Settings,
+    limits: RateLimiter,
+    *,
+    key_hint: str = "",
+    on_result: Callable[[object], None] | None = None,
+) -> Api:
+    """Return an API client for the settings.
+
+    Args:
+        settings: The keys, the hosts and the largest answer.
+        limits: The rate limits of the key.
+        key_hint: Where a caller sets a missing key; by default the variables of the environment.
+        on_result: Receives every result, already in its type.
+    """
+    return Api(
+        settings.api_key,
+        settings.base_url,
+        caption_key=settings.caption_api_key,
+        caption_base_url=settings.caption_base_url,
+        rates=limits,
+        max_bytes=settings.max_response_mib * 1024 * 1024,
+        key_hint=key_hint,
+        on_result=on_result,
+    )

@@ -111,6 +111,12 @@ def _rates(text: str) -> Rates:
     return rates
 
 
+def _positive_integer(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,6}", text) or not int(text):
+        raise ValueError("use a whole number greater than 0")
+    return int(text)
+
+
 def _directory(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.is_dir():
@@ -188,6 +194,9 @@ class Settings:
         "Rate limits that differ from the API's, as `search=10/1,chat=1/60` (requests/seconds); `off` for none",
         None,
         _rates,
+    )
+    max_response_mib: int = setting(
+        "MEMORIES_MAX_RESPONSE_MIB", "Largest answer of the API to read, in MiB, decompressed", 32, _positive_integer
     )
     secret: str = setting(
         "MEMORIES_SECRET",

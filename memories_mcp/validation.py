@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from memories_mcp.errors import InvalidArguments
+from memories_mcp.models.argument_names import QUOTED_LENGTH, describe_unknown, resolve_names
+from memories_mcp.models.spellings import Unreadable
+
+_MOST_PROBLEMS = 10
+"""Problems that an error names; the others are only counted."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -23,32 +27,25 @@ def validate(model: type[M], raw: Mapping[str, Any], pinned: Mapping[str, Any] |
         pinned: Arguments that the operator fixed; in `raw` they are refused as unknown.
 
     Raises:
-        InvalidArguments: Lists every problem, one line each.
+        InvalidArguments: Lists the first ten problems, one line each, and counts the others.
     """
     pinned = pinned or {}
-    known = [name for name in model.model_fields if name not in pinned]
-    problems = [_unknown_argument(name, known) for name in raw if name not in known]
-    values = {name: value for name, value in raw.items() if name in known}
-    values |= {name: value for name, value in pinned.items() if name in model.model_fields}
+    fields = {name: field for name, field in model.model_fields.items() if name not in pinned}
+    names = resolve_names(fields, raw)
+    problems = [describe_unknown(name, fields) for name in names.unknown[:_MOST_PROBLEMS]]
+    values = names.values | {name: value for name, value in pinned.items() if name in model.model_fields}
+    count = len(names.unknown)
     try:
         args = model.model_validate(values)
     except ValidationError as error:
-        raise InvalidArguments([*problems, *map(_describe_error, error.errors())]) from None
-    if problems:
-        raise InvalidArguments(problems)
-    return args
-
-
-_QUOTED_LENGTH = 60
-"""Characters of an unknown name or a wrong value that a message repeats."""
-
-
-def _unknown_argument(name: str, known: Sequence[str]) -> str:
-    similar = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {similar[0]}?" if similar else f"valid arguments: {', '.join(known) or 'none'}."
-    if len(name) > _QUOTED_LENGTH:
-        name = f"{name[:_QUOTED_LENGTH]}…"
-    return f"{name}: unknown argument; {hint}"
+        problems += map(_describe_error, error.errors(include_url=False)[: _MOST_PROBLEMS - len(problems)])
+        count += error.error_count()
+    else:
+        if not count:
+            return args
+    if count > len(problems):
+        problems.append(f"and {count - len(problems)} more problems.")
+    raise InvalidArguments(problems)
 
 
 def _describe_error(error: ErrorDetails) -> str:
@@ -57,8 +54,17 @@ def _describe_error(error: ErrorDetails) -> str:
         return f"{field}: required."
     message = error["msg"].removeprefix("Value error, ")
     value = error["input"]
-    if isinstance(value, str | int | float | bool):
-        text = str(value)
-        ellipsis = "…" if len(text) > _QUOTED_LENGTH else ""
-        message += f" (got {text[:_QUOTED_LENGTH]!r}{ellipsis})"
-    return f"{field}: {message}."
+    if isinstance(value, Unreadable):
+        message, value = value.reason, value.value
+    return f"{field}: {message}{_quote(value)}."
+
+
+def _quote(value: Any) -> str:
+    """Return a wrong value for the end of a message; nothing for objects and lists."""
+    if isinstance(value, int) and abs(value) >= 10**QUOTED_LENGTH:
+        return f" (got a number of {value.bit_length()} bits)"
+    if not isinstance(value, str | int | float):
+        return ""
+    text = value if isinstance(value, str) else str(value)
+    ellipsis = "…" if len(text) > QUOTED_LENGTH else ""
+    return f" (got {text[:QUOTED_LENGTH]!r}{ellipsis})"

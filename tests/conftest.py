@@ -106,14 +106,18 @@ SAMPLES = {"talk.mp4": "quarterly-planning.mp4", "bicycle.jpg": "red-door.jpg"}
 """The files that the operations' examples name, and what they are copies of."""
 
 
+def copy_samples(root: Path) -> Path:
+    for name, source in SAMPLES.items():
+        shutil.copy(demo_data.MEDIA / source, root / name)
+    return root
+
+
 @pytest.fixture
 def files_root(tmp_path: Path) -> Path:
     """A files root with what the examples send."""
     root = tmp_path / "files"
     root.mkdir()
-    for name, source in SAMPLES.items():
-        shutil.copy(demo_data.MEDIA / source, root / name)
-    return root
+    return copy_samples(root)
 
 
 @pytest.fixture
@@ -121,6 +125,12 @@ async def runner(settings: Settings) -> AsyncIterator[Runner]:
     runner = Runner(settings)
     yield runner
     await runner.aclose()
+
+
+@pytest.fixture
+def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for processing with hardly a pause between polls; the sandbox advances a video at each."""
+    monkeypatch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.01,))
 
 
 Handler = Callable[[httpx2.Request], httpx2.Response]

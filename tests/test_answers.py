@@ -259,8 +259,8 @@ async def test_quirk_9_34_sizes_may_be_absent_null_or_numbers() -> None:
 async def test_what_cannot_be_read_names_the_field() -> None:
     from memories_mcp.errors import UnexpectedResponse
 
-    with pytest.raises(UnexpectedResponse, match=r"list_videos is not as documented: videos\.0\.duration"):
-        await answered({"videos": [{"video_no": "VI1", "status": "PARSE", "duration": {"s": 1}}]}, "list_videos")
+    with pytest.raises(UnexpectedResponse, match=r"upload_url is not as documented: video_no"):
+        await answered({"videoNo": {"n": 1}}, "upload_video_url", url="https://x.example/a.mp4")
 
 
 async def test_an_empty_search_says_why_it_can_be_empty() -> None:

@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from command_line import run_cli
 from conftest import MEETING
 
 from memories_mcp.errors import ConfigurationError
@@ -20,16 +21,8 @@ from memories_mcp.settings import Settings
 ROOT = Path(__file__).parents[1]
 
 
-def cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, **environment}
-    return subprocess.run(
-        [sys.executable, "-m", "memories_mcp", *arguments], capture_output=True, text=True, timeout=60, env=env,
-        stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-
-
 def test_the_demo_shows_an_answer_with_citations_and_ends_well() -> None:
-    done = cli("demo", MEMORIES_TOOLSETS="nonsense", MEMORIES_API_KEY="sk-real")
+    done = run_cli("demo", MEMORIES_TOOLSETS="nonsense", MEMORIES_API_KEY="sk-real")
 
     assert done.returncode == 0, done.stderr
     assert "What is the price of the Team plan?" in done.stdout
@@ -41,8 +34,8 @@ def test_the_demo_shows_an_answer_with_citations_and_ends_well() -> None:
 
 
 def test_tools_are_listed_as_a_table_and_as_json() -> None:
-    listed = cli("tools")
-    as_json = json.loads(cli("tools", "--json").stdout)
+    listed = run_cli("tools")
+    as_json = json.loads(run_cli("tools", "--json").stdout)
 
     assert all(operation.name in listed.stdout for operation in select())
     assert [tool["name"] for tool in as_json] == [operation.name for operation in select()]
@@ -76,8 +69,8 @@ def test_the_table_of_tools_cuts_no_name_in_a_narrow_terminal(columns: int) -> N
 
 
 def test_call_prints_the_text_or_the_structured_result() -> None:
-    text = cli("--sandbox", "call", "search_videos", '{"query": "price of the Team plan"}')
-    data = json.loads(cli("--sandbox", "call", "list_videos", "--json").stdout)
+    text = run_cli("--sandbox", "call", "search_videos", '{"query": "price of the Team plan"}')
+    data = json.loads(run_cli("--sandbox", "call", "list_videos", "--json").stdout)
 
     assert "Quarterly planning meeting" in text.stdout
     assert MEETING in {video["video_no"] for video in data["videos"]}
@@ -98,7 +91,7 @@ def test_call_prints_the_text_or_the_structured_result() -> None:
     ],
 )
 def test_wrong_use_ends_with_code_2_and_a_message_of_one_line(arguments: tuple[str, ...], says: str) -> None:
-    done = cli(*arguments)
+    done = run_cli(*arguments)
 
     assert done.returncode == 2
     assert says in done.stderr
@@ -108,12 +101,12 @@ def test_wrong_use_ends_with_code_2_and_a_message_of_one_line(arguments: tuple[s
 def test_an_irreversible_action_is_previewed_and_run_with_yes() -> None:
     arguments = ("--sandbox", "call", "delete_videos", json.dumps({"video_nos": [MEETING]}))
 
-    assert "confirmation_token" in cli(*arguments).stdout
-    assert json.loads(cli(*arguments, "--yes", "--json").stdout) == {"deleted": [MEETING]}
+    assert "confirmation_token" in run_cli(*arguments).stdout
+    assert json.loads(run_cli(*arguments, "--yes", "--json").stdout) == {"deleted": [MEETING]}
 
 
 def test_a_refusal_of_the_api_ends_with_code_1() -> None:
-    done = cli("--sandbox", "call", "get_audio_transcription", '{"video_no": "VI1"}')
+    done = run_cli("--sandbox", "call", "get_audio_transcription", '{"video_no": "VI1"}')
 
     assert done.returncode == 1
     assert "video not found" in done.stderr

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import webvtt
+from command_line import run_cli
 from conftest import BIKE, MEETING
 
 from memories_mcp.models.evidence import Evidence
@@ -20,10 +21,7 @@ from memories_mcp.settings import Settings
 
 
 def run(live: Settings, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("MEMORIES_")}
-    variables |= {"MEMORIES_BASE_URL": live.base_url, "MEMORIES_API_KEY": live.api_key}
-    command = [sys.executable, "-m", "memories_mcp", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=cwd, timeout=60)
+    return run_cli(*arguments, cwd=cwd, MEMORIES_BASE_URL=live.base_url, MEMORIES_API_KEY=live.api_key)
 
 
 def test_search_prints_one_moment_a_line(live: Settings) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from typing import Any, Literal
 
 import mcp_types as t
 import pytest
+from command_line import run_cli
 from conftest import BIKE, MEETING
 from mcp import Client, MCPError
 from mcp.client.session import ElicitationFnT
@@ -266,25 +269,23 @@ async def token_of(settings: Settings, arguments: dict[str, Any]) -> str:
     return preview.structured_content["confirmation"]["confirmation_token"]
 
 
-async def test_a_token_survives_a_restart_with_a_secret() -> None:
-    """In processes of their own, as a restarted server or a second replica is."""
-    import subprocess
-    import sys
+def test_a_token_survives_a_restart_with_a_secret() -> None:
+    """It is redeemed in a process of its own, as a restarted server or a second replica is."""
 
-    def call(secret: str, **arguments: Any) -> Any:
-        # One sandbox account a process: the token is bound to the arguments, which are the same.
-        command = [sys.executable, "-m", "memories_mcp", "--sandbox", "call", "--json", "delete_videos"]
-        done = subprocess.run(
-            [*command, json.dumps(DELETE | arguments)],
-            capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
-            env={"MEMORIES_SECRET": secret, "PATH": ""},
-        )  # fmt: skip
-        return json.loads(done.stdout) if done.returncode == 0 else done.stderr
+    def call(**arguments: Any) -> tuple[str, ...]:
+        return "--sandbox", "call", "--json", "delete_videos", json.dumps(DELETE | arguments)
 
-    token = call(SECRET)["confirmation"]["confirmation_token"]
+    issued = run_cli(*call(), MEMORIES_SECRET=SECRET)
+    redeem = call(confirmation_token=json.loads(issued.stdout)["confirmation"]["confirmation_token"])
+    elsewhere = subprocess.run(
+        [sys.executable, "-m", "memories_mcp", *redeem],
+        capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+        env={"MEMORIES_SECRET": SECRET, "PATH": ""},
+    )  # fmt: skip
 
-    assert call(SECRET, confirmation_token=token) == {"deleted": DELETE["video_nos"]}
-    assert "expired, or belongs to other arguments" in call(SECRET[::-1], confirmation_token=token)
+    assert json.loads(elsewhere.stdout) == {"deleted": DELETE["video_nos"]}
+    other = run_cli(*redeem, MEMORIES_SECRET=SECRET[::-1])
+    assert "expired, or belongs to other arguments" in other.stderr
 
 
 async def test_a_token_of_another_key_is_refused(live: Settings) -> None:

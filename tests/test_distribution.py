@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 import venv
 import zipfile
-from importlib.metadata import version
+from importlib.metadata import Distribution, distribution, version
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from packaging.requirements import Requirement
 
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.settings import Settings
@@ -175,16 +177,44 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+def dependencies_of(wheel: Path) -> dict[str, Distribution]:
+    """What an installation of the wheel without extras brings along, by the metadata of what is installed here."""
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(f"memories_mcp-{VERSION}.dist-info/METADATA").decode()
+    needed = dict[str, Distribution]()
+    pending = [(line, "") for line in re.findall(r"^Requires-Dist: (.*)$", metadata, re.MULTILINE)]
+    visited = set[tuple[str, str]]()
+    while pending:
+        line, extra = pending.pop()
+        requirement = Requirement(line)
+        if (requirement.marker and not requirement.marker.evaluate({"extra": extra})) or (line, extra) in visited:
+            continue
+        visited.add((line, extra))
+        found = needed.setdefault(requirement.name.lower(), distribution(requirement.name))
+        pending += [(other, name) for other in found.requires or () for name in ("", *requirement.extras)]
+    return needed
+
+
 @pytest.fixture(scope="module")
 def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with the wheel and its dependencies, and nothing of this folder."""
+    """The programs of an environment with the wheel and its dependencies, and nothing else of this one."""
     folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder / "env", with_pip=True)
+    venv.create(folder / "env", symlinks=os.name != "nt")
     path = folder / "env" / ("Scripts" if os.name == "nt" else "bin")
-    command = [str(path / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    command += ["-c", str(ROOT / "constraints.txt"), str(wheel)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    python = str(path / "python")
+    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+    done = subprocess.run([*pip, "install", "-q", "--no-deps", str(wheel)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+    [packages] = {Path(file).parent for file in (folder / "env").rglob("memories_mcp/__init__.py")}
+    for dependency in dependencies_of(wheel).values():
+        for file in dependency.files or ():
+            target = packages.parent / file
+            source = Path(str(dependency.locate_file(file)))
+            if ".." not in file.parts and source.exists() and not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target)  # with its time, by which what is compiled is known to be current
+    checked = subprocess.run([*pip, "check"], capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stdout
     return path
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import runpy
 import subprocess
 import sys
 import warnings
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run_program
 from conftest import BIKE, MEETING
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.messages import AIMessage, BaseMessage
@@ -121,12 +122,26 @@ def test_the_code_blocks_of_the_documentation_run(monkeypatch: pytest.MonkeyPatc
         exec(block, {})
 
 
-@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
-def test_an_example_runs_offline_without_arguments(path: Path) -> None:
-    if path.stem == "agent_over_mcp":
+def run_example(
+    monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str, typed: str = ""
+) -> subprocess.CompletedProcess[str]:
+    if name == "agent_over_mcp":
         pytest.importorskip("fastmcp", reason=NO_ADAPTER)
-    command = [sys.executable, str(path)]
-    completed = subprocess.run(command, input="y\n", capture_output=True, encoding="utf-8", timeout=120)
+    path = str(EXAMPLES / f"{name}.py")
+
+    def program() -> int:
+        runpy.run_path(path, run_name="__main__")
+        return 0
+
+    monkeypatch.setattr(sys, "argv", [path, *arguments])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as Python does by default for what libraries deprecate
+        return run_program(program, typed=typed)
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_an_example_runs_offline_without_arguments(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    completed = run_example(monkeypatch, path.stem, typed="y\n")
 
     assert completed.returncode == 0, completed.stderr
     assert "A real run needs" in completed.stderr
@@ -135,31 +150,26 @@ def test_an_example_runs_offline_without_arguments(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
 @pytest.mark.parametrize(
-    ("arguments", "variables", "words"),
+    ("arguments", "sandbox", "words"),
     [
-        (("nosuch:model", "x"), {"MEMORIES_SANDBOX": "true"}, "The model nosuch:model cannot be used: "),
-        (("nosuch:model", "x"), {}, "Set MEMORIES_API_KEY"),
-        (("x",), {}, "Pass two arguments"),
+        (("nosuch:model", "x"), "true", "The model nosuch:model cannot be used: "),
+        (("nosuch:model", "x"), "", "Set MEMORIES_API_KEY"),
+        (("x",), "", "Pass two arguments"),
     ],
     ids=["model", "key", "arguments"],
 )
 def test_an_example_that_cannot_run_ends_with_the_reason(
-    path: Path, arguments: Sequence[str], variables: dict[str, str], words: str
+    path: Path, monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str], sandbox: str, words: str
 ) -> None:
-    if path.stem == "agent_over_mcp":
-        pytest.importorskip("fastmcp", reason=NO_ADAPTER)
-    command = [sys.executable, str(path), *arguments]
-    environment = {**os.environ, **variables}
-    completed = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=120)
+    monkeypatch.setenv("MEMORIES_SANDBOX", sandbox)
+    completed = run_example(monkeypatch, path.stem, *arguments)
 
     assert completed.returncode == 1
     assert words in completed.stderr
-    assert "Traceback" not in completed.stderr
 
 
-def test_the_end_of_the_input_is_a_no() -> None:
-    command = [sys.executable, str(EXAMPLES / "delete_after_yes.py")]
-    completed = subprocess.run(command, input="", capture_output=True, encoding="utf-8", timeout=120)
+def test_the_end_of_the_input_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    completed = run_example(monkeypatch, "delete_after_yes")
 
     assert completed.returncode == 0, completed.stderr
     assert "The user declined; nothing was changed." in completed.stdout

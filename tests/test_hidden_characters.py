@@ -11,7 +11,7 @@ from reading import faked
 pytestmark = pytest.mark.anyio
 
 SELECTORS = "".join(map(chr, (*range(0xFE00, 0xFE0E), *range(0xE0100, 0xE01F0))))
-"""Variation selectors, each of which can stand for a byte; without the two that emoji need."""
+"""Variation selectors, each of which can stand for a byte, without the two that emoji need."""
 
 
 async def listed(client: Client) -> tuple[str, str]:

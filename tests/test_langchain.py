@@ -85,7 +85,7 @@ def test_every_error_survives_a_pickle() -> None:
     assert len(kinds(MemoriesError)) > 10
     for kind in kinds(MemoriesError):
         problem: Any = ["a: b"] if kind is InvalidArguments else "what"
-        attributes: dict[str, Any] = {"retry_after": 3.0} if kind is RateLimited else {}
+        attributes: dict[str, Any] = {"retry_after": 3.0} if issubclass(kind, RateLimited) else {}
         error = kind(problem, **attributes)
         again = pickle.loads(pickle.dumps(error))
         assert type(again) is kind

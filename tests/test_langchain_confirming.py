@@ -124,7 +124,7 @@ def test_a_call_with_a_configuration_of_its_own_is_interrupted_too(live: Setting
 
 
 @pytest.mark.parametrize("way", ["sync", "async"])
-@pytest.mark.parametrize("repetition", range(6))
+@pytest.mark.parametrize("repetition", range(4))
 def test_an_answer_never_goes_to_another_question_of_the_same_turn(live: Settings, way: str, repetition: int) -> None:
     kit, config = interrupting(live), thread()
     two = AIMessage("", tool_calls=[*calls("delete_videos", DELETE).tool_calls, *calls(*OTHER).tool_calls])

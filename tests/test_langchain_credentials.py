@@ -186,7 +186,7 @@ def test_the_namespace_and_the_caption_key_come_from_the_resolver_too(
         assert kit.get_tool("caption_image_url").invoke(image)
     with (
         kit_of(live, lambda _: key, toolsets=["all"]) as kit,
-        pytest.raises(ConfigurationError, match="Return caption_api_key from credentials="),
+        pytest.raises(ConfigurationError, match="return caption_api_key from credentials="),
     ):
         kit.get_tool("caption_image_url").invoke(image)
     with (

@@ -32,14 +32,14 @@ def test_each_document_is_a_moment_with_what_is_seen_and_said_there(account: dic
     first = documents[0]
     assert first.metadata == {
         "source": f"memories://videos/{MEETING}",
-        "ref": f"{MEETING}#t=212,256&kind=clip",
+        "ref": f"{MEETING}#t=208,262&kind=clip",
         "video_no": MEETING,
         "video_name": "Quarterly planning meeting",
         "kind": "clip",
-        "start_seconds": 212,
-        "end_seconds": 256,
+        "start_seconds": 208,
+        "end_seconds": 262,
         "score": first.metadata["score"],
-        "uri": f"memories://videos/{MEETING}/transcripts/visual?start=212&end=256",
+        "uri": f"memories://videos/{MEETING}/transcripts/visual?start=208&end=262",
     }
     assert "Said: Then I suggest we lower the price of the Team plan" in first.page_content
     assert "Seen: " in first.page_content
@@ -236,8 +236,7 @@ async def test_two_tenants_who_call_one_retriever_directly_see_only_their_own(li
 def test_a_busy_service_raises_an_error_instead_of_returning_less_text(
     account: dict[str, Any], live: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memories_mcp.api.retry.FIRST_BACKOFF", 0.001)
-    monkeypatch.setattr("memories_mcp.api.retry.MAX_BACKOFF", 0.002)
+    monkeypatch.setattr("memories_mcp.api.retry.ATTEMPTS", 1)
     asyncio.run(order(live, "http_429", path="get_audio_transcription", times=40))
     with pytest.raises(RateLimited):
         MemoriesRetriever(**account, k=2).invoke(PRICE)

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,13 @@ LAYERS = """
     memories_mcp.json_schema
 
     memories_mcp.models
+    memories_mcp.models.tolerance
     memories_mcp.models.coercions
-    memories_mcp.models.ids
+    memories_mcp.models.spellings
+    memories_mcp.models.argument_names
     memories_mcp.models.uris
+    memories_mcp.models.platforms
+    memories_mcp.models.ids
     memories_mcp.models.base
     memories_mcp.models.evidence
     memories_mcp.models.media
@@ -36,7 +41,11 @@ LAYERS = """
     memories_mcp.api.endpoints
     memories_mcp.api.responses
     memories_mcp.api.retry
+    memories_mcp.api.connections
+    memories_mcp.api.deadlines
+    memories_mcp.api.bodies
     memories_mcp.api.rate_limits
+    memories_mcp.api.event_stream
     memories_mcp.api.streaming
     memories_mcp.api.tracing
     memories_mcp.api.transfers
@@ -64,6 +73,7 @@ LAYERS = """
     memories_mcp.operations.common.transcripts
     memories_mcp.operations.common.polling
     memories_mcp.operations.common.search
+    memories_mcp.operations.common.coverage
     memories_mcp.operations.common.chat
     memories_mcp.operations.common.imports
     memories_mcp.operations.search
@@ -79,6 +89,7 @@ LAYERS = """
     memories_mcp.operations
 
     memories_mcp.sandbox.demo_data
+    memories_mcp.sandbox.ranking
     memories_mcp.sandbox.store
     memories_mcp.sandbox.accounts
     memories_mcp.sandbox.uploads
@@ -118,6 +129,7 @@ LAYERS = """
     memories_mcp.server.app
     memories_mcp.server.http.middleware
     memories_mcp.server.http.app
+    memories_mcp.server.stdio_messages
     memories_mcp.server.stdio
 
     langchain_tools.bridge
@@ -166,11 +178,13 @@ def module_of(path: Path) -> str:
     return ".".join(part for part in parts if part != "__init__")
 
 
+@cache
 def sources() -> dict[str, str]:
     paths = [*(ROOT / "memories_mcp").rglob("*.py"), *(ROOT / "langchain_tools").rglob("*.py")]
     return {module_of(path): path.read_text(encoding="utf-8") for path in paths}
 
 
+@cache
 def imports_of(source: str) -> set[str]:
     """Every imported module; a name taken from a package counts as a module of it, which it may be."""
     names: set[str] = set()

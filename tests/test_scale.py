@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +93,9 @@ async def test_fifty_refs_into_a_ten_hour_video_fit_one_result() -> None:
 LONG_TEXT = "word " * 1200
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize(("words", "count"), [(LONG_TEXT, 12), ("short", 900)], ids=["long texts", "many rows"])
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-async def test_no_result_is_over_the_budget_whatever_the_service_sends(
-    operation: Operation[Any, Any], words: str, count: int, files_root: Path
-) -> None:
+@cache
+def everything(words: str, count: int, *, caption: bool, bare: bool) -> bytes:
+    """An answer with every field of every endpoint, and so many rows in each list; `bare` is nothing but rows."""
     moment = {"videoNo": "VI1", "startTime": 1, "endTime": 2, "type": "audio_ts", "text": words}
     refs = [{"video": {"video_no": "VI1", "video_name": words}, "refItems": [moment] * 3}] * 2
     row = {
@@ -108,15 +106,22 @@ async def test_no_result_is_over_the_budget_whatever_the_service_sends(
         "music_name": words, "hash_tag": words, "video_url": words, "taskId": "1",
     }  # fmt: skip
     lists = ("videos", "sessions", "messages", "transcriptions", "items", "item")
+    data = [row] * count * 4 if bare else {**row, **dict.fromkeys(lists, [row] * count)}
+    return json.dumps({"code": 0 if caption else "0000", "data": data}).encode()
 
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("words", "count"), [(LONG_TEXT, 12), ("short", 900)], ids=["long texts", "many rows"])
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+async def test_no_result_is_over_the_budget_whatever_the_service_sends(
+    operation: Operation[Any, Any], words: str, count: int, files_root: Path
+) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         if request.url.path.endswith("download"):
             return httpx2.Response(200, content=b"\0video")
-        data: Any = {**row, **dict.fromkeys(lists, [row] * count)}
-        if request.url.path.endswith(("search", "search_public", "search_similar_images", "upload_img")):
-            data = [row] * count * 4
-        code = 0 if request.url.host == "caption.example" else "0000"
-        return httpx2.Response(200, json={"code": code, "data": data})
+        bare = request.url.path.endswith(("search", "search_public", "search_similar_images", "upload_img"))
+        content = everything(words, count, caption=request.url.host == "caption.example", bare=bare)
+        return httpx2.Response(200, content=content, headers={"content-type": "application/json"})
 
     settings: dict[str, Any] = {"files_root": files_root, "callback_url": "https://c.example"}
     async with calling(FakeWire(answer), **settings) as runner:

@@ -20,15 +20,10 @@ from memories_mcp.runner import Runner
 from memories_mcp.server.app import make_server
 from memories_mcp.settings import Settings
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_polls")]
 
 TASK = "31b0fccb-d6f9-4135-922d-1e8828499812_84f9d9b4b6e5940b67e67e2d17ef1f97"
 UPLOAD: dict[str, Any] = {"url": "https://videos.example/holiday.mp4"}
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.01,))
 
 
 def row(status: str, number: int = 1) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def make_definition(operation: Operation[Any, Any]) -> dict[str, Any]:
         "name": operation.name,
         "title": operation.title,
         "description": inspect.cleandoc(operation.function.__doc__ or ""),
-        "annotations": operation.effect.hints,
+        "annotations": operation.hints,
         "inputSchema": json_schema(operation.input, "validation"),
         "outputSchema": json_schema(operation.output, "serialization"),
     }

@@ -2,7 +2,7 @@
 
 from memories_mcp.api.client import Api
 from memories_mcp.api.endpoints import Endpoint
-from memories_mcp.api.streaming import ChatEvent
+from memories_mcp.api.streaming import ChatEvent, join_pieces
 from memories_mcp.api.transfers import Part
 
-__all__ = ["Api", "ChatEvent", "Endpoint", "Part"]
+__all__ = ["Api", "ChatEvent", "Endpoint", "Part", "join_pieces"]

@@ -7,32 +7,34 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 import httpx2
 
+from memories_mcp.api.bodies import MAX_BYTES, bounded_bytes, read_body, without_blocking
+from memories_mcp.api.connections import Lease, connection_error
+from memories_mcp.api.deadlines import RequestBody, ResponseBody, TooSlow, describe_lowest_rate
 from memories_mcp.api.endpoints import Endpoint, Pace
+from memories_mcp.api.event_stream import is_event_stream, iter_body
 from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.api.responses import decode_response, is_document, is_video, media_type, next_step_if_unclear, parse
-from memories_mcp.api.retry import ConnectionFailed, with_retries
-from memories_mcp.api.streaming import OnEvent, assemble, body_lines, response_lines
+from memories_mcp.api.retry import with_retries
+from memories_mcp.api.streaming import ChatAssembler, OnEvent
 from memories_mcp.api.tracing import trace_request
 from memories_mcp.api.transfers import CHUNK, OnBytes, Part, atomic_write, open_parts, prepend
-from memories_mcp.errors import ConfigurationError, UnexpectedResponse, Unreachable
+from memories_mcp.errors import ConfigurationError, MemoriesError, UnexpectedResponse, Unreachable
 
 T = TypeVar("T")
 
 _READ_SECONDS: dict[Pace, float] = {"quick": 30, "slow": 180, "transfer": 300}
+"""Seconds from the end of the request to the end of its answer; for a download, to the beginning of the video."""
 _CONNECT_SECONDS = 10
+_POOL_SECONDS = 20
 _ERROR_BODY_LIMIT = 64 * 1024
-_MISSING_KEY_ADVICE = {
-    "api": (
-        "Set MEMORIES_API_KEY to a key from memories.ai, or start with --sandbox to try without a key; over HTTP each "
-        "caller sends a key as Authorization: Bearer or X-Memories-Api-Key."
-    ),
+_KEY_HINTS = {
+    "api": "Set MEMORIES_API_KEY to a key from memories.ai, or start with --sandbox to try without a key.",
     "caption": (
         "Set MEMORIES_CAPTION_API_KEY, because captions need a separate key, or start with --sandbox to try without a "
-        "key; over HTTP each caller sends a key as X-Memories-Caption-Api-Key."
+        "key."
     ),
 }
 
@@ -48,6 +50,8 @@ class Api:
         caption_base_url: Scheme and host of the caption service.
         rates: Rate limits by class of requests as (requests, seconds), which change the API's own limits; `NO_LIMITS`
             turns all limits off. Alternatively the `Limits` to share with other clients of the same key.
+        max_bytes: Largest decoded size of an answer.
+        key_hint: Where a caller sets a missing key; by default the variables of the environment.
         transport: Replaces the network, for tests.
         on_result: Receives every result of `call`, already in its type.
 
@@ -63,14 +67,17 @@ class Api:
         caption_key: str = "",
         caption_base_url: str = "",
         rates: Mapping[str, tuple[float, float]] | RateLimiter | None = None,
+        max_bytes: int = MAX_BYTES,
+        key_hint: str = "",
         transport: httpx2.AsyncBaseTransport | None = None,
         on_result: Callable[[object], None] | None = None,
     ) -> None:
         self._hosts = {"api": (base_url, key), "caption": (caption_base_url, caption_key)}
         self._limits = rates if isinstance(rates, RateLimiter) else RateLimiter(rates)
-        self._transport = transport
+        self._max_bytes = max_bytes
+        self._key_hint = key_hint
         self._on_answer = on_result
-        self._clients: dict[str, httpx2.AsyncClient] = {}  # by base URL
+        self._lease = Lease(transport)
 
     def __repr__(self) -> str:
         return f"Api({self._hosts['api'][0]!r})"
@@ -105,14 +112,13 @@ class Api:
             UnexpectedResponse: The response does not have the documented shape.
         """
 
-        async def attempt() -> Any:
+        async def attempt() -> T:
             async with open_parts(files, on_bytes) as parts:
                 request = self._request(endpoint, query=query, json=json, form=form, parts=parts)
                 async with self._send(endpoint, request) as response:
-                    body = await response.aread()
-                    return decode_response(body, response, endpoint)
+                    return await self._read(response, into, endpoint, (query, json, form))
 
-        result = parse(await with_retries(attempt, repeatable=endpoint.repeatable), into, endpoint)
+        result = await with_retries(attempt, repeatable=endpoint.repeatable)
         if self._on_answer:
             self._on_answer(result)
         return result
@@ -120,7 +126,8 @@ class Api:
     async def chat(self, endpoint: Endpoint, *, into: type[T], json: Any, on_event: OnEvent | None = None) -> T:
         """Send a question and return the answer, from a stream or a single document.
 
-        A stream that breaks after a part of the answer arrived gives that part, with `complete` set to false.
+        A stream that breaks, takes too long or reports a refusal after a part of the answer arrived gives that part,
+        with `complete` set to false and the error as `failure`.
 
         Args:
             endpoint: A chat endpoint; use the streaming one together with `on_event`.
@@ -138,15 +145,18 @@ class Api:
         async def attempt() -> Any:
             accept = "text/event-stream" if on_event else "application/json"
             request = self._request(endpoint, json=json, accept=accept)
-            async with self._send(endpoint, request) as response:
-                plain_text = media_type(response) == "text/plain"
-                if response.status_code == 200 and not plain_text and not is_document(response):
-                    return await assemble(response_lines(response), on_event)
-                body = await response.aread()
-                # Some proxies label an event stream as plain text.
-                if plain_text and body.lstrip().startswith((b"data:", b"event:", b":")):
-                    return await assemble(body_lines(body), on_event)
-                return decode_response(body, response, endpoint)
+            answer = ChatAssembler(endpoint)
+            try:
+                async with self._send(endpoint, request) as response:
+                    is_stream = not is_document(response) and media_type(response) != "text/plain"
+                    if response.status_code == 200 and is_stream:
+                        return await answer.read(bounded_bytes(response, self._max_bytes), on_event)
+                    body = await read_body(response, self._max_bytes)
+                    if response.status_code == 200 and is_event_stream(body):  # as some proxies label it
+                        return await answer.read(iter_body(body), on_event)
+                    return await without_blocking(body, lambda body: decode_response(body, response, endpoint))
+            except MemoriesError as error:
+                return answer.rescue(error)
 
         return parse(await with_retries(attempt, repeatable=endpoint.repeatable), into, endpoint)
 
@@ -177,7 +187,7 @@ class Api:
         """
 
         async def attempt() -> int:
-            async with self._send(endpoint, self._request(endpoint, json=json, accept="*/*")) as response:
+            async with self._send(endpoint, self._request(endpoint, json=json, accept="*/*"), endless=True) as response:
                 chunks = response.aiter_bytes(CHUNK)
                 first = await anext(chunks, b"")
                 if not is_video(response, first):
@@ -202,25 +212,8 @@ class Api:
         return await with_retries(attempt, repeatable=endpoint.repeatable)
 
     async def aclose(self) -> None:
-        """Close the connections; a later call opens new ones."""
-        clients, self._clients = self._clients, {}
-        for client in clients.values():
-            await client.aclose()
-
-    def _client(self, base_url: str) -> httpx2.AsyncClient:
-        if base_url not in self._clients:
-            parts = urlsplit(base_url)
-            self._clients[base_url] = httpx2.AsyncClient(
-                headers={"User-Agent": "memories-mcp"},
-                transport=self._transport,
-                limits=httpx2.Limits(max_connections=32, max_keepalive_connections=16),
-                # A proxy that the environment names cannot reach a server on this machine's loopback interface.
-                trust_env=parts.hostname not in {"127.0.0.1", "localhost", "::1"},
-                # Without TLS there is nothing to verify, and loading the trust store takes 45 ms.
-                verify=parts.scheme.lower() != "http",
-                follow_redirects=False,  # a redirect could send the key to another host
-            )
-        return self._clients[base_url]
+        """Leave the connections, which close with their last user; a later call opens new ones."""
+        await self._lease.aclose()
 
     def _request(
         self,
@@ -234,9 +227,9 @@ class Api:
     ) -> httpx2.Request:
         base_url, key = self._hosts[endpoint.host]
         if not key:
-            raise ConfigurationError("There is no API key.", next_step=_MISSING_KEY_ADVICE[endpoint.host])
+            raise ConfigurationError("There is no API key.", next_step=self._key_hint or _KEY_HINTS[endpoint.host])
         read_seconds = _READ_SECONDS[endpoint.pace]
-        return self._client(base_url).build_request(
+        return self._lease.client(base_url).build_request(
             endpoint.method,
             base_url + endpoint.full_path,
             params=_without_none(query) if query else None,
@@ -244,43 +237,66 @@ class Api:
             data=_without_none(form) if form else None,
             files=list(parts) or None,
             headers={"Accept": accept, "Authorization": key},
-            timeout=httpx2.Timeout(read_seconds, connect=_CONNECT_SECONDS, pool=read_seconds),
+            timeout=httpx2.Timeout(read_seconds, connect=_CONNECT_SECONDS, pool=_POOL_SECONDS),
+        )
+
+    async def _read(self, response: httpx2.Response, into: type[T], endpoint: Endpoint, request: object) -> T:
+        """Return the `data` of a response in its type."""
+        body = await read_body(response, self._max_bytes)
+        return await without_blocking(
+            body, lambda body: parse(decode_response(body, response, endpoint), into, endpoint, request)
         )
 
     @asynccontextmanager
-    async def _send(self, endpoint: Endpoint, request: httpx2.Request) -> AsyncGenerator[httpx2.Response, None]:
-        """Wait for the rate limit, send the request under a trace and yield the response with its body unread."""
+    async def _send(
+        self, endpoint: Endpoint, request: httpx2.Request, *, endless: bool = False
+    ) -> AsyncGenerator[httpx2.Response, None]:
+        """Wait for the rate limit, send the request under a trace and yield the response with its body unread.
+
+        Args:
+            endpoint: The endpoint that is called.
+            request: The request.
+            endless: Whether the body of the response has no deadline, but a lowest rate.
+        """
         await self._limits.acquire(endpoint.rate)
-        with trace_request(endpoint, request.url.host, request.url.port) as trace:
-            async with self._response(endpoint, request) as response:
-                trace.status = response.status_code
-                yield response
+        async with self._limits.slot():
+            with trace_request(endpoint, request.url.host, request.url.port) as trace:
+                async with self._response(endpoint, request, endless=endless) as response:
+                    trace.status = response.status_code
+                    yield response
 
     @asynccontextmanager
-    async def _response(self, endpoint: Endpoint, request: httpx2.Request) -> AsyncGenerator[httpx2.Response, None]:
-        """Send the request and yield the response; errors of the HTTP client become `Unreachable`."""
-        # The HTTP client's own timeouts limit only the pause between two pieces of a response, not the whole.
-        total_seconds = None if endpoint.pace == "transfer" else _READ_SECONDS[endpoint.pace]
+    async def _response(
+        self, endpoint: Endpoint, request: httpx2.Request, *, endless: bool
+    ) -> AsyncGenerator[httpx2.Response, None]:
+        """Send the request and yield the response; errors of the HTTP client become the package's own."""
+        host, seconds = request.url.host, _READ_SECONDS[endpoint.pace]
+        client = self._lease.client(self._hosts[endpoint.host][0])
+        sent: RequestBody | None = None
         try:
-            async with asyncio.timeout(total_seconds):
-                response = await self._client(self._hosts[endpoint.host][0]).send(request, stream=True)
-                try:
-                    yield response
-                finally:
-                    await response.aclose()
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
-            raise ConnectionFailed(
-                f"No connection to {request.url.host}.",
-                next_step="Check the network and MEMORIES_BASE_URL; nothing was sent.",
-            ) from None
-        except (httpx2.TimeoutException, TimeoutError):
+            async with asyncio.timeout(seconds) as timer:
+                request.stream = sent = RequestBody(cast(httpx2.AsyncByteStream, request.stream), timer, seconds)
+                response = await client.send(request, stream=True)
+            response.stream = ResponseBody(
+                cast(httpx2.AsyncByteStream, response.stream), None if endless else timer.when()
+            )
+            try:
+                yield response
+            finally:
+                await response.aclose()
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
+            raise connection_error(error, request.url) from None
+        except (httpx2.TimeoutException, TimeoutError) as error:
+            slow = isinstance(error, TooSlow) or (sent is not None and sent.sending)
             raise Unreachable(
-                f"{request.url.host} did not answer within {_READ_SECONDS[endpoint.pace]:g} s.",
+                f"The transfer was stopped: {host} moved less than {describe_lowest_rate()}."
+                if slow
+                else f"{host} did not answer within {seconds:g} s.",
                 next_step=next_step_if_unclear(endpoint),
             ) from None
         except (httpx2.TransportError, httpx2.DecodingError):
             raise Unreachable(
-                f"The connection to {request.url.host} broke before the response was complete.",
+                f"The connection to {host} broke before the response was complete.",
                 next_step=next_step_if_unclear(endpoint),
             ) from None
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 
 from aiolimiter import AsyncLimiter
 
@@ -13,6 +14,9 @@ from memories_mcp.errors import ConfigurationError, RateLimited
 
 LONGEST_WAIT = 20.0
 """Seconds; a request that would have to wait longer fails immediately."""
+
+MAX_CONCURRENT = 32
+"""Requests of one key that may be under way at once, so that no key takes all connections."""
 
 DEFAULT_RATES: dict[str, tuple[float, float]] = {
     "upload": (1, 1),
@@ -64,6 +68,7 @@ class RateLimiter:
             rate: AsyncLimiter(max(1, requests), seconds / min(1, requests))
             for rate, (requests, seconds) in effective_rates(rates).items()
         }
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self._waiting = dict.fromkeys(self._limiters, 0)
         self._granted = {rate: deque[float](maxlen=int(limiter.max_rate)) for rate, limiter in self._limiters.items()}
 
@@ -93,3 +98,24 @@ class RateLimiter:
             self._granted[rate].append(asyncio.get_running_loop().time())
         finally:
             self._waiting[rate] -= 1
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncGenerator[None, None]:
+        """Wait until fewer than `MAX_CONCURRENT` requests are under way, and count as one while the body runs.
+
+        Raises:
+            RateLimited: None ended within `LONGEST_WAIT`; nothing was sent.
+        """
+        try:
+            async with asyncio.timeout(LONGEST_WAIT):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise RateLimited(
+                f"{MAX_CONCURRENT} requests are under way already; nothing was sent.",
+                retry_after=LONGEST_WAIT,
+                next_step="Try again with fewer calls at a time.",
+            ) from None
+        try:
+            yield
+        finally:
+            self._slots.release()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import time
+from email.utils import mktime_tz, parsedate_tz
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -21,12 +24,17 @@ from memories_mcp.errors import (
     UnexpectedResponse,
 )
 from memories_mcp.models.coercions import one_line
+from memories_mcp.models.tolerance import read_leniently, reading_answer
 
 T = TypeVar("T")
 
 _NOT_READY = re.compile(r"not parsed|not ready|(still|being) process")
 _SUCCESS = frozenset({"0000", "SUCCESS"})
 _MESSAGE_LENGTH = 300
+LARGE = 1024 * 1024
+"""Bytes of a body from which on it is parsed in a thread."""
+_LONGEST_RETRY_AFTER = 24 * 60 * 60.0
+_JSON_KINDS = {str: "a text", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
 
 
 def media_type(response: httpx2.Response) -> str:
@@ -81,7 +89,8 @@ def decode_body(body: bytes, *, status: int, retry_after: str = "", success: fro
         UnexpectedResponse: The body is not a JSON object or array.
     """
     try:
-        document = json.loads(body)
+        # In a thread, the parser lets other threads run only when it calls a function of Python.
+        document = json.loads(body, object_hook=_unchanged if len(body) > LARGE else None)
     except (ValueError, RecursionError):
         if status >= 300:
             raise api_error("", _plain_text(body), status=status, retry_after=retry_after) from None
@@ -100,7 +109,7 @@ def unwrap_envelope(
         return cast(list[Any], document)
     if not isinstance(document, dict):
         raise UnexpectedResponse(
-            f"The API answered HTTP {status} with {json.dumps(document)[:20]} instead of a result.",
+            f"The API answered HTTP {status} with {_JSON_KINDS[type(document)]} instead of a result.",
             next_step="Try again later.",
         )
     envelope = cast(dict[str, Any], document)
@@ -117,19 +126,21 @@ def unwrap_envelope(
     return envelope
 
 
-def parse(data: Any, into: type[T], endpoint: Endpoint) -> T:
-    """Return `data` validated as the type `into`.
+def parse(data: Any, into: type[T], endpoint: Endpoint, request: object = None) -> T:
+    """Return `data` read as the type `into`; what cannot be read is left out where the type can do without it.
 
     Args:
         data: The `data` of a response.
         into: The type to read.
         endpoint: The endpoint that was called, for the error text.
+        request: The arguments of the request: what is left out counts once for repeated requests.
 
     Raises:
         UnexpectedResponse: The data does not fit the type; the text names the field.
     """
     try:
-        return _adapter(into).validate_python(data)
+        with reading_answer(f"{endpoint.path} {request}"):
+            return read_leniently(_adapter(into).validate_python, data)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         field = one_line(".".join(str(part) for part in problem["loc"]))[:100] or "data"
@@ -160,13 +171,15 @@ def api_error(code: str, message: str, *, status: int = 200, retry_after: str = 
         status: The HTTP status.
         retry_after: The `Retry-After` header.
     """
+    if code and not re.fullmatch(r"-?[0-9]{1,6}", code):  # the code is untrusted text too
+        code, message = "", f"{code}: {message}"
     message = one_line(message)[:_MESSAGE_LENGTH]
     lower = message.lower()
-    code_is_safe = re.fullmatch(r"-?\w{1,8}", code)  # the code is untrusted text too
-    answer = f"The API answered code {code}" if code_is_safe else f"The API answered HTTP {status}"
+    answer = f"The API answered code {code}" if code else f"The API answered HTTP {status}"
+    seconds = seconds_until(retry_after)
     details: dict[str, Any] = {"code": code, "status": status, "words": message}
     if code == "0429" or status == 429 or "request has exceeded the limit" in lower:
-        seconds = float(retry_after) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", retry_after) else 1.0
+        seconds = 1.0 if seconds is None else seconds
         return RateLimited(
             f"{answer}: too many requests.",
             retry_after=seconds,
@@ -200,16 +213,42 @@ def api_error(code: str, message: str, *, status: int = 200, retry_after: str = 
             **details,
         )
     if status >= 500 or is_transient(message):
-        return ApiError(f"{answer}: the service has a temporary fault.", next_step="Try again in a minute.", **details)
+        next_step = f"Try again in {seconds:g} s." if seconds else "Try again in a minute."
+        return ApiError(
+            f"{answer}: the service has a temporary fault.", retry_after=seconds or 0, next_step=next_step, **details
+        )
     if code == "0409":
         return ApiError(f"{answer}: the same request was sent before.", next_step="Do not repeat it.", **details)
     return ApiError(f"{answer}.", next_step="Check the arguments.", **details)
+
+
+def seconds_until(retry_after: str) -> float | None:
+    """Return the seconds of a `Retry-After` header, at most a day; `None` without a value that can be read.
+
+    Args:
+        retry_after: Seconds, or a date in one of the three forms of HTTP.
+    """
+    text = retry_after.strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        return min(float(text[:20]), _LONGEST_RETRY_AFTER)
+    try:
+        date = parsedate_tz(text)
+        seconds = math.ceil(mktime_tz(date) - time.time()) if date else None
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return None
+    if seconds is None:
+        return None
+    return min(max(float(seconds), 0.0), _LONGEST_RETRY_AFTER)
 
 
 def is_transient(message: str) -> bool:
     """Return whether the message of a refusal with code 0001 reports a temporary fault (API 2.4)."""
     lower = message.lower()
     return "network is abnormal" in lower or "try again later" in lower
+
+
+def _unchanged(value: dict[str, Any]) -> dict[str, Any]:
+    return value
 
 
 def _plain_text(body: bytes) -> str:

@@ -27,6 +27,10 @@ class ConnectionFailed(Unreachable):
     """No connection was established, so the request was not sent and any request may be retried."""
 
 
+class LateRateLimit(RateLimited):
+    """A refusal for rate after a part of a response arrived, so the request was carried out and is not retried."""
+
+
 def should_retry(error: BaseException, *, repeatable: bool) -> bool:
     """Return whether another attempt may succeed and cannot cost or change anything twice (API 2.4).
 
@@ -34,8 +38,11 @@ def should_retry(error: BaseException, *, repeatable: bool) -> bool:
         error: The error of the last attempt.
         repeatable: Whether the request may be sent twice.
     """
+    if isinstance(error, LateRateLimit):
+        return False
     if isinstance(error, RateLimited):
-        return bool(error.code or error.status == 429)  # a refusal by the client-side limiter is final
+        # A refusal by the client-side limiter has neither; other codes with such a message prove nothing.
+        return error.code == "0429" or error.status == 429 or (repeatable and bool(error.code))
     if isinstance(error, ConnectionFailed):
         return True
     if not repeatable or isinstance(error, NotReady):
@@ -50,7 +57,7 @@ def _wait_seconds(state: tenacity.RetryCallState) -> float:
 
     seconds = tenacity.wait_random_exponential(multiplier=FIRST_BACKOFF, max=MAX_BACKOFF)(state)
     error = state.outcome and state.outcome.exception()
-    return max(error.retry_after, seconds) if isinstance(error, RateLimited) else seconds
+    return max(error.retry_after, seconds) if isinstance(error, ApiError) else seconds
 
 
 async def with_retries(send: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:

@@ -1,25 +1,31 @@
 """Streamed chat answers: both dialects, bare lines, or one JSON document (API 4).
 
-Dialect A sends `data:{"type": "thinking" | "content" | "ref", …}` lines, dialect B `data: {"token": "…"}`. Texts are
-deltas. The terminator has half a dozen spellings or is missing.
+Dialect A sends records `{"type": "thinking" | "content" | "ref", …}`, dialect B `{"token": "…"}`. Texts are deltas. The
+terminator has half a dozen spellings or is missing.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import Any, Literal, cast
 
-import httpx2
+from memories_mcp.api.endpoints import Endpoint
+from memories_mcp.api.event_stream import Event, EventReader, LineReader, is_terminator
+from memories_mcp.api.responses import api_error, next_step_if_unclear
+from memories_mcp.api.retry import LateRateLimit
+from memories_mcp.errors import ApiError, MemoriesError, RateLimited, UnexpectedResponse
+from memories_mcp.models.coercions import is_missing
 
-from memories_mcp.api.responses import api_error, unwrap_envelope
-from memories_mcp.errors import MemoriesError, UnexpectedResponse
-
-_TERMINATORS = {"done", "[done]"}
-_TEXT_KEYS = ("content", "token", "text", "delta", "message", "response")
-_OTHER_FIELDS = (":", "event:", "id:", "retry:")
-"""Beginnings of the comments and fields of an event stream that carry no data."""
+_TEXT_KEYS = ("content", "token", "text", "delta", "response", "message")
+"""Keys of a piece of text; in an envelope, `message` is not part of the answer."""
+_REASON_KEYS = ("data", "msg", "message", "error", "detail", "content", "text")
+_SUCCESS = {"0000", "SUCCESS", "0", "200"}
+"""The codes that mean success in a stream."""
+_KINDS_WITHOUT_TEXT = {"session", "ping", "heartbeat"}
+_SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -39,155 +45,218 @@ OnEvent = Callable[[ChatEvent], Awaitable[None]]
 """Receives each piece of an answer as it arrives."""
 
 
-@dataclass
-class ChatAssembler:
-    """Assembles an answer from the lines of a stream.
+def join_pieces(pieces: Iterable[str]) -> str:
+    """Return the text that consists of the pieces; a character whose halves came in two pieces is whole in it."""
+    text = "".join(pieces)
+    return _SURROGATE_PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
 
-    Attributes:
-        complete: Whether a terminator or a whole document arrived.
-        session_id: The id of the session; empty until it arrives.
-        content: The pieces of the answer.
-        thinkings: The steps of reasoning, with `title` and `content`.
-        refs: The references.
-        document: The `data` of a whole answer that arrived as one document.
+
+class ChatAssembler:
+    """Assembles an answer from the bytes of a stream.
+
+    An answer that has begun has been billed, and the same question would be billed again. So what came of it is kept
+    when the stream breaks, reaches a time limit or reports a refusal, and the question is not sent again.
+
+    Args:
+        endpoint: The endpoint that streams, for the advice of an error.
     """
 
-    complete: bool = False
-    session_id: str = ""
-    content: list[str] = field(default_factory=list[str])
-    thinkings: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
-    refs: list[Any] = field(default_factory=list[Any])
-    document: dict[str, Any] = field(default_factory=dict[str, Any])
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._lines = LineReader()
+        self._reader = EventReader()
+        self._has_begun = False  # whether anything came that a refused question does not bring
+        self._has_ended = False  # whether a terminator or a whole document arrived
+        self._has_damage = False
+        self._session_id = ""
+        self._content = StringIO()  # compact; a list of short pieces takes ten times the memory
+        self._thinkings: list[_Thinking] = []
+        self._refs: list[Any] = []
+        self._document: dict[str, Any] = {}
 
-    def feed(self, line: str) -> Iterator[ChatEvent]:
-        """Read one line and yield the events that it contains.
+    async def read(self, chunks: AsyncIterator[bytes], on_event: OnEvent | None) -> dict[str, Any]:
+        """Read a stream to its end and return the answer, in the shape of the plain endpoint's `data`.
 
         Args:
-            line: A line without the line feed.
+            chunks: The bytes of the stream.
+            on_event: Receives each piece of the answer.
 
         Raises:
-            ApiError: The line reports a refusal.
+            MemoriesError: The stream is broken, reports a refusal or has no part of an answer; `rescue` takes it.
         """
-        line = line.rstrip("\r")
-        if not line.strip() or line.startswith(_OTHER_FIELDS):
-            return
-        payload = line[5:].removeprefix(" ") if line.startswith("data:") else line
-        if payload.strip().strip('"').lower() in _TERMINATORS:
-            self.complete = True
-            return
+        async for chunk in chunks:
+            for event in self._feed(chunk):
+                if on_event:
+                    await on_event(event)
+            if self._has_ended:
+                break
+        for event in self._close():
+            if on_event:
+                await on_event(event)
+        return self._answer(None)
+
+    def rescue(self, error: MemoriesError) -> dict[str, Any]:
+        """Return what came of the answer before an error, marked as incomplete.
+
+        Raises:
+            MemoriesError: No part of the answer came. It is the given error; if the answer had begun, its advice is not
+                to send the question again.
+        """
         try:
-            record = json.loads(payload)
-        except (ValueError, RecursionError):
-            if not payload.lstrip().startswith('{"'):  # otherwise a truncated record, not a piece of text
-                yield from self._text(payload)
-            return
-        if isinstance(record, dict):
-            yield from self._record(cast(dict[str, Any], record))
-        elif record is not None:  # a piece of text that happens to be JSON: 2019, true, "quoted"
-            yield from self._text(record if isinstance(record, str) else payload)
+            list(self._close())
+        except MemoriesError as reported:
+            error = reported  # the reason that the service gave
+        return self._answer(error)
 
-    def answer(self) -> dict[str, Any]:
-        """Return the answer so far, in the shape of the plain endpoint's `data`.
+    def _feed(self, chunk: bytes) -> Iterator[ChatEvent]:
+        for line in self._lines.feed(chunk):
+            yield from self._line(line)
 
-        Raises:
-            UnexpectedResponse: The stream contained no part of an answer.
-        """
-        if self.document:
-            return self.document
-        if not self.content and not self.refs:
-            raise UnexpectedResponse(
+    def _line(self, line: str) -> Iterator[ChatEvent]:
+        for event in () if self._has_ended else self._reader.feed(line):
+            yield from self._event(event)
+
+    def _close(self) -> Iterator[ChatEvent]:
+        yield from self._line(self._lines.close())
+        for event in () if self._has_ended else self._reader.close():
+            yield from self._event(event)
+
+    def _answer(self, error: MemoriesError | None) -> dict[str, Any]:
+        content = join_pieces([self._content.getvalue()])
+        if not content.strip() and not self._refs and not self._document:
+            raise self._without_answer(error)
+        if self._has_damage:
+            error = error or UnexpectedResponse("A part of the stream could not be read.")
+        elif self._has_ended:
+            error = None  # what broke after the end is no matter
+        else:
+            error = error or UnexpectedResponse("The stream ended too early.")
+        pieces = {
+            "content": content,
+            "thinkings": [thinking.as_wire() for thinking in self._thinkings],
+            "refs": self._refs,
+            "session_id": self._session_id,
+        }
+        document = {name: value for name, value in self._document.items() if not is_missing(value) and value != []}
+        return {
+            **{name: value for name, value in pieces.items() if value},
+            **document,
+            "complete": error is None,
+            "failure": error,
+        }
+
+    def _without_answer(self, error: MemoriesError | None) -> MemoriesError:
+        if error is None:
+            return UnexpectedResponse(
                 "The stream ended before the answer began.",
                 next_step="Check list_sessions, which may show the question, before you try again.",
             )
-        return {
-            "content": "".join(self.content),
-            "thinkings": self.thinkings,
-            "refs": self.refs,
-            "session_id": self.session_id,
-            "complete": self.complete,
-        }
+        if self._has_begun and isinstance(error, RateLimited):
+            late = LateRateLimit(error.summary, retry_after=error.retry_after, code=error.code, words=error.words)
+            late.next_step = next_step_if_unclear(self._endpoint)
+            return late
+        if not error.next_step or (self._has_begun and type(error) in {ApiError, UnexpectedResponse}):
+            error.next_step = next_step_if_unclear(self._endpoint)
+        return error
 
-    def _record(self, record: dict[str, Any]) -> Iterator[ChatEvent]:
-        session = record.get("sessionId") or record.get("session_id")
-        self.session_id = str(session) if session else self.session_id
-        inner = record.get("data")
-        if isinstance(inner, str) and inner.strip().lower() in _TERMINATORS:
-            self.complete = True
-        elif isinstance(inner, str) and "type" not in record:
-            raise api_error(str(record.get("code", "")), inner)
-        elif "code" in record:
-            data = unwrap_envelope(record)
-            if isinstance(data, dict):
-                self.document = cast(dict[str, Any], data)
-                self.complete = True
-        elif isinstance(inner, dict):
-            yield from self._record(cast(dict[str, Any], inner))
-        elif record.get("type") == "ref" or "ref" in record or "refs" in record:
-            refs = record.get("ref") or record.get("refs")
-            self.refs += cast(list[Any], refs) if isinstance(refs, list) else []
+    def _event(self, event: Event) -> Iterator[ChatEvent]:
+        name, data = event
+        if self._has_ended:
+            return
+        if isinstance(data, dict):
+            yield from self._record(data, name)
+        elif data is None:
+            self._has_begun = self._has_damage = True
+        elif is_terminator(data):
+            self._has_ended = True
+        elif name:
+            yield from self._record({"content": data}, name)
         else:
-            text = next((record[key] for key in _TEXT_KEYS if isinstance(record.get(key), str)), "")
-            if record.get("type") == "thinking":
-                yield from self._thinking(str(record.get("title") or ""), text)
-            elif record.get("type") != "session":
-                yield from self._text(text)
+            yield from self._text(data)
+
+    def _record(self, record: dict[str, Any], name: str) -> Iterator[ChatEvent]:
+        kind = name
+        while True:  # a record may be wrapped as the `data` of another one
+            kind = str(record.get("type") or kind).lower()
+            session = record.get("sessionId") or record.get("session_id")
+            if isinstance(session, str | int) and not is_missing(session):
+                self._session_id = str(session)
+                self._has_begun = True
+            inner = record.get("data")
+            if isinstance(inner, str) and is_terminator(inner):
+                self._has_ended = True
+                return
+            if failure := _failure(record, kind):
+                raise failure
+            self._has_begun = True
+            if not isinstance(inner, dict):
+                break
+            has_code, record = not is_missing(record.get("code")), cast(dict[str, Any], inner)
+            if has_code and "type" not in record:
+                self._document = record
+                self._has_ended = True
+                return
+        if kind == "ref" or "ref" in record or "refs" in record:
+            refs = record.get("ref") or record.get("refs")
+            self._refs += cast(list[Any], refs) if isinstance(refs, list) else []
+            return
+        keys = _TEXT_KEYS if kind or is_missing(record.get("code")) else _TEXT_KEYS[:-1]
+        text = next((record[key] for key in keys if isinstance(record.get(key), str)), "")
+        if kind == "thinking":
+            yield from self._thinking(str(record.get("title") or ""), text)
+        elif kind not in _KINDS_WITHOUT_TEXT:
+            yield from self._text(text)
 
     def _text(self, text: str) -> Iterator[ChatEvent]:
+        self._has_begun = True
         if text:
-            self.content.append(text)
+            self._content.write(text)
             yield ChatEvent("content", text)
 
     def _thinking(self, title: str, text: str) -> Iterator[ChatEvent]:
-        if self.thinkings and (not title or self.thinkings[-1]["title"] == title):
-            self.thinkings[-1]["content"] += text
+        if self._thinkings and (not title or self._thinkings[-1].title == title):
+            self._thinkings[-1].content.write(text)
             return
-        self.thinkings.append({"title": title, "content": text})
+        self._thinkings.append(_Thinking(title))
+        self._thinkings[-1].content.write(text)
         if title:
             yield ChatEvent("thinking", title)
 
 
-async def assemble(lines: AsyncIterator[str], on_event: OnEvent | None) -> dict[str, Any]:
-    """Read a stream to its end and return the answer, in the shape of the plain endpoint's `data`.
+@dataclass
+class _Thinking:
+    """A step of reasoning whose text is growing."""
 
-    A stream that breaks after a part of the answer arrived yields that part, marked as incomplete: the answer has been
-    billed, and sending the question again would be billed again.
+    title: str
+    content: StringIO = field(default_factory=StringIO)
 
-    Args:
-        lines: The lines of the stream, without line feeds.
-        on_event: Receives each piece of the answer.
-
-    Raises:
-        MemoriesError: The stream broke or reported a refusal before any part of the answer arrived.
-    """
-    assembler = ChatAssembler()
-    try:
-        async for line in lines:
-            for event in assembler.feed(line):
-                if on_event:
-                    await on_event(event)
-            if assembler.complete:
-                break
-    except (httpx2.TransportError, MemoriesError):
-        if not assembler.content:
-            raise
-    return assembler.answer()
+    def as_wire(self) -> dict[str, str]:
+        return {"title": self.title, "content": join_pieces([self.content.getvalue()])}
 
 
-async def body_lines(body: bytes) -> AsyncIterator[str]:
-    """Yield the lines of a body that has been read."""
-    for line in body.split(b"\n"):
-        yield line.decode("utf-8", "replace")
+def _failure(record: dict[str, Any], kind: str) -> ApiError | None:
+    """Return the refusal that a record reports, in one of the service's ways (API 2.4 and 4)."""
+    code = _code(record)
+    has_failed = (
+        kind == "error"
+        or code
+        or bool(record.get("error") and not is_missing(record["error"]))
+        or record.get("success") is False
+        or record.get("failed") is True
+        or (isinstance(record.get("data"), str) and not is_missing(record["data"]) and "type" not in record)
+    )
+    if not has_failed:
+        return None
+    records = [record]
+    records += [cast(dict[str, Any], record[key]) for key in ("error", "data") if isinstance(record.get(key), dict)]
+    reasons = (value for fields in records for key in _REASON_KEYS if isinstance(value := fields.get(key), str))
+    reason = next((value for value in reasons if not is_missing(value)), "")
+    error = api_error(next((code for code in map(_code, records) if code), ""), reason)
+    error.summary = error.summary.replace("The API answered HTTP 200", "The stream reports an error", 1)
+    return error
 
 
-async def response_lines(response: httpx2.Response) -> AsyncIterator[str]:
-    """Yield the lines of a response as they arrive.
-
-    Only a line feed ends a line: `aiter_lines` would also split at U+2028, which JSON strings may contain.
-    """
-    rest = b""
-    async for chunk in response.aiter_bytes():
-        *complete, rest = (rest + chunk).split(b"\n")
-        for line in complete:
-            yield line.decode("utf-8", "replace")
-    if rest:
-        yield rest.decode("utf-8", "replace")
+def _code(record: dict[str, Any]) -> str:
+    """Return the code of a refusal, or an empty text."""
+    code = record.get("code")
+    return "" if is_missing(code) or str(code) in _SUCCESS else str(code)

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
+from memories_mcp.api.connections import certificate_error, check_proxies, is_loopback, trusted_certificates
 from memories_mcp.api.rate_limits import NO_LIMITS, effective_rates
 from memories_mcp.cli.mcp_clients import CLIENT_APPS, SERVER_NAME, ClientApp, config_path
-from memories_mcp.errors import MemoriesError, NotFound, OutOfCredits, Unauthorized
+from memories_mcp.errors import ConfigurationError, MemoriesError, NotFound, OutOfCredits, Unauthorized
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.operations.toolsets import TOOLSETS
 from memories_mcp.runner import Runner, open_runner
@@ -29,7 +30,6 @@ State = Literal["ok", "note", "problem"]
 _LABELS: dict[State, str] = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 _REPORTED_PACKAGES = ("mcp", "pydantic", "httpx2", "starlette", "uvicorn", "langchain-core")
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
-_LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
 _CONNECT_SECONDS = 5
 
 
@@ -171,15 +171,22 @@ def _check_files_root(root: Path | None) -> Finding:
 async def _check_connection(service: str, url: str, *, has_proxy: bool) -> Finding:
     """Open a connection to the host of a URL and close it, without sending a request."""
     parts = urlsplit(url)
-    if has_proxy and parts.hostname not in _LOOPBACK_HOSTS:
-        return Finding("note", f"{service}: {url} is used through a proxy, so a direct connection was not tried")
     secure = parts.scheme == "https"
     host, port = parts.hostname or "", parts.port or (443 if secure else 80)
     started = time.perf_counter()
     try:
+        if not is_loopback(url):
+            check_proxies()
+        context = trusted_certificates() if secure else None
+        if has_proxy and not is_loopback(url):
+            return Finding("note", f"{service}: {url} is used through a proxy, so a direct connection was not tried")
         async with asyncio.timeout(_CONNECT_SECONDS):
-            context = ssl.create_default_context() if secure else None
             _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except ConfigurationError as error:
+        return Finding("problem", f"{service}: {error.summary}", error.next_step)
+    except ssl.SSLCertVerificationError as error:
+        problem = certificate_error(error, host)
+        return Finding("problem", f"{service}: {problem.summary}", problem.next_step)
     except TimeoutError:
         reason = f"no connection within {_CONNECT_SECONDS} seconds"
     except OSError as error:

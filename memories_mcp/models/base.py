@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any, TypeVar, cast, get_args, get_origin
+from typing import Annotated, Any, Self, TypeVar, cast, get_args
 
 from pydantic import (
     AliasGenerator,
@@ -13,9 +13,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
     model_validator,
 )
 
+from memories_mcp.models.argument_names import describe_unknown, resolve_names
 from memories_mcp.models.coercions import (
     Count,
     drop_missing,
@@ -23,6 +26,7 @@ from memories_mcp.models.coercions import (
     wire_names,
 )
 from memories_mcp.models.ids import Namespace
+from memories_mcp.models.spellings import Reader, Unreadable, is_blank, longest_wait, make_reader
 
 
 class Input(BaseModel):
@@ -30,21 +34,23 @@ class Input(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    @model_validator(mode="before")
+    _reading_notes: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def reading_notes(self) -> tuple[str, ...]:
+        """Sentences on arguments that were read as another value than the caller sent."""
+        return self._reading_notes
+
+    @model_validator(mode="wrap")
     @classmethod
-    def _accept_model_spellings(cls, raw: Any) -> Any:
-        """Accept what language models write: lists as JSON text or as one value, `null` for an omitted argument."""
-        if not isinstance(raw, dict):
-            return raw
-        values = dict(cast(dict[str, Any], raw))
-        for name, field in cls.model_fields.items():
-            if name not in values:
-                continue
-            if not field.is_required() and (values[name] is None or values[name] == "null"):
-                del values[name]
-            elif _is_list(field.annotation) and not isinstance(values[name], list):
-                values[name] = _parse_list(values[name])
-        return values
+    def _read_spellings(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Read the arguments as language models and their hosts write them; a blank one counts as left out."""
+        if not isinstance(raw, Mapping):
+            return handler(raw)
+        values, notes = _read_values(cls, cast(Mapping[str, Any], raw))
+        args = handler(values)
+        args._reading_notes = tuple(notes)
+        return args
 
     def wire(self) -> dict[str, Any]:
         """Return the arguments under the API's names, without those that are `None`."""
@@ -65,18 +71,46 @@ class ConfirmableInput(Input):
     """From the preview that the first call returned; only after the user agreed."""
 
 
-def _is_list(annotation: Any) -> bool:
-    """Return whether an annotation is a list or a union with one."""
-    return get_origin(annotation) is list or any(get_origin(member) is list for member in get_args(annotation))
+@cache
+def _readers(model: type[Input]) -> dict[str, Reader]:
+    """Return the readers of a model's arguments; an argument without one is read by pydantic alone."""
+    readers = {name: make_reader(field, _read_nested) for name, field in model.model_fields.items()}
+    return {name: read for name, read in readers.items() if read}
 
 
-def _parse_list(value: Any) -> Any:
-    if isinstance(value, str) and value.strip().startswith("["):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return [value]
-    return [value]
+def _read_values(model: type[Input], raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return a call's arguments as the model expects them, without the blank ones, and notes on changed values."""
+    readers = _readers(model)
+    values: dict[str, Any] = {}
+    notes: list[str] = []
+    for name, value in raw.items():
+        field = model.model_fields.get(name)
+        if is_blank(value) or (value == "null" and field and not field.is_required()):
+            continue
+        if read := readers.get(name):
+            read_value = read(value)
+            # An empty list is no value for an optional argument, and blanks alone are none for a required one.
+            if read_value == [] and field and (value != [] or not field.is_required()):
+                continue
+            value = read_value
+        longest = longest_wait(field) if field else None
+        if longest is not None and isinstance(value, int | float):
+            value = math.ceil(value)
+            if value > longest:
+                value = longest
+                notes.append(f"{name} was cut to {longest}, the longest wait of one call.")
+        values[name] = value
+    return values, notes
+
+
+def _read_nested(model: type[BaseModel], value: Any) -> Any:
+    """Return the arguments of an object inside an argument under their own names."""
+    if not isinstance(value, Mapping):
+        return value
+    names = resolve_names(model.model_fields, cast(Mapping[str, Any], value))
+    if names.unknown:
+        return Unreadable(describe_unknown(names.unknown[0], model.model_fields).rstrip("."), value)
+    return names.values
 
 
 class Wire(BaseModel):
@@ -109,6 +143,10 @@ class Output(Row):
 
     note: str | None = None
     """What was left out or can be done next."""
+
+    def add_note(self, note: str | None) -> None:
+        """Add a sentence to the note."""
+        self.note = " ".join(part for part in (self.note, note) if part) or None
 
     def structured(self) -> dict[str, Any]:
         """Return the result as JSON data without the fields that have their default."""

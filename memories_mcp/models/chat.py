@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, InstanceOf, model_validator
 
+from memories_mcp.errors import MemoriesError
 from memories_mcp.models.base import Output, Row, Wire
 from memories_mcp.models.coercions import (
     Count,
-    Id,
     Line,
     OptionalId,
     OptionalLine,
     OptionalText,
     Seconds,
     Text,
+    text_as,
     wire_list,
     wire_names,
 )
 from memories_mcp.models.evidence import Evidence, Kind
+from memories_mcp.models.tolerance import count_skipped
 
 
 class Thinking(Row):
@@ -39,7 +41,9 @@ class ChatAnswer(Output):
     session_id: str | None = None
     """Pass it back to go on with this conversation."""
     complete: bool
-    """False when the answer's stream broke off."""
+    """False when a part of the answer is missing."""
+    service_message: OptionalLine = None
+    """What the service said when it broke off the answer."""
     thinkings: list[Thinking] = []
     """The reasoning steps, if requested."""
 
@@ -47,15 +51,15 @@ class ChatAnswer(Output):
 class WireRefVideo(Wire):
     """The video of a chat reference, as sent."""
 
-    video_no: Id = ""
+    video_no: OptionalId = None
     video_name: OptionalLine = None
 
 
 class WireRefItem(Wire):
     """One moment of a chat reference, as sent; its fields depend on `type`."""
 
-    video_no: Id = ""
-    type: str = ""
+    video_no: OptionalId = None
+    type: Line = ""
     start_time: Seconds = None
     end_time: Seconds = None
     text: OptionalText = None
@@ -99,6 +103,7 @@ class WireRef(Wire):
         for item in self.ref_items or [WireRefItem(type="video_meta")]:
             video_no = item.video_no or self.video.video_no
             if not video_no:
+                count_skipped()
                 continue
             kind = _KINDS.get(item.type, "clip")
             has_times = kind != "metadata"
@@ -129,6 +134,11 @@ class WireMessage(Wire):
     refs: Annotated[list[WireRef], wire_list()] = Field(default=[], validation_alias=wire_names("refs", "ref"))
     session_id: OptionalId = None
     complete: bool = True
+    failure: Annotated[
+        InstanceOf[MemoriesError] | None,
+        BeforeValidator(lambda value: value if isinstance(value, MemoriesError) else None),
+    ] = None
+    """The error that broke off a stream; never read from the wire, since its summary stands outside the fence."""
 
     def evidence(self) -> list[Evidence]:
         """Return every moment that the message refers to, each once."""
@@ -139,3 +149,9 @@ class WireMessage(Wire):
     def steps(self) -> list[Thinking]:
         """Return the reasoning without its references."""
         return [Thinking(title=thinking.title, content=thinking.content) for thinking in self.thinkings]
+
+
+class WireAnswer(WireMessage):
+    """The answer of a chat endpoint, as sent: a message, or its bare text."""
+
+    _accept_text = model_validator(mode="before")(text_as("content"))

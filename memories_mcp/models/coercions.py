@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, cast
 
@@ -17,9 +18,20 @@ from pydantic import (
     AliasChoices,
     BeforeValidator,
     PlainSerializer,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
 )
 from pydantic.alias_generators import to_camel
+
+from memories_mcp.models.tolerance import (
+    count_skipped,
+    count_unreadable,
+    counting_success,
+    read_leniently,
+    read_rows,
+)
 
 # Missing values
 
@@ -42,15 +54,28 @@ def drop_missing(value: Any) -> Any:
     return {name: field for name, field in fields.items() if field is not None}
 
 
+def text_as(field: str) -> Callable[[Any], Any]:
+    """Return a function that reads a bare text, in place of an object, as the object's field."""
+    return lambda value: {field: value} if isinstance(value, str) and not is_missing(value) else value
+
+
 # Texts
 
 _SPACES = re.compile(r"[^\S\n]+")
 
-# Variation selectors beyond the two that emoji need can carry hidden bytes.
-_VARIATION_SELECTORS = re.compile("[\ufe00-\ufe0d\U000e0100-\U000e01ef]")
-
 _INVISIBLE_CATEGORIES = {"Cc", "Cf", "Cs", "Co"}
 """Unicode's controls, formats (zero-width, bidirectional, tags), surrogates and private use."""
+
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff"
+    "\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Unicode's Default_Ignorable_Code_Point without the two variation selectors that emoji need."""
+
+_EMOJI_SELECTORS = "\ufe0e\ufe0f"
+"""The choice of text or picture, which may stand once after a symbol: more of them could carry hidden bytes."""
+
+_SHORT_LENGTH = 200
 
 
 def clean_text(text: str) -> str:
@@ -63,45 +88,95 @@ def remove_invisible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = re.sub("\r\n?|[\u2028\u2029\u0085\v\f]", "\n", text).replace("\t", " ")
-    text = _VARIATION_SELECTORS.sub("", text)
-    return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in _INVISIBLE_CATEGORIES)
+    kept: list[str] = []
+    last = ""
+    for character in _IGNORABLE.sub("", text):
+        category = unicodedata.category(character)
+        if character in _EMOJI_SELECTORS:
+            if last != "So":
+                continue
+        elif category in _INVISIBLE_CATEGORIES and character != "\n":
+            continue
+        kept.append(character)
+        last = category
+    return "".join(kept)
 
 
 def one_line(text: str) -> str:
     """Return a cleaned text on one line."""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()  # most lines, without the slower steps
     return _SPACES.sub(" ", clean_text(text).replace("\n", " ")).strip()
 
 
-# Validators; a value of an unexpected type passes through, so that pydantic reports it
+def shorten(name: str) -> str:
+    """Return a name for a message, a form or a list: cut at 200 characters."""
+    return name if len(name) <= _SHORT_LENGTH else f"{name[: _SHORT_LENGTH - 1]}…"
+
+
+# Validators; a value that cannot be read is a `ValueError`, and reading leaves it out where it is optional
 
 
 def _optional(read: Callable[[Any], Any]) -> BeforeValidator:
     return BeforeValidator(lambda value: None if is_missing(value) else read(value))
 
 
-def _for_strings(clean: Callable[[str], str]) -> Callable[[Any], Any]:
-    return lambda value: clean(value) if isinstance(value, str) else value
+def _read_text(clean: Callable[[str], str]) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            value = str(value)  # a video named 2024
+        return clean(value) if isinstance(value, str) else value
+
+    return read
 
 
-def _read_id(value: Any) -> Any:
-    if isinstance(value, int):
-        return str(value)
-    return one_line(value) if isinstance(value, str) else value
+_LONGEST_ID = 200
 
 
-def _read_number(value: Any) -> Any:
-    if isinstance(value, str) and ":" in value:  # "00:05:23", as one page documents times
-        value = sum(float(part) * 60**power for power, part in enumerate(reversed(value.split(":"))))
-    elif isinstance(value, str):
-        value = int(value) if value.strip().lstrip("-").isdigit() else float(value)
-    if isinstance(value, int | float) and not abs(value) < 1e18:  # infinite, NaN or absurd
-        return None
-    return value
+def _read_id(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    line = one_line(value) if isinstance(value, str) else ""
+    if len(line) > _LONGEST_ID or (len(line) <= len("null") and is_missing(line)):
+        raise ValueError("not an id")
+    return line
 
 
-def _read_integer(value: Any) -> Any:
+_CLOCK = re.compile(r"[0-9]{1,9}(:[0-9]{1,9}){1,2}(\.[0-9]{1,9})?")
+_DECIMAL = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
+
+LARGEST_NUMBER = 1e18
+"""No time, size or count of the service comes near it."""
+
+
+def _read_number(value: Any) -> int | float:
+    number = _parse_number(value.strip()) if isinstance(value, str) else value
+    if number is True or number is False or not isinstance(number, int | float):
+        raise ValueError("not a number")
+    if not abs(number) < LARGEST_NUMBER:  # infinite, NaN or absurd
+        raise ValueError("not a plausible number")
+    return number
+
+
+def _parse_number(text: str) -> int | float | None:
+    if text.isascii() and text.isdigit() and len(text) < 20:
+        return int(text)
+    if _DECIMAL.fullmatch(text):
+        return float(text)
+    if _CLOCK.fullmatch(text):  # "00:05:23", as one page documents times
+        return sum(float(part) * 60**power for power, part in enumerate(reversed(text.split(":"))))
+    return None
+
+
+def _read_integer(value: Any) -> int | float:
     number = _read_number(value)
     return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def read_amount(value: Any) -> int | float | None:
+    """Read a length or a size; the API writes 0 for "not known", and a negative one means no more."""
+    number = None if is_missing(value) else _read_number(value)
+    return None if number is None or number <= 0 else number
 
 
 _YEAR_3000 = 32_503_680_000
@@ -110,16 +185,11 @@ _YEAR_3000 = 32_503_680_000
 
 def _read_timestamp(units_per_second: float) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
-        if isinstance(value, str) and not value.strip().lstrip("-").isdigit():
+        if isinstance(value, str) and _parse_number(value.strip()) is None:
             return value  # already a date; pydantic reads ISO 8601
-        if not isinstance(value, str | int | float):
-            raise ValueError("not a date")
-        number = _read_number(value)
-        if number is None:
-            return None
-        seconds = number / units_per_second
+        seconds = _read_number(value) / units_per_second
         if not 0 <= seconds < _YEAR_3000:
-            return None
+            raise ValueError("not a plausible date")
         return datetime.fromtimestamp(seconds, UTC).replace(microsecond=0)
 
     return read
@@ -127,7 +197,10 @@ def _read_timestamp(units_per_second: float) -> Callable[[Any], Any]:
 
 def _to_utc(value: datetime) -> datetime:
     """Convert a date to UTC; a date without a time zone is taken as UTC."""
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("not a date of the years 1 to 9999") from None
 
 
 def _to_short_number(value: float) -> float:
@@ -142,10 +215,10 @@ Id = Annotated[str, BeforeValidator(_read_id)]
 """An identifier; integers beyond 2^53 keep every digit."""
 OptionalId = Annotated[str | None, _optional(_read_id)]
 
-Text = Annotated[str, BeforeValidator(_for_strings(clean_text))]
-OptionalText = Annotated[str | None, _optional(_for_strings(clean_text))]
-Line = Annotated[str, BeforeValidator(_for_strings(one_line))]
-OptionalLine = Annotated[str | None, _optional(_for_strings(one_line))]
+Text = Annotated[str, BeforeValidator(_read_text(clean_text))]
+OptionalText = Annotated[str | None, _optional(_read_text(clean_text))]
+Line = Annotated[str, BeforeValidator(_read_text(one_line))]
+OptionalLine = Annotated[str | None, _optional(_read_text(one_line))]
 
 Number = Annotated[
     float,
@@ -168,15 +241,15 @@ Status = Literal["ready", "processing", "failed"]
 """A processing state."""
 
 
+STATUS_WORDS: dict[str, Status] = {
+    "PARSE": "ready", "UNPARSE": "processing", "FAIL": "failed", "FAILED": "failed", "PARSE_ERROR": "failed",
+}  # fmt: skip
+"""The API's words for processing states; `PARSE` means ready, against the upload pages (API 2.9)."""
+
+
 def parse_status(word: str) -> Status:
-    """Translate the API's word for a processing state; `PARSE` means ready, against the upload pages (API 2.9)."""
-    match word.strip().upper():
-        case "PARSE":
-            return "ready"
-        case "FAIL" | "FAILED" | "PARSE_ERROR":
-            return "failed"
-        case _:
-            return "processing"
+    """Translate the API's word for a processing state; an unknown word means that the processing goes on."""
+    return STATUS_WORDS.get(word.strip().upper(), "processing")
 
 
 # Shapes
@@ -187,13 +260,30 @@ def wire_names(*spellings: str) -> AliasChoices:
     return AliasChoices(*dict.fromkeys(form for spelling in spellings for form in (spelling, to_camel(spelling))))
 
 
-def wire_list(*keys: str) -> BeforeValidator:
-    """Return a validator for a list that is sent bare, under one of the keys of an object, or as nothing."""
+def wire_list(*keys: str) -> WrapValidator:
+    """Return a validator for a list that is sent bare, under one of the keys of an object, or as nothing.
 
-    def read(value: object) -> object:
-        if isinstance(value, dict):
+    Rows that cannot be read are skipped, and a single row counts as a list of one; other values yield nothing.
+    """
+
+    def read(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        if keys and isinstance(value, dict):
             fields = cast(dict[str, Any], value)
             value = next((fields[key] for key in keys if fields.get(key) is not None), None)
-        return [] if is_missing(value) else value
+        if is_missing(value):
+            return validate([])
+        if not isinstance(value, list):
+            try:
+                return read_leniently(lambda row: validate([row]), value, depth=1)
+            except ValidationError:
+                count_unreadable()
+                return validate([])
+        items = cast(list[Any], value)
+        if all(type(item) is dict for item in items):
+            with suppress(ValidationError), counting_success():
+                return validate(items)
+        rows = [item for item in items if not is_missing(item)]
+        count_skipped(len(items) - len(rows))
+        return read_rows(validate, rows)
 
-    return BeforeValidator(read)
+    return WrapValidator(read)

@@ -12,6 +12,8 @@ from memories_mcp.models.coercions import (
     Score,
     Seconds,
 )
+from memories_mcp.models.ids import describe_kind
+from memories_mcp.models.spellings import parse_seconds
 from memories_mcp.models.uris import format_seconds, transcript_uri, video_uri
 
 Track = Literal["audio", "visual"]
@@ -132,33 +134,45 @@ class Evidence(Row):
         return self.model_copy(update={"video_no": None, "video_name": None, "uri": None})
 
 
-_REF = re.compile(r"(?P<video>[^\s#/?]{1,64})#(?:t=(?P<start>[\d:.]+)(?:,(?P<end>[\d:.]+))?&)?kind=(?P<kind>[a-z]+)")
-
-_TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
+_REF = re.compile(
+    r"(?P<video>[^\s#/?]{1,64})#(?:t=(?P<start>[\d:.]+)(?:,(?P<end>[\d:.]+))?)?(?:(?:&|(?<=#))kind=(?P<kind>[a-z]+))?"
+)
+_URI = re.compile(
+    r"memories://videos/(?P<video>[^\s#/?]{1,64})(?:/transcripts/(?P<track>visual|audio))?"
+    r"(?:\?start=(?P<start>\d+(?:\.\d+)?)(?:&end=(?P<end>\d+(?:\.\d+)?))?)?"
+)
+"""The URI of a video or of a window of its transcript, which the rows of evidence carry."""
+_AROUND = " \t\n\"'`*.,;:!?()[]{}<>“”‘’„«»"
+"""What surrounds a ref that is copied out of a text."""
+_SHORT_NAME = re.compile(r"v\d{1,3}(?![^\s#,.:;])", re.IGNORECASE)
+"""A video's short name in the text of one result, such as v1."""
 
 
 def parse_ref(ref: str) -> Reference:
-    """Parse an evidence `ref`; its times may be written as in texts, such as 0:30.
+    """Parse an evidence `ref`; times may be written as in texts, such as 0:30, and `kind` defaults to `clip`.
 
     Raises:
         ValueError: The text is not an evidence `ref`.
     """
-    ref = ref.strip()
+    ref = ref.strip(_AROUND)
     if re.fullmatch(r"image:[A-Za-z0-9_-]{1,64}", ref):
         return Reference(ref.removeprefix("image:"), "image")
+    if uri := _URI.fullmatch(ref):
+        start, end = (format_seconds(float(time)) if time else "" for time in (uri["start"], uri["end"]))
+        times = f"t={start}{',' if end else ''}{end}&" if start else ""
+        ref = f"{uri['video']}#{times}kind={uri['track'] or 'clip'}"
     match = _REF.fullmatch(ref)
-    if match is None or match["kind"] not in get_args(Kind) or match["kind"] == "image":
+    if short := _SHORT_NAME.match(ref):
+        raise ValueError(
+            f"{short[0]} is a short name used in one listing; use the ref with the video's number, such as "
+            "VI612515093881740229#t=60,98&kind=clip"
+        )
+    if match is None and (other := describe_kind(ref)) and other[0] != "an evidence ref":
+        raise ValueError(f"not an evidence ref but {other[0]}; {other[1]}")
+    kind = "clip" if match and match["start"] and not match["kind"] else match and match["kind"]
+    if match is None or kind not in get_args(Kind) or kind == "image":
         raise ValueError("not an evidence ref; they look like VI123#t=30,36&kind=visual")
-    start, end = (_parse_seconds(time) if time else None for time in (match["start"], match["end"]))
+    start, end = (parse_seconds(time) if time else None for time in (match["start"], match["end"]))
     if start is not None and end is not None and end < start:
         raise ValueError("the moment ends before it starts")
-    return Reference(match["video"], cast(Kind, match["kind"]), start, end)
-
-
-def _parse_seconds(time: str) -> float:
-    """Return the seconds of 95, 95.5 or, as Media Fragments allow too, 1:35 and 0:01:35."""
-    match = _TIME.fullmatch(time)
-    if match is None:
-        raise ValueError("times are seconds, or m:ss")
-    hours, minutes, seconds = match.groups()
-    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+    return Reference(match["video"], cast(Kind, kind), start, end)

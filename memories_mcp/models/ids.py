@@ -3,37 +3,108 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from memories_mcp.models.platforms import is_profile, platform_of
+from memories_mcp.models.spellings import TASKS, VIDEO_NUMBERS
+from memories_mcp.models.uris import SESSIONS
 
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 _TASK = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(_[0-9a-f]{32})?", re.IGNORECASE)
 
 
+_SHOWN = re.compile(rf"((VE?I|PI-|mavi_video_)?[0-9]{{1,32}}|{_TASK.pattern})", re.ASCII | re.IGNORECASE)
+"""The ids of videos, tasks, sessions and images (API 2.6): no words fit in."""
+
+
+def has_id_form(value: str) -> bool:
+    """Return whether a value of the API has the form of an id and may stand outside the fence."""
+    return _SHOWN.fullmatch(value) is not None
+
+
+def show_ids(ids: Iterable[str], otherwise: str) -> str:
+    """Return ids for text outside the fence: those that have the form of a video's, task's, session's or image's id.
+
+    Args:
+        ids: The ids, which may come from the API.
+        otherwise: The text to return if none of them has the form.
+    """
+    return ", ".join(value for value in ids if has_id_form(value)) or otherwise
+
+
+_LONG_NUMBER = re.compile(r"\d{15,}")
+"""The number of a conversation or an image; the numbers of videos have a prefix."""
+
+
+def describe_kind(value: str) -> tuple[str, str] | None:
+    """Return the kind of an identifier and the tool that takes it; `None` if the kind does not show."""
+    if value.startswith(f"{SESSIONS}/"):
+        number = value.removeprefix(f"{SESSIONS}/").partition("?")[0]
+        return "the URI of a conversation", f"get_session_detail takes its number as session_id={number}"
+    if value.startswith("memories://"):
+        return "the URI of a video", "get_evidence takes it as refs"
+    if "://" in value:
+        return "a URL", f"{_tool_for_url(value)} and adds the video to the library"
+    if "#" in value or value.startswith("image:"):
+        return "an evidence ref", "get_evidence takes it as refs"
+    if _TASK.fullmatch(value):
+        return "a task id", "wait_until_ready takes it as task_id and names the videos"
+    if _LONG_NUMBER.fullmatch(value):
+        return "the number of a conversation or an image", "get_session_detail takes it as session_id"
+    if is_public(value):
+        return "a public video's video_no", "get_public_video_detail takes it as video_no"
+    if re.match(r"VE?I\d|mavi_", value):
+        return "a video_no", "get_private_video_details takes it as video_no"
+    return None
+
+
+def _tool_for_url(url: str) -> str:
+    try:
+        if not platform_of(url):
+            return "upload_video_url takes it as url"
+    except ValueError:  # not a valid URL
+        return "upload_video_url takes it as url"
+    return (
+        "upload_creator takes it as profile_url" if is_profile(url) else "upload_platform_urls takes it as video_urls"
+    )
+
+
+def _refuse_others(kind: str, own: re.Pattern[str]) -> BeforeValidator:
+    """Return a validator that refuses the other kinds of identifiers, before their length is checked.
+
+    Args:
+        kind: The kind of the argument.
+        own: Matches the beginning of the kinds that `describe_kind` returns and the argument takes.
+    """
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and (other := describe_kind(value.strip())) and not own.match(other[0]):
+            raise ValueError(f"this is {other[0]}, not {kind}; {other[1]}")
+        return value
+
+    return BeforeValidator(check)
+
+
 def _check_id(value: str, kind: str) -> str:
     value = value.strip()
-    if "://" in value:
-        raise ValueError(f"this is a URL, not a {kind}; a video behind a URL is added with upload_video_url")
     if not _ID.fullmatch(value):
         raise ValueError(f"not a {kind}: only letters, digits, - and _ occur in one")
     return value
 
 
 def _check_video(value: str) -> str:
-    value = _check_id(value, "video_no")
-    if _TASK.fullmatch(value):
-        raise ValueError("this is a task id, not a video_no; wait_until_ready takes it and names the videos")
-    return value
+    return _check_id(value, "video_no")
 
 
 def private_only(public_tool: str) -> AfterValidator:
     """Return a validator that refuses the number of a public video and names the tool that takes it."""
 
     def check(value: str) -> str:
-        value = _check_video(value)
-        if value.upper().startswith("PI-"):
-            raise ValueError(f"PI- numbers are public videos; {public_tool} takes them")
+        if is_public(value):
+            raise ValueError(f"PI- numbers are public videos; {public_tool} takes it as video_no")
         return value
 
     return AfterValidator(check)
@@ -43,9 +114,8 @@ def public_only(private_tool: str) -> AfterValidator:
     """Return a validator that refuses the number of a private video and names the tool that takes it."""
 
     def check(value: str) -> str:
-        value = _check_video(value)
-        if not value.upper().startswith("PI-"):
-            raise ValueError(f"public videos have PI- numbers; {private_tool} takes videos of your own library")
+        if not is_public(value):
+            raise ValueError(f"public videos have PI- numbers; {private_tool} takes it as video_no")
         return value
 
     return AfterValidator(check)
@@ -53,14 +123,14 @@ def public_only(private_tool: str) -> AfterValidator:
 
 def _check_task(value: str) -> str:
     value = _check_id(value, "task id")
-    if re.match(r"VE?I\d|PI-", value):
-        raise ValueError("this is a video_no, not a task id; pass it as video_nos")
+    if re.match(r"VE?I\d|PI-|mavi_", value):
+        raise ValueError("this is a video_no, not a task id; pass it as video_nos to wait_until_ready")
     return value
 
 
 def _check_session(value: str) -> str:
     value = value.strip()
-    if not value.isdigit():
+    if not re.fullmatch("[0-9]+", value):
         raise ValueError("a session_id is a string of digits, as list_sessions returns it")
     return value
 
@@ -76,10 +146,22 @@ Namespace = Annotated[str, Field(max_length=200), AfterValidator(_check_namespac
 
 _VIDEO_NO_LENGTH = Field(min_length=1, max_length=64)
 
-VideoNo = Annotated[str, _VIDEO_NO_LENGTH, AfterValidator(_check_video)]
+_OTHER_THAN_VIDEO = _refuse_others("a video_no", re.compile("a video_no|a public"))
+VideoNo = Annotated[str, _VIDEO_NO_LENGTH, AfterValidator(_check_video), _OTHER_THAN_VIDEO, VIDEO_NUMBERS]
 """A video's number, private or public."""
-TaskId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_check_task)]
-SessionId = Annotated[str, Field(min_length=1, max_length=32), AfterValidator(_check_session)]
+TaskId = Annotated[
+    str,
+    Field(min_length=1, max_length=128),
+    AfterValidator(_check_task),
+    _refuse_others("a task id", re.compile("a task|a video_no|a public")),
+    TASKS,
+]
+SessionId = Annotated[
+    str,
+    Field(min_length=1, max_length=32),
+    AfterValidator(_check_session),
+    _refuse_others("a session_id, which is a string of digits", re.compile("the number")),
+]
 
 
 def is_public(video_no: str) -> bool:
@@ -91,9 +173,3 @@ PrivateVideoNo = Annotated[VideoNo, private_only("get_public_video_detail")]
 """A video's number in the caller's own library."""
 PublicVideoNo = Annotated[VideoNo, public_only("get_private_video_details")]
 """A video's number in the public library."""
-PrivateTranscriptVideoNo = Annotated[
-    VideoNo, private_only("get_public_video_transcription or get_public_audio_transcription")
-]
-"""A `PrivateVideoNo` for transcripts: the refusal names the tools that read public transcripts."""
-PublicTranscriptVideoNo = Annotated[VideoNo, public_only("get_video_transcription or get_audio_transcription")]
-"""A `PublicVideoNo` for transcripts: the refusal names the tools that read private transcripts."""

@@ -8,17 +8,18 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from memories_mcp.models.base import Row
 from memories_mcp.models.coercions import (
-    Count,
     DateFromMillis,
     Id,
     Line,
+    Number,
     OptionalLine,
-    Seconds,
     Status,
     is_missing,
     parse_status,
+    read_amount,
     wire_names,
 )
+from memories_mcp.models.tolerance import count_unreadable
 
 _STATUS_NAMES = ("status", "videoStatus", "video_status")
 
@@ -41,13 +42,17 @@ class StatusFields(Row):
             return row
         fields = cast(dict[str, Any], row)
         words = (fields.get(name) for name in _STATUS_NAMES)
-        return {**fields, "status": next((word for word in words if not is_missing(word)), "UNPARSE")}
+        status = next((word for word in words if not is_missing(word)), "UNPARSE")
+        if not isinstance(status, str | int):
+            count_unreadable()
+            status = "UNPARSE"
+        return {**fields, "status": status}
 
 
-Duration = Annotated[Seconds, BeforeValidator(lambda value: None if str(value) in {"0", "0.0"} else value)]
+Duration = Annotated[Number | None, BeforeValidator(read_amount)]
 """Seconds; the API writes 0 for "not known yet"."""
 
-Size = Annotated[Count, BeforeValidator(lambda value: None if str(value) == "0" else value)]
+Size = Annotated[int | None, BeforeValidator(read_amount)]
 """Bytes; the API writes 0 for "not known"."""
 
 
@@ -60,3 +65,16 @@ class Video(StatusFields):
     size_bytes: Size = Field(default=None, validation_alias=wire_names("size"))
     created_at: DateFromMillis = Field(default=None, validation_alias=wire_names("create_time", "upload_time"))
     video_url: OptionalLine = None
+
+
+class RequestedVideo(Video):
+    """A video that was requested by its number, which the answer need not repeat."""
+
+    video_no: Id = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_nothing(cls, row: Any) -> Any:
+        if is_missing(row) or row == {}:
+            raise ValueError("there are no details")
+        return row

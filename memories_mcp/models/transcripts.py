@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from memories_mcp.errors import UnexpectedResponse
 from memories_mcp.models.base import Output, Wire
 from memories_mcp.models.coercions import (
+    LARGEST_NUMBER,
     OptionalText,
     Seconds,
     wire_list,
     wire_names,
 )
 from memories_mcp.models.evidence import Evidence, Track
+from memories_mcp.models.tolerance import collect_omissions, count_skipped, read_leniently
 
 
 class Transcript(Output):
@@ -62,11 +62,12 @@ class Segments:
         Args:
             video_no: The video.
             track: The track.
-            raw: The segments as sent; rows that are no objects are ignored.
+            raw: The segments as sent; rows that are no objects are skipped.
         """
         self.video_no = video_no
         self.track: Track = track
         self._raw: list[dict[str, Any]] = [row for row in raw if isinstance(row, dict)]
+        count_skipped(len(raw) - len(self._raw))
         times = _all_times(self._raw)
         if any(first[0] > second[0] for first, second in pairwise(times)):
             order = sorted(range(len(times)), key=lambda index: times[index][0])
@@ -89,11 +90,7 @@ class Segments:
         ]
 
     def evidence(self, indices: Sequence[int]) -> Iterator[tuple[int, Evidence]]:
-        """Yield index and evidence of those segments that have a text; the evidence does not name the video.
-
-        Raises:
-            UnexpectedResponse: A segment does not have the documented shape.
-        """
+        """Yield index and evidence of those segments that have a text; the evidence does not name the video."""
         for index in indices:
             segment = _parse_segment(self._raw[index])
             if segment.text:
@@ -102,33 +99,29 @@ class Segments:
 
     def start_of(self, index: int) -> float | None:
         """Return a segment's start in seconds, unrounded; `None` for a segment without a time."""
-        return None if _parse_segment(self._raw[index]).start is None else self._starts[index]
+        with collect_omissions():  # `evidence` counts them
+            return None if _parse_segment(self._raw[index]).start is None else self._starts[index]
 
 
 def _all_times(raw: list[dict[str, Any]]) -> list[tuple[float, float]]:
     """Return start and end of every segment, in seconds."""
     try:  # the usual spelling first: far faster than validating every segment
         times = [(float(row["startTime"]), float(row["endTime"])) for row in raw]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return [_times(row) for row in raw]
-    if not math.isfinite(sum(map(sum, times))):
+    if not all(abs(start) < LARGEST_NUMBER and abs(end) < LARGEST_NUMBER for start, end in times):
         return [_times(row) for row in raw]
     return times
 
 
 def _times(raw: dict[str, Any]) -> tuple[float, float]:
     """Return start and end of a segment in any spelling; a segment without times is in every window."""
-    segment = _parse_segment(raw)
+    with collect_omissions():  # `evidence` counts them
+        segment = _parse_segment(raw)
     if segment.start is None:
         return 0.0, float("inf")
     return segment.start, segment.start if segment.end is None else max(segment.start, segment.end)
 
 
 def _parse_segment(raw: dict[str, Any]) -> _WireSegment:
-    try:
-        return _WireSegment.model_validate(raw)
-    except ValidationError:
-        raise UnexpectedResponse(
-            "A segment of the transcript does not have the documented shape.",
-            next_step="Try again. If the error persists, read a window of time without the segment.",
-        ) from None
+    return read_leniently(_WireSegment.model_validate, raw)

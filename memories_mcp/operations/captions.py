@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from memories_mcp.api import Part
 from memories_mcp.api.endpoints import CAPTION_IMAGE, CAPTION_VIDEO_FILE, CAPTION_VIDEO_URL
@@ -14,7 +14,7 @@ from memories_mcp.context import Context
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.file_access import LocalPath
 from memories_mcp.models.base import Input, Output, Wire
-from memories_mcp.models.coercions import Count, Id, Text, wire_names
+from memories_mcp.models.coercions import Count, Id, Text, text_as, wire_names
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.chat import heartbeat
 from memories_mcp.operations.common.imports import DirectLink
@@ -110,6 +110,8 @@ class _Tokens(Wire):
 class _WireCaption(Wire):
     text: Text = Field(validation_alias=wire_names("text", "caption"))
     token: _Tokens = _Tokens()
+
+    _accept_text = model_validator(mode="before")(text_as("text"))
 
 
 def _callback(context: Context) -> str:

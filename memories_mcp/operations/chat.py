@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from memories_mcp.api.endpoints import CHAT, CHAT_STREAM, LIBRARY_CHAT, LIBRARY_CHAT_STREAM
+from memories_mcp.api.endpoints import CHAT, CHAT_STREAM, LIBRARY_CHAT, LIBRARY_CHAT_STREAM, LIST_VIDEOS
 from memories_mcp.context import Context
 from memories_mcp.models.chat import ChatAnswer
 from memories_mcp.models.ids import VideoNo
@@ -20,7 +20,11 @@ class ChatWithVideos(Question):
     """The videos to ask about."""
 
 
-@chat.operation(title="Chat with videos", effect=Effect.READ, endpoints=[CHAT, CHAT_STREAM, *SESSION_ENDPOINTS])
+@chat.operation(
+    title="Chat with videos",
+    effect=Effect.READ,
+    endpoints=[CHAT, CHAT_STREAM, LIST_VIDEOS, *SESSION_ENDPOINTS],
+)
 async def chat_with_videos(context: Context, args: ChatWithVideos) -> ChatAnswer:
     """Ask a question about specific videos.
 

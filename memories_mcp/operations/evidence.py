@@ -27,9 +27,10 @@ from memories_mcp.errors import (
 from memories_mcp.models.base import Output, PrivateInput, Row
 from memories_mcp.models.coercions import OptionalLine, Seconds
 from memories_mcp.models.evidence import Evidence, Reference, Track, parse_ref
-from memories_mcp.models.ids import SessionId, TaskId, VideoNo
+from memories_mcp.models.ids import SessionId, TaskId, VideoNo, show_ids
 from memories_mcp.models.media import Video
 from memories_mcp.models.sessions import WireSession
+from memories_mcp.models.spellings import REFS, TimeInSeconds, WaitSeconds
 from memories_mcp.models.transcripts import Segments
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.lookups import fetch_name_and_link
@@ -44,9 +45,12 @@ def _normalize_ref(ref: str) -> str:
     return str(parse_ref(ref))
 
 
-Ref = Annotated[str, Field(max_length=200), AfterValidator(_normalize_ref)]
+Ref = Annotated[str, Field(max_length=200), AfterValidator(_normalize_ref), REFS]
 
 _MOST_REFS = 50
+_OPENING_SEGMENTS = 12
+"""The segments of each track that a ref without times gives."""
+_MOST_NOTES = 3
 
 
 class GetEvidence(PrivateInput):
@@ -58,7 +62,7 @@ class GetEvidence(PrivateInput):
     """Evidence refs from a search, a chat or a transcript."""
     session_id: SessionId | None = None
     """Instead of refs: all moments that support this conversation's answers."""
-    context_seconds: float = Field(default=15, ge=0, le=300)
+    context_seconds: TimeInSeconds = Field(default=15, ge=0, le=300)
     """Seconds to read before and after each moment."""
 
     @model_validator(mode="after")
@@ -130,16 +134,19 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
         else:
             by_video[ref.video_no].append(ref)
     for done, (video_no, video_refs) in enumerate(by_video.items()):
-        await context.progress(done, len(by_video), f"Reading {video_no}")
+        await context.progress(done, len(by_video), f"Reading {show_ids([video_no], 'a video')}")
         try:
             report.moments += await _moments(context, video_no, video_refs, args)
         except FATAL_ERRORS:
             raise
         except MemoriesError as error:  # a failure for one video does not lose the moments of the others
             report.unread += [f"{ref}: {error.summary} {error.words}".strip() for ref in video_refs]
-    _fit(report)
     if not refs:
         report.note = "The conversation cites no moments."
+    notes = [note for moment in report.moments if (note := _untimed_note(moment))]
+    if notes:
+        report.note = " ".join(notes[:_MOST_NOTES])
+    _fit(report)
     return report
 
 
@@ -147,13 +154,28 @@ async def _moments(context: Context, video_no: str, refs: list[Reference], args:
     """Return the moments of one video, with one request per transcript however many refs there are."""
     name, link = await _name_and_link(context, video_no, args.unique_id)
     timed = sorted((ref for ref in refs if ref.start is not None), key=lambda ref: ref.start or 0)
-    untimed = [str(ref) for ref in refs if ref.start is None]
-    moments = [Moment(video_no=video_no, video_name=name, video_url=link, refs=untimed)] if untimed else []
-    if not timed:
+    moments: list[Moment] = []
+    if described := [str(ref) for ref in refs if ref.start is None and ref.kind == "metadata"]:
+        moments.append(Moment(video_no=video_no, video_name=name, video_url=link, refs=described))
+    untimed = [str(ref) for ref in refs if ref.start is None and ref.kind != "metadata"]
+    if not timed and not untimed:
         return moments
     tracks: list[Segments] = [
         await fetch_transcript(context, video_no, track, args.unique_id) for track in get_args(Track)
     ]
+    if untimed:
+        opening = _opening(tracks)
+        moments.append(
+            Moment(
+                video_no=video_no,
+                video_name=name,
+                video_url=link,
+                start_seconds=min((segment.start_seconds or 0 for segment in opening), default=None),
+                end_seconds=max((segment.end_seconds or 0 for segment in opening), default=None),
+                refs=untimed,
+                segments=opening,
+            )
+        )
     for start, end, merged in merge(timed, args.context_seconds):
         segments = [segment for track in tracks for _, segment in track.evidence(track.between(start, end))]
         segments.sort(key=lambda segment: segment.start_seconds or 0)
@@ -169,6 +191,28 @@ async def _moments(context: Context, video_no: str, refs: list[Reference], args:
             )
         )
     return moments
+
+
+def _opening(tracks: list[Segments]) -> list[Evidence]:
+    """Return the first segments of every track, in order of time."""
+    segments = [segment for track in tracks for _, segment in track.evidence(range(min(len(track), _OPENING_SEGMENTS)))]
+    return sorted(segments, key=lambda segment: segment.start_seconds or 0)
+
+
+def _untimed_note(moment: Moment) -> str | None:
+    """Return the note on refs without times: where their transcript continues, or why there is none."""
+    if all(parse_ref(ref).start is not None or parse_ref(ref).kind == "metadata" for ref in moment.refs):
+        return None
+    if not moment.segments:
+        return (
+            f"{moment.video_no} has no transcript, or it is not ready yet: wait_until_ready with "
+            f"video_nos={moment.video_no} shows its state."
+        )
+    visual, audio = transcript_tool(moment.video_no, "visual"), transcript_tool(moment.video_no, "audio")
+    return (
+        f"A ref without times gives the start of the video: {visual} and {audio} with video_no={moment.video_no} "
+        "read on."
+    )
 
 
 async def _name_and_link(context: Context, video_no: str, unique_id: str | None) -> tuple[str | None, str | None]:
@@ -234,10 +278,11 @@ def _trim(moment: Moment, report: EvidenceReport) -> None:
     if left_out:
         start = format_clock(left_out[0].start_seconds or 0)
         visual, audio = transcript_tool(moment.video_no, "visual"), transcript_tool(moment.video_no, "audio")
-        report.note = (
+        trimmed = (
             f"{len(left_out)} lines of the first moment, from {start} on, were left out. Call again with fewer "
             f"context_seconds, or read them with {visual} and {audio}."
         )
+        report.note = f"{report.note} {trimmed}" if report.note else trimmed
 
 
 class WaitUntilReady(PrivateInput):
@@ -247,7 +292,7 @@ class WaitUntilReady(PrivateInput):
     """The videos to wait for."""
     task_id: TaskId | None = None
     """Instead of video_nos: the task of an import."""
-    max_seconds: int = Field(default=30, ge=0, le=LONGEST_SECONDS)
+    max_seconds: WaitSeconds = Field(default=30, ge=0, le=LONGEST_SECONDS)
     """Longest wait; 0 returns the present state."""
 
     @model_validator(mode="after")

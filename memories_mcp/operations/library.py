@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ from memories_mcp.errors import ApiError, MemoriesError
 from memories_mcp.file_access import LocalPath
 from memories_mcp.models.base import ConfirmableInput, Output, Page, PrivateInput, Row
 from memories_mcp.models.coercions import (
+    STATUS_WORDS,
     Count,
     DateFromMillis,
     Degrees,
@@ -27,14 +28,16 @@ from memories_mcp.models.coercions import (
     Line,
     OptionalLine,
     Score,
+    Status,
     wire_list,
     wire_names,
 )
 from memories_mcp.models.ids import PrivateVideoNo, TaskId
-from memories_mcp.models.media import Video
+from memories_mcp.models.media import RequestedVideo, Video
+from memories_mcp.models.spellings import OtherWords
 from memories_mcp.models.uris import VIDEOS, video_uri
 from memories_mcp.operation import Effect
-from memories_mcp.operations.common.lookups import describe_video, fetch_task_videos, find_videos
+from memories_mcp.operations.common.lookups import describe_video, fetch_details, fetch_task_videos, find_videos
 from memories_mcp.operations.common.paging import fit_page, why_empty
 from memories_mcp.operations.common.transfers import byte_progress
 from memories_mcp.operations.toolsets import library
@@ -51,7 +54,7 @@ class ListVideos(PrivateInput):
     """Only videos with this text in their name."""
     video_no: PrivateVideoNo | None = None
     """Only this video."""
-    status: Literal["ready", "processing", "failed"] | None = None
+    status: Annotated[Status, OtherWords(STATUS_WORDS)] | None = None
     """Only videos in this state."""
 
 
@@ -98,10 +101,14 @@ class PrivateVideo(Output, Video):
     resolution: Line = Field(default="", validation_alias=wire_names("resolution_label"))
 
 
+class _RequestedPrivateVideo(RequestedVideo, PrivateVideo):
+    pass
+
+
 @library.operation(title="Look up a video", effect=Effect.READ, endpoints=[PRIVATE_DETAILS])
 async def get_private_video_details(context: Context, args: GetPrivateVideoDetails) -> PrivateVideo:
     """Look up one video of your own library: state, length, size, resolution, source link."""
-    return await context.api.call(PRIVATE_DETAILS, query=args.wire(), into=PrivateVideo)
+    return await fetch_details(context, PRIVATE_DETAILS, args.wire(), _RequestedPrivateVideo)
 
 
 class ListImages(PrivateInput):
@@ -233,7 +240,9 @@ class Deleted(Output):
     """Present when nothing was done yet and the user must agree first."""
 
 
-@library.operation(title="Delete videos", effect=Effect.DESTRUCTIVE, endpoints=[DELETE_VIDEOS, LIST_VIDEOS])
+@library.operation(
+    title="Delete videos", effect=Effect.DESTRUCTIVE, endpoints=[DELETE_VIDEOS, LIST_VIDEOS], idempotent=True
+)
 async def delete_videos(context: Context, args: DeleteVideos) -> Deleted:
     """Delete videos of your own library permanently, with everything made from them. There is no undo.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,11 +20,13 @@ from memories_mcp.models.base import Input, Output
 from memories_mcp.models.chat import ChatAnswer
 from memories_mcp.models.coercions import Count, DateFromSeconds, OptionalLine, wire_names
 from memories_mcp.models.evidence import Evidence
-from memories_mcp.models.ids import PublicTranscriptVideoNo, PublicVideoNo
-from memories_mcp.models.media import Video
+from memories_mcp.models.ids import PublicVideoNo, VideoNo, public_only
+from memories_mcp.models.media import RequestedVideo, Video
+from memories_mcp.models.spellings import OtherWords
 from memories_mcp.models.transcripts import Transcript
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.chat import SESSION_ENDPOINTS, Question, ask_chat
+from memories_mcp.operations.common.lookups import fetch_details
 from memories_mcp.operations.common.search import (
     Hits,
     ImageQuery,
@@ -38,7 +40,9 @@ from memories_mcp.operations.common.search import (
 from memories_mcp.operations.common.transcripts import Window, read_transcript
 from memories_mcp.operations.toolsets import public
 
-Platform = Literal["TIKTOK", "YOUTUBE", "INSTAGRAM"]
+Platform = Annotated[
+    Literal["TIKTOK", "YOUTUBE", "INSTAGRAM"], OtherWords({"yt": "YOUTUBE", "ig": "INSTAGRAM", "insta": "INSTAGRAM"})
+]
 
 _NO_MATCH = "Nothing in the public library matches. Try other or fewer words, or another platform."
 
@@ -51,7 +55,9 @@ class SearchPublicVideos(Input):
     )
     """What to look for, in plain English."""
     # The endpoint refuses BY_CLIP and BY_IMAGE (API 3.2, 11).
-    search_type: Literal["BY_VIDEO", "BY_AUDIO"] = "BY_VIDEO"
+    search_type: Annotated[Literal["BY_VIDEO", "BY_AUDIO"], OtherWords({"video": "BY_VIDEO", "audio": "BY_AUDIO"})] = (
+        "BY_VIDEO"
+    )
     """BY_VIDEO: by what is seen; BY_AUDIO: by speech."""
     platform: Platform = Field(default="TIKTOK", serialization_alias="type")
     """The platform to search."""
@@ -152,29 +158,40 @@ class PublicVideo(Output, Video):
     collect_count: Count = None
 
 
+class _RequestedPublicVideo(RequestedVideo, PublicVideo):
+    pass
+
+
 @public.operation(title="Look up a public video", effect=Effect.READ, endpoints=[PUBLIC_DETAIL])
 async def get_public_video_detail(context: Context, args: GetPublicVideoDetail) -> PublicVideo:
     """Look up a public video: link, creator, dates, counts.
 
     The rate limit is tight: call it only for the videos that matter, not for every hit.
     """
-    return await context.api.call(PUBLIC_DETAIL, query=args.wire(), into=PublicVideo)
+    return await fetch_details(context, PUBLIC_DETAIL, args.wire(), _RequestedPublicVideo)
 
 
-class GetPublicTranscription(Window):
-    """Arguments of the transcription operations of public videos."""
+class GetPublicVideoTranscription(Window):
+    """Arguments of `get_public_video_transcription`."""
 
-    video_no: PublicTranscriptVideoNo = Field(examples=["PI-604418309112233984"])
+    video_no: Annotated[VideoNo, public_only("get_video_transcription")] = Field(examples=["PI-604418309112233984"])
     """A public video's number, PI-…"""
 
 
 @public.operation(title="Read what is seen (public)", effect=Effect.READ, endpoints=[PUBLIC_TRANSCRIPTS["visual"]])
-async def get_public_video_transcription(context: Context, args: GetPublicTranscription) -> Transcript:
+async def get_public_video_transcription(context: Context, args: GetPublicVideoTranscription) -> Transcript:
     """Read the visual transcription of a public video: descriptions of what is SEEN, with times."""
     return await read_transcript(context, args.video_no, "visual", args, None)
 
 
+class GetPublicAudioTranscription(Window):
+    """Arguments of `get_public_audio_transcription`."""
+
+    video_no: Annotated[VideoNo, public_only("get_audio_transcription")] = Field(examples=["PI-604418309112233984"])
+    """A public video's number, PI-…"""
+
+
 @public.operation(title="Read what is said (public)", effect=Effect.READ, endpoints=[PUBLIC_TRANSCRIPTS["audio"]])
-async def get_public_audio_transcription(context: Context, args: GetPublicTranscription) -> Transcript:
+async def get_public_audio_transcription(context: Context, args: GetPublicAudioTranscription) -> Transcript:
     """Read the audio transcription of a public video: the words that are SAID, with times."""
     return await read_transcript(context, args.video_no, "audio", args, None)

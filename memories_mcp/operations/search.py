@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,7 @@ from memories_mcp.context import Context
 from memories_mcp.models.base import PrivateInput
 from memories_mcp.models.evidence import Evidence, Kind
 from memories_mcp.models.ids import PrivateVideoNo
+from memories_mcp.models.spellings import OtherWords
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.paging import why_empty
 from memories_mcp.operations.common.search import (
@@ -28,6 +29,11 @@ from memories_mcp.operations.toolsets import search
 MOST_CAPTIONS = 200
 """The largest `top_k` that the API accepts with BY_CAPTION."""
 
+SearchType = Annotated[
+    Literal["BY_CLIP", "BY_VIDEO", "BY_AUDIO", "BY_CAPTION", "BY_IMAGE"],
+    OtherWords({word: f"BY_{word}" for word in ("CLIP", "VIDEO", "AUDIO", "CAPTION", "IMAGE")}),
+]
+
 
 class SearchVideos(PrivateInput):
     """Arguments of `search_videos`."""
@@ -36,7 +42,7 @@ class SearchVideos(PrivateInput):
         min_length=1, max_length=2000, serialization_alias="search_param", examples=["where pricing is decided"]
     )
     """What to look for, in plain English."""
-    search_type: Literal["BY_CLIP", "BY_VIDEO", "BY_AUDIO", "BY_CAPTION", "BY_IMAGE"] = "BY_CLIP"
+    search_type: SearchType = "BY_CLIP"
     """BY_CLIP: moments by what is seen or said; BY_VIDEO: videos; BY_AUDIO: by speech; BY_CAPTION: by scene
     descriptions; BY_IMAGE: uploaded images."""
     top_k: int = Field(default=10, ge=1, le=1000)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from memories_mcp.api.endpoints import LIST_VIDEOS, SUMMARY, TRANSCRIPTS, UPDATE_TRANSCRIPTION
 from memories_mcp.context import CONFIRMATION_NEEDED, Context, Pending, Preview
 from memories_mcp.models.base import ConfirmableInput, Output, PrivateInput, Row
-from memories_mcp.models.coercions import Count, Id, Line, Seconds, Text, wire_list, wire_names
-from memories_mcp.models.ids import PrivateTranscriptVideoNo
+from memories_mcp.models.coercions import Count, Id, Line, Seconds, Text, text_as, wire_list, wire_names
+from memories_mcp.models.ids import PrivateVideoNo, VideoNo, private_only
 from memories_mcp.models.transcripts import Transcript
 from memories_mcp.models.uris import SESSIONS, video_uri
 from memories_mcp.operation import Effect
@@ -21,15 +21,17 @@ from memories_mcp.operations.toolsets import transcripts
 from memories_mcp.rendering.text import format_clock, render_row
 
 
-class GetTranscription(Window, PrivateInput):
-    """Arguments of the transcription operations."""
+class GetVideoTranscription(Window, PrivateInput):
+    """Arguments of `get_video_transcription`."""
 
-    video_no: PrivateTranscriptVideoNo = Field(examples=["VI612515093881740229"])
+    video_no: Annotated[VideoNo, private_only("get_public_video_transcription")] = Field(
+        examples=["VI612515093881740229"]
+    )
     """The video, such as VI611471886560694272."""
 
 
 @transcripts.operation(title="Read what is seen", effect=Effect.READ, endpoints=[TRANSCRIPTS["visual"]])
-async def get_video_transcription(context: Context, args: GetTranscription) -> Transcript:
+async def get_video_transcription(context: Context, args: GetVideoTranscription) -> Transcript:
     """Read the visual transcription of a video: descriptions of what is SEEN, with times.
 
     For spoken words, use get_audio_transcription. Long transcriptions are split into pages by time.
@@ -37,8 +39,17 @@ async def get_video_transcription(context: Context, args: GetTranscription) -> T
     return await read_transcript(context, args.video_no, "visual", args, args.unique_id)
 
 
+class GetAudioTranscription(Window, PrivateInput):
+    """Arguments of `get_audio_transcription`."""
+
+    video_no: Annotated[VideoNo, private_only("get_public_audio_transcription")] = Field(
+        examples=["VI612515093881740229"]
+    )
+    """The video, such as VI611471886560694272."""
+
+
 @transcripts.operation(title="Read what is said", effect=Effect.READ, endpoints=[TRANSCRIPTS["audio"]])
-async def get_audio_transcription(context: Context, args: GetTranscription) -> Transcript:
+async def get_audio_transcription(context: Context, args: GetAudioTranscription) -> Transcript:
     """Read the audio transcription of a video: the words that are SAID, with times.
 
     For what is seen, use get_video_transcription. Long transcriptions are split into pages by time.
@@ -49,7 +60,7 @@ async def get_audio_transcription(context: Context, args: GetTranscription) -> T
 class GenerateSummary(PrivateInput):
     """Arguments of `generate_summary`."""
 
-    video_no: PrivateTranscriptVideoNo = Field(examples=["VI612515093881740229"])
+    video_no: PrivateVideoNo = Field(examples=["VI612515093881740229"])
     """The video, such as VI611471886560694272."""
     summary_type: Literal["CHAPTER", "TOPIC"] = Field(default="CHAPTER", serialization_alias="type")
     """CHAPTER: parts in order of time; TOPIC: parts by subject, without times."""
@@ -79,6 +90,8 @@ class Summary(Output):
     input_tokens: Count = Field(default=None, validation_alias=wire_names("total_input"))
     output_tokens: Count = Field(default=None, validation_alias=wire_names("total_output"))
 
+    _accept_text = model_validator(mode="before")(text_as("summary"))
+
 
 @transcripts.operation(title="Summarise a video", effect=Effect.READ, endpoints=[SUMMARY])
 async def generate_summary(context: Context, args: GenerateSummary) -> Summary:
@@ -96,7 +109,7 @@ async def generate_summary(context: Context, args: GenerateSummary) -> Summary:
 class UpdateVideoTranscription(PrivateInput, ConfirmableInput):
     """Arguments of `update_video_transcription`."""
 
-    video_no: PrivateTranscriptVideoNo = Field(examples=["VI612515093881740229"])
+    video_no: PrivateVideoNo = Field(examples=["VI612515093881740229"])
     """The video, such as VI611471886560694272."""
     prompt: str = Field(min_length=1, max_length=2000, examples=["Name every object that is handled."])
     """What the new descriptions should focus on."""

@@ -22,6 +22,7 @@ from memories_mcp.file_access import LocalPath
 from memories_mcp.models.base import Output, PrivateInput, Wire
 from memories_mcp.models.coercions import DateFromMillis, Id, OptionalLine, wire_list, wire_names
 from memories_mcp.models.media import StatusFields
+from memories_mcp.models.spellings import LABELS, PATHS
 from memories_mcp.models.uris import VIDEOS
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.imports import (
@@ -41,7 +42,7 @@ from memories_mcp.operations.toolsets import upload
 MAX_VIDEO_BYTES = 3 * 1024**3
 """The largest video file that the API accepts (API 2.11)."""
 
-Tag = Annotated[str, Field(min_length=1, max_length=100)]
+Tag = Annotated[str, Field(min_length=1, max_length=100), LABELS]
 
 
 class CaptureDetails(PrivateInput):
@@ -193,7 +194,9 @@ async def upload_hashtag(context: Context, args: UploadHashtag) -> ImportResult:
 class UploadImages(CaptureDetails):
     """Arguments of `upload_images`."""
 
-    paths: list[LocalPath] = Field(min_length=1, max_length=50, exclude=True, examples=[["bicycle.jpg"]])
+    paths: list[Annotated[LocalPath, PATHS]] = Field(
+        min_length=1, max_length=50, exclude=True, examples=[["bicycle.jpg"]]
+    )
     """The image files, below the files root; at most 20 MB each. If one is not an image, none is sent."""
 
 

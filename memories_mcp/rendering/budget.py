@@ -46,7 +46,7 @@ def fit(output: Output) -> None:
             return
         if _has_longer_text(output, limit):
             _cut_texts(output, limit)
-            _add_note(output, f"Texts were cut at {limit} characters.")
+            output.add_note(f"Texts were cut at {limit} characters.")
     count = _count_rows(output)
     while _size(output) > BUDGET - 100:  # room for the note
         longest_list = max(_lists(output), key=len, default=None)
@@ -56,11 +56,7 @@ def fit(output: Output) -> None:
         del longest_list[-tenth:]
     left_out = count - _count_rows(output)
     if left_out:
-        _add_note(output, f"{left_out} rows were left out to fit.")
-
-
-def _add_note(output: Output, note: str) -> None:
-    output.note = f"{output.note} {note}" if output.note else note
+        output.add_note(f"{left_out} rows were left out to fit.")
 
 
 def _size(output: Output) -> int:

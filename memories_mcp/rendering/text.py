@@ -163,17 +163,22 @@ def _moments(name: str, moments: Sequence[Evidence]) -> list[str]:
     videos = {moment.video_no: moment.video_name for moment in moments if moment.video_no}
     kind = moments[0].kind if len(kinds) == 1 else ""
     head = f"{_label(name)} ({len(moments)})"
-    if videos and any(moment.start_seconds is not None for moment in moments):
-        head += f"; ref = {_REF_RULE.format('VIDEO', kind or 'KIND')}"
-    head += ":"
+    has_times = any(moment.start_seconds is not None for moment in moments)
     if len(videos) > len(moments) / 2:
+        rule = f"; ref = {_REF_RULE.format('VIDEO', kind or 'KIND')}" if videos and has_times else ""
         return [
-            head,
+            f"{head}{rule}:",
             *(_moment(moment, f"{moment.video_no or ''} {moment.video_name or ''}", kind) for moment in moments),
         ]
     short = {video_no: f"v{number}" for number, video_no in enumerate(videos, 1)}
     legend = [f"{short[video_no]} = {video_no} {video_name or ''}".strip() for video_no, video_name in videos.items()]
-    return [head, *legend, *(_moment(moment, short.get(moment.video_no or "", ""), kind) for moment in moments)]
+    # With a number in place of VIDEO: a short name is none, and no tool takes it.
+    rule = f"; ref of v1 = {_REF_RULE.format(next(iter(videos)), kind or 'KIND')}" if videos and has_times else ""
+    return [
+        f"{head}{rule}:",
+        *legend,
+        *(_moment(moment, short.get(moment.video_no or "", ""), kind) for moment in moments),
+    ]
 
 
 def _moment(moment: Evidence, video: str, known_kind: str) -> str:

@@ -22,7 +22,7 @@ from memories_mcp.sandbox.uploads import Uploads
 
 Fault = Literal[
     "rate_limit", "http_429", "server_error", "html", "null_body", "null_data", "truncated", "abnormal", "slow", "cut",
-    "no_terminator",
+    "no_terminator", "stalled", "late_rate_limit",
 ]  # fmt: skip
 """The faults that a client can inject; `docs/sandbox.md` describes them."""
 
@@ -167,8 +167,12 @@ async def _damage(response: Response, kind: str, fault: Mapping[str, Any]) -> Re
             return response
         case "truncated":
             return Response((await _body_of(response))[:-20], media_type=response.media_type)
-        case "cut":
-            return _cut(await _body_of(response), response)
+        case "cut" | "stalled":
+            return _broken(await _body_of(response), response, stalled=kind == "stalled")
+        case "late_rate_limit":
+            first = (await _body_of(response)).partition(b"\n\n")[0]
+            refusal = bytes(_envelope("0429", "Request has exceeded the limit.", None).body)
+            return Response(first + b"\n\ndata:" + refusal + b"\n\n", media_type=response.media_type)
         case "no_terminator":
             events = (await _body_of(response)).split(b"\n\n")[:-2]
             return Response(b"\n\n".join(events) + b"\n\n", media_type=response.media_type)
@@ -186,11 +190,19 @@ async def _body_of(response: Response) -> bytes:
     return bytes(response.body)
 
 
-def _cut(body: bytes, response: Response) -> Response:
-    """Return a response whose connection breaks half-way; a file keeps its full content length."""
+def _broken(body: bytes, response: Response, *, stalled: bool) -> Response:
+    """Return a response that breaks half-way; a file keeps its full content length.
+
+    Args:
+        body: The whole body.
+        response: The intact response.
+        stalled: Whether the connection stays open without sending more, in place of breaking.
+    """
 
     async def half() -> AsyncIterator[bytes]:
         yield body[: len(body) // 2]
+        if stalled:
+            await asyncio.Event().wait()  # until the client disconnects
         await asyncio.sleep(0.01)
         raise ConnectionResetError("connection cut by an injected fault")
 

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from memories_mcp.sandbox.ranking import content_words
 from memories_mcp.sandbox.store import Account
 
 _QUOTED_SEGMENTS = 4
+_MIN_COVERAGE = 0.5
+"""The least share of the question that a quoted moment covers."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +52,27 @@ def reply(
         video_nos: The only videos to search; every video of the scope if empty.
         public_platform: The platform whose public videos are searched in place of the namespace.
     """
-    matches = account.search(
-        prompt,
-        namespace=None if public_platform else namespace,
-        tracks=("visual", "audio"),
-        video_nos=video_nos,
-        limit=40 * _QUOTED_SEGMENTS,
-    )
+    scope = None if public_platform else namespace
+    if content_words(prompt):
+        matches = account.search(
+            prompt,
+            namespace=scope,
+            tracks=("visual", "audio"),
+            video_nos=video_nos,
+            limit=40 * _QUOTED_SEGMENTS,
+            min_coverage=_MIN_COVERAGE,
+        )
+        fit = "match the words of the question"
+    else:  # a question such as "What is it about?"
+        matches = account.openings(namespace=scope, video_nos=video_nos, limit=40 * _QUOTED_SEGMENTS)
+        fit = "open the videos"
     if public_platform:
         matches = [row for row in matches if f'"platform": "{public_platform}"' in row["detail"]]
     best = matches[:_QUOTED_SEGMENTS]
+    choice = "The answer quotes the first of them." if best else "The answer quotes nothing."
     thinkings = [
-        {"title": "Searching the videos", "content": f"{len(matches)} moments match the words of the question."},
-        {"title": "Choosing the moments", "content": "The answer quotes the best of them, best first."},
+        {"title": "Searching the videos", "content": f"{len(matches)} moments {fit}."},
+        {"title": "Choosing the moments", "content": choice},
     ]
     items = [
         account.ref_item(
@@ -77,7 +88,7 @@ def reply(
         items.append({"videoNo": best[0]["video_no"], "startTime": best[0]["start"], "type": "keyframe"})
     if public_platform:
         items += [_video_meta(account, video_no) for video_no in dict.fromkeys(row["video_no"] for row in best)]
-    content = _quotes(best) if best else "No scene or speech in these videos matches the question."
+    content = _quotes(best) if best else "Nothing in the videos fits the question."
     if not session_id:
         session_id = account.new_number()
         account.add_session(session_id, namespace, prompt[:60])

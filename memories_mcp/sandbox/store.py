@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import sqlite3
 import time
 import uuid
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from memories_mcp.sandbox.demo_data import Segment
+from memories_mcp.sandbox.ranking import ABOUT, fts_pairs, fts_query, rank, search_words
 
 SCHEMA = """
 create table videos (
@@ -35,25 +35,10 @@ create table images (
 create table tasks (task_id text primary key, namespace text, videos text, polls integer default 0);
 """
 
-_STOP_WORDS = frozenset(
-    "a about an and are as at be been by can do does did for from had has have how i in is it its me my of on or our "
-    "out show so tell that the their them there they this to up us video videos was we were what when where which who "
-    "why will with you your find clip clips moment moments part".split()
-)
 POLLS_UNTIL_READY = 2
 
 Clock = Callable[[], float]
 """Returns the time in seconds since the epoch."""
-
-
-def fts_query(text: str) -> str:
-    """Return a full-text query that matches any word of the text except stop words.
-
-    Each word is quoted, because FTS5 rejects punctuation such as in `pricing?`.
-    """
-    words = re.findall(r"\w+", text.lower())
-    content_words = [word for word in words if word not in _STOP_WORDS] or words
-    return " OR ".join(f'"{word}"' for word in dict.fromkeys(content_words))
 
 
 class Account:
@@ -84,8 +69,11 @@ class Account:
         return uuid.UUID(int=self._numbers.getrandbits(128), version=4)
 
     def add_video(self, **columns: Any) -> None:
-        """Insert a video; its namespace defaults to `default`, its creation time to now."""
+        """Insert a video; its namespace defaults to `default`, its creation time to now. Index its name and tags."""
         self._insert("videos", {"namespace": "default", "created": int(self._clock() * 1000), **columns})
+        name = columns.get("name", "").replace("_", " ")
+        text = " ".join([name, *json.loads(columns.get("tags", "[]"))])
+        self.add_segments(columns["video_no"], [Segment(ABOUT, 0, 0, text)])
 
     def add_image(self, **columns: Any) -> None:
         """Insert an image; name, description and tags become searchable as its `image` track."""
@@ -196,6 +184,7 @@ class Account:
         tracks: Sequence[str],
         video_nos: Sequence[str] = (),
         limit: int = 100,
+        min_coverage: float = 0.3,
     ) -> list[dict[str, Any]]:
         """Return matching segments of videos that are ready, best first, with a `score` between 0 and 1.
 
@@ -205,32 +194,44 @@ class Account:
             tracks: `visual`, `audio` or both.
             video_nos: The only videos to search, in place of the namespace.
             limit: The maximum number of segments.
+            min_coverage: The least share of the words that a segment and its surroundings must contain.
         """
-        query = fts_query(words)
-        if not query:
-            return []
-        conditions = [f"s.track in ({', '.join('?' * len(tracks))})", "v.status = 'PARSE'"]
-        values: list[Any] = [query, *tracks]
-        if video_nos:
-            conditions.append(f"v.video_no in ({', '.join('?' * len(video_nos))})")
-            values += video_nos
-        elif namespace is None:
-            conditions.append("v.public = 1")
-        else:
-            conditions.append("v.public = 0 and v.namespace = ?")
-            values.append(namespace)
-        segments = self.rows(
-            "select s.*, v.name, v.tags, v.detail, bm25(words) as rank from words "
-            "join segments s on s.id = words.rowid join videos v on v.video_no = s.video_no "
-            f"where words match ? and {' and '.join(conditions)} order by rank limit ?",
+        where, values = _scope(namespace, video_nos)
+        source = f"segments s join videos v on v.video_no = s.video_no where {where}"
+
+        def matches(query: str) -> list[dict[str, Any]]:
+            sql = f"select s.*, v.name, v.tags, v.detail, bm25(words) as rank from words, {source}"
+            return self.rows(f"{sql} and s.id = words.rowid and words match ?", *values, query)
+
+        words_searched = search_words(words)
+        segments = rank(
+            {word: matches(fts_query(word)) for word in words_searched},
+            [matches(query) for query in fts_pairs(words_searched)],
+            tracks=tracks,
+            total=self.rows(f"select count(*) as total from {source}", *values)[0]["total"],
+        )
+        return [segment for segment in segments if segment["coverage"] >= min_coverage][:limit]
+
+    def openings(self, *, namespace: str | None, video_nos: Sequence[str], limit: int) -> list[dict[str, Any]]:
+        """Return the first segment of each track of the videos that `search` would cover, newest videos first.
+
+        Args:
+            namespace: The namespace of private videos; `None` for public videos.
+            video_nos: The only videos, in place of the namespace.
+            limit: The maximum number of segments.
+        """
+        where, values = _scope(namespace, video_nos)
+        return self.rows(
+            "select s.*, v.name, v.tags, v.detail from segments s join videos v on v.video_no = s.video_no "
+            f"where s.idx = 0 and s.track != ? and {where} order by v.created desc, s.track desc limit ?",
+            ABOUT,
             *values,
             limit,
         )
-        return _with_scores(segments)
 
     def search_images(self, words: str, namespace: str, limit: int = 100) -> list[dict[str, Any]]:
         """Return images whose name, description or tags match, best first, with a `score` between 0 and 1."""
-        query = fts_query(words)
+        query = " OR ".join(map(fts_query, search_words(words)))
         if not query:
             return []
         images = self.rows(
@@ -253,6 +254,16 @@ class Account:
     def _insert(self, table: str, columns: dict[str, Any]) -> None:
         names, placeholders = ", ".join(columns), ", ".join("?" * len(columns))
         self.db.execute(f"insert into {table} ({names}) values ({placeholders})", tuple(columns.values()))
+
+
+def _scope(namespace: str | None, video_nos: Sequence[str]) -> tuple[str, list[str]]:
+    """Return an SQL condition for the videos `v` that a search covers, and the values of its placeholders."""
+    ready = "v.status = 'PARSE' and"
+    if video_nos:
+        return f"{ready} v.video_no in ({', '.join('?' * len(video_nos))})", list(video_nos)
+    if namespace is None:
+        return f"{ready} v.public = 1", []
+    return f"{ready} v.public = 0 and v.namespace = ?", [namespace]
 
 
 def _with_scores(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -169,6 +170,8 @@ class _RequestMiddleware:
         # Notifications have no answer to wait for, and a subscription's stream would keep a stopping server waiting.
         if ctx.request_id is None or ctx.method == "subscriptions/listen":
             return await call_next(ctx)
+        if ctx.params and ctx.params.get("arguments") == []:  # how PHP and Lua write an empty object
+            ctx = replace(ctx, params={**ctx.params, "arguments": {}})
         if self._tenants.stopping and ctx.method == "tools/call":
             raise MCPError(code=_SERVER_STOPPING, message="The server is stopping. Call again in a moment.")
         begin_request()

@@ -12,6 +12,7 @@ from typing import TypeVar
 from memories_mcp.api import Api
 from memories_mcp.api.endpoints import LIST_SESSIONS, LIST_VIDEOS
 from memories_mcp.errors import MemoriesError
+from memories_mcp.models.ids import has_id_form
 from memories_mcp.models.media import Video
 from memories_mcp.models.sessions import SessionPage, SessionRow
 from memories_mcp.operations.library import VideoPage
@@ -86,8 +87,8 @@ class RecentItems:
                 invalidations = self._invalidations
                 videos, sessions = await asyncio.gather(self._list_videos(size=_MAX_VIDEOS), self._list_sessions())
                 self._newest = NewestItems(
-                    videos=videos.videos if videos else [],
-                    sessions=sessions.sessions if sessions else [],
+                    videos=[video for video in videos.videos if has_id_form(video.video_no)] if videos else [],
+                    sessions=[row for row in sessions.sessions if has_id_form(row.session_id)] if sessions else [],
                     more_videos=videos is not None and (videos.total or 0) > len(videos.videos),
                 )
                 failed = videos is None or sessions is None
@@ -98,7 +99,7 @@ class RecentItems:
     async def find_videos(self, words: str) -> list[Video]:
         """Return the videos of the whole library whose name contains the words; none if the request fails."""
         page = await self._list_videos(size=_MAX_MATCHES, video_name=words)
-        return page.videos if page else []
+        return [video for video in page.videos if has_id_form(video.video_no)] if page else []
 
     async def _list_videos(self, **filters: object) -> VideoPage | None:
         body = {"page": 1, "unique_id": self._runner.settings.unique_id or None, **filters}

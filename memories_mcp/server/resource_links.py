@@ -9,6 +9,7 @@ from mcp import MCPError
 
 from memories_mcp.models.base import Output, Row, iter_parts
 from memories_mcp.models.evidence import Evidence
+from memories_mcp.models.ids import has_id_form
 from memories_mcp.models.sessions import SessionPage
 from memories_mcp.models.transcripts import Transcript
 from memories_mcp.models.uris import SESSIONS, VIDEOS, session_uri, transcript_uri, video_uri
@@ -72,21 +73,21 @@ def _targets(output: Output, locate: LocateUri) -> Iterator[tuple[str, str]]:
         case Transcript(video_no=video_no, track=track):
             yield locate(transcript_uri(video_no, track), video_no), f"{video_no}: {TRACK_TITLES[track]}"
         case _:
-            if session_id := getattr(output, "session_id", None):
+            session_id: str | None = getattr(output, "session_id", None)
+            if session_id and has_id_form(session_id):
                 yield locate(session_uri(session_id), ""), "The conversation"
             yield from _video_targets(output, locate)
 
 
 def _video_targets(output: Output, locate: LocateUri) -> Iterator[tuple[str, str]]:
-    """Yield the first moment, or else the details, of each video in a result."""
+    """Yield the first moment, or else the details, of each video in a result; names stand in the fenced text only."""
     seen: set[str] = set()
     for row in iter_parts(output, Row):
         video_no: str = getattr(row, "video_no", None) or ""
-        if not video_no or video_no in seen:
+        if video_no in seen or not has_id_form(video_no):
             continue
-        name = getattr(row, "video_name", None) or video_no
         if not isinstance(row, Evidence):
-            yield locate(video_uri(video_no), video_no), name
+            yield locate(video_uri(video_no), video_no), video_no
         elif row.uri:  # the runner has added the namespace already
-            yield row.uri, f"{name} {format_span(row.start_seconds, row.end_seconds)}".strip()
+            yield row.uri, f"{video_no} {format_span(row.start_seconds, row.end_seconds)}".strip()
         seen.add(video_no)

@@ -9,13 +9,14 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 
 import mcp_types as t
 from mcp import UriTemplate
-from pydantic import Field, FiniteFloat, model_validator
+from pydantic import Field, model_validator
 
 from memories_mcp.api.endpoints import LIST_SESSIONS, LIST_VIDEOS
 from memories_mcp.models.base import Input
 from memories_mcp.models.evidence import Track
 from memories_mcp.models.ids import Namespace, SessionId, VideoNo, is_public
 from memories_mcp.models.sessions import SessionPage
+from memories_mcp.models.spellings import TimeInSeconds
 from memories_mcp.models.uris import SESSIONS, VIDEOS, transcript_uri
 from memories_mcp.operations.common.transcripts import fetch_transcript, transcript_tool
 from memories_mcp.operations.library import VideoPage
@@ -55,8 +56,8 @@ class TranscriptVariables(VideoVariables):
     """The variables of a transcript; times in seconds."""
 
     track: Track
-    start: FiniteFloat = Field(default=0, ge=0)
-    end: FiniteFloat | None = Field(default=None, ge=0)
+    start: TimeInSeconds = Field(default=0, ge=0)
+    end: TimeInSeconds | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _check_order(self) -> TranscriptVariables:

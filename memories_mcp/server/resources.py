@@ -11,6 +11,7 @@ import mcp_types as t
 from mcp import MCPError
 
 from memories_mcp.errors import InvalidArguments, MemoriesError, NotFound
+from memories_mcp.models.coercions import shorten
 from memories_mcp.models.media import Video
 from memories_mcp.models.sessions import SessionRow
 from memories_mcp.models.uris import session_uri, transcript_uri, video_uri
@@ -149,7 +150,7 @@ def _session_entries(sessions: Sequence[SessionRow], runner: Runner, recent: Rec
         uri = session_uri(session.session_id)
         yield t.Resource(
             uri=uri,
-            name=session.title or f"Conversation {session.session_id}",
+            name=shorten(session.title) or f"Conversation {session.session_id}",
             description=f"Conversation {session.session_id}, with numbered citations.",
             mime_type="text/markdown",
             size=recent.size(uri),
@@ -159,7 +160,7 @@ def _session_entries(sessions: Sequence[SessionRow], runner: Runner, recent: Rec
 def _video_entries(videos: Sequence[Video], runner: Runner, recent: RecentItems) -> Iterator[t.Resource]:
     """Yield each video and, once it is ready, its transcripts."""
     for video in videos:
-        name = video.video_name or video.video_no
+        name = shorten(video.video_name or video.video_no)
         if "get_private_video_details" in runner.operations:
             yield _video_entry(video, video_uri(video.video_no), name, video.status, "application/json", recent)
         if video.status != "ready":

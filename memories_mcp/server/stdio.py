@@ -10,6 +10,7 @@ import sys
 from mcp.server.stdio import stdio_server
 
 from memories_mcp.server.app import make_server
+from memories_mcp.server.stdio_messages import AnsweringReader, open_stdin
 from memories_mcp.settings import Settings
 from memories_mcp.signals import on_signals
 
@@ -35,9 +36,9 @@ async def _serve(settings: Settings) -> None:
 
     async def run() -> None:
         server = make_server(settings)
-        async with stdio_server() as (incoming, outgoing):
+        async with stdio_server(stdin=open_stdin()) as (incoming, outgoing):
             try:
-                await server.run(incoming, outgoing, server.create_initialization_options())
+                await server.run(AnsweringReader(incoming, outgoing), outgoing, server.create_initialization_options())
             finally:
                 closed.set()
 

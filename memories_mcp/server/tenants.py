@@ -16,7 +16,7 @@ from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.operations import select
 from memories_mcp.pool import Pool
-from memories_mcp.runner import AnyOperation, Runner, rate_limits_of, with_sandbox
+from memories_mcp.runner import AnyOperation, Runner, make_api, rate_limits_of, with_sandbox
 from memories_mcp.server.extension import Extension
 from memories_mcp.server.http.credentials import Credentials, RequestUser
 from memories_mcp.server.recent import RecentItems
@@ -24,6 +24,10 @@ from memories_mcp.server.subscriptions import Subscriptions
 from memories_mcp.settings import Settings
 
 _MAX_TENANTS = 1000
+_HTTP_KEY_HINT = (
+    "Send a key with each request: Authorization: Bearer or X-Memories-Api-Key, for captions "
+    "X-Memories-Caption-Api-Key. The operator's own key, MEMORIES_API_KEY, serves requests with MEMORIES_HTTP_TOKEN."
+)
 
 
 class TenantKey(NamedTuple):
@@ -47,6 +51,7 @@ class Tenant:
         subscriptions: The subscribers of the key's namespace.
         api: Used in place of a client made from the settings.
         operations: Offered besides those that the settings choose.
+        key_hint: Where a caller sets a missing key.
 
     Attributes:
         runner: Runs operations with the key.
@@ -61,16 +66,10 @@ class Tenant:
         subscriptions: Subscriptions,
         api: Api | None,
         operations: Sequence[AnyOperation],
+        key_hint: str,
     ) -> None:
         self.subscriptions = subscriptions
-        client = api or Api(
-            settings.api_key,
-            settings.base_url,
-            caption_key=settings.caption_api_key,
-            caption_base_url=settings.caption_base_url,
-            rates=limits,
-            on_result=subscriptions.record_response,
-        )
+        client = api or make_api(settings, limits, key_hint=key_hint, on_result=subscriptions.record_response)
         self.runner = Runner(settings, api=client, extra_operations=operations)
         self.runner.changed = subscriptions.notify
         self.recent = RecentItems(self.runner)
@@ -213,7 +212,8 @@ class Tenants:
         )
         limits = self._limits.setdefault(key.api_key, rate_limits_of(settings))
         subscriptions = self._subscriptions.setdefault((key.api_key, key.unique_id), Subscriptions())
-        return Tenant(settings, limits, subscriptions, self._api, self.extension.operations)
+        key_hint = _HTTP_KEY_HINT if self._over_http else ""
+        return Tenant(settings, limits, subscriptions, self._api, self.extension.operations, key_hint)
 
     def _narrow(self, tenant: Tenant, credentials: Credentials, *, files: bool) -> RequestScope:
         """Return the scope of an HTTP request: without file tools if `files` is off, and as its headers narrow it."""

@@ -104,7 +104,7 @@ class Tools:
 def _unknown_tool_message(name: str, runner: Runner) -> str:
     if any(operation.name == name for operation in OPERATIONS):
         return f"Unknown tool: {name} is not offered with this server's settings and the headers of this request."
-    similar = difflib.get_close_matches(name, runner.operations, 1)
+    similar = difflib.get_close_matches(name[:80], runner.operations, 1)
     suggestion = f"; did you mean {similar[0]}?" if similar else ""
     return f"Unknown tool: {name[:80]}{suggestion}"
 

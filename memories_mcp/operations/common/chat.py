@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from memories_mcp.api import ChatEvent
+from memories_mcp.api import ChatEvent, join_pieces
 from memories_mcp.api.endpoints import LIST_SESSIONS, SESSION_DETAIL, Endpoint
 from memories_mcp.context import Context, ProgressKind
 from memories_mcp.errors import MemoriesError
 from memories_mcp.models.base import PrivateInput, Wire
-from memories_mcp.models.chat import ChatAnswer, WireMessage
+from memories_mcp.models.chat import ChatAnswer, WireAnswer, WireMessage
 from memories_mcp.models.coercions import Id, remove_invisible, wire_list
 from memories_mcp.models.ids import SessionId
 from memories_mcp.models.sessions import WireSession
 from memories_mcp.models.uris import SESSIONS, session_uri
+from memories_mcp.operations.common.coverage import look_up_coverage
 from memories_mcp.rendering.budget import BUDGET, count_fitting
 
 SESSION_ENDPOINTS = (LIST_SESSIONS, SESSION_DETAIL)
@@ -56,22 +57,33 @@ async def ask_chat(
         body: The request's body, with the question as `prompt`.
         include_thinkings: Whether the result contains the reasoning steps.
     """
-    if context.reports_progress:
-        async with _AnswerProgress(context) as progress:
-            message = await context.api.chat(streaming, json=body, into=WireMessage, on_event=progress.receive)
-        if not message.session_id:
-            message = await _complete_from_session(context, message, body)
-    else:
-        message = await context.api.chat(plain, json=body, into=WireMessage)
+    async with look_up_coverage(context, body.get("video_nos", ()), body.get("unique_id")) as coverage_notes:
+        message = await _send_question(context, plain, streaming, body)
+        notes = await coverage_notes(message.evidence())
     changed_uris = [SESSIONS]
     if message.session_id:
         changed_uris.append(session_uri(message.session_id))
     context.changed(*changed_uris)
-    return _make_answer(message, include_thinkings=include_thinkings)
+    return _make_answer(message, notes, include_thinkings=include_thinkings)
 
 
-def _make_answer(message: WireMessage, *, include_thinkings: bool) -> ChatAnswer:
-    """Return the answer within the size limit; its note reports what was left out."""
+async def _send_question(context: Context, plain: Endpoint, streaming: Endpoint, body: dict[str, Any]) -> WireMessage:
+    """Send a question; the arguments are those of `ask_chat`."""
+    if not context.reports_progress:
+        return await context.api.chat(plain, json=body, into=WireAnswer)
+    async with _AnswerProgress(context) as progress:
+        message = await context.api.chat(streaming, json=body, into=WireAnswer, on_event=progress.receive)
+    return message if message.session_id else await _complete_from_session(context, message, body)
+
+
+def _make_answer(message: WireMessage, notes: Sequence[str], *, include_thinkings: bool) -> ChatAnswer:
+    """Return the answer within the size limit; its note reports what was left out.
+
+    Args:
+        message: The answer, as sent.
+        notes: More sentences for the note.
+        include_thinkings: Whether the result contains the reasoning steps.
+    """
     answer = ChatAnswer(
         answer=message.content[:_ANSWER_CHARACTERS], session_id=message.session_id, complete=message.complete
     )
@@ -79,13 +91,13 @@ def _make_answer(message: WireMessage, *, include_thinkings: bool) -> ChatAnswer
         steps = message.steps()
         limit = _THINKING_CHARACTERS // max(1, len(steps))
         answer.thinkings = [step.model_copy(update={"content": step.content[:limit]}) for step in steps]
-    evidence = message.evidence()
-    if evidence:
-        room = BUDGET - len(answer.model_dump_json()) - _NOTE_CHARACTERS
-        answer.evidence = evidence[: count_fitting(evidence, room)]
-    notes: list[str] = []
+    evidence, notes = message.evidence(), [*notes]
     if not message.complete:
-        notes.append("The answer broke off; get_session_detail may have all of it.")
+        notes.insert(0, _incomplete_note(message))
+        answer.service_message = message.failure.words or None if message.failure else None
+    if evidence:
+        room = BUDGET - len(answer.model_dump_json()) - len(" ".join(notes)) - _NOTE_CHARACTERS
+        answer.evidence = evidence[: count_fitting(evidence, room)]
     characters_left_out = len(message.content) - len(answer.answer)
     if characters_left_out:
         notes.append(f"{characters_left_out} characters of the answer were left out; get_session_detail has them.")
@@ -94,6 +106,18 @@ def _make_answer(message: WireMessage, *, include_thinkings: bool) -> ChatAnswer
         notes.append(f"{moments_left_out} more moments were left out; get_evidence takes the session_id.")
     answer.note = " ".join(notes) or None
     return answer
+
+
+def _incomplete_note(message: WireMessage) -> str:
+    failure = message.failure
+    reason = failure.summary if failure else "The answer broke off."
+    if failure and failure.words:
+        reason += " Its own words are in service_message."
+    if message.session_id:
+        rest = "The rest may be in get_session_detail, which takes the session_id."
+    else:
+        rest = "The rest may be in list_sessions and get_session_detail."
+    return f"The answer is incomplete: {reason} {rest}"
 
 
 class _AnswerProgress:
@@ -105,8 +129,9 @@ class _AnswerProgress:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._stack = AsyncExitStack()
-        self._text: str = ""
-        self._reported_text: str = ""
+        self._pieces: list[str] = []
+        self._length = 0
+        self._reported_length: int = 0
         self._reported_at = 0.0
         self._reports = 0.0
         self._is_silent = True
@@ -123,22 +148,22 @@ class _AnswerProgress:
     async def receive(self, event: ChatEvent) -> None:
         """Handle a piece of the stream."""
         self._is_silent = False
-        text = remove_invisible(event.text)
         if event.kind == "thinking":
-            await self._report(text, "thinking")
-            return
-        self._text += text
-        if asyncio.get_running_loop().time() - self._reported_at >= _ANSWER_INTERVAL_SECONDS:
-            await self._report_answer()
+            await self._report(remove_invisible(event.text), "thinking")
+        elif self._length < _ANSWER_CHARACTERS:
+            self._pieces.append(event.text)
+            self._length += len(event.text)
+            if asyncio.get_running_loop().time() - self._reported_at >= _ANSWER_INTERVAL_SECONDS:
+                await self._report_answer()
 
     async def _report_silence(self, seconds: float) -> None:
         if self._is_silent:
             await self._report(f"Asking; no answer yet after {seconds:.0f} s" if seconds else "Asking")
 
     async def _report_answer(self) -> None:
-        if self._text != self._reported_text:
-            self._reported_text, self._reported_at = self._text, asyncio.get_running_loop().time()
-            await self._report(self._text, "answer")
+        if self._length != self._reported_length:
+            self._reported_length, self._reported_at = self._length, asyncio.get_running_loop().time()
+            await self._report(remove_invisible(join_pieces(self._pieces))[:_ANSWER_CHARACTERS], "answer")
 
     async def _report(self, message: str, kind: ProgressKind = "status") -> None:
         self._reports += 1
@@ -204,7 +229,7 @@ async def _complete_from_session(context: Context, message: WireMessage, body: d
 
 
 class _WireSessionId(Wire):
-    session_id: Id = ""
+    session_id: Id
 
 
 class _WireSessionPage(Wire):

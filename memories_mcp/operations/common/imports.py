@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainSerializer
 
 from memories_mcp.api import Endpoint
 from memories_mcp.api.endpoints import LIST_VIDEOS, PUBLIC_DETAIL, TASK_STATUS
@@ -14,28 +14,9 @@ from memories_mcp.errors import MemoriesError
 from memories_mcp.models.base import Output
 from memories_mcp.models.coercions import Id
 from memories_mcp.models.media import Video
+from memories_mcp.models.platforms import is_profile, platform_of
+from memories_mcp.models.spellings import HASHTAGS, URLS, OtherWords
 from memories_mcp.operations.common.polling import WaitArguments, WaitTarget, wait_until_processed
-
-_HOSTS = {"youtube.com": "YouTube", "youtu.be": "YouTube", "tiktok.com": "TikTok", "instagram.com": "Instagram"}
-
-
-def _platform(url: str) -> str | None:
-    """Return the name of the platform that a URL belongs to."""
-    host = (urlsplit(url).hostname or "").lower()
-    for domain, platform in _HOSTS.items():
-        if host == domain or host.endswith(f".{domain}"):
-            return platform
-    return None
-
-
-def _is_profile(url: str) -> bool:
-    """Return whether a platform's URL names a creator rather than a post."""
-    segments = [segment for segment in urlsplit(url).path.split("/") if segment]
-    if _platform(url) == "Instagram":
-        return len(segments) == 1 and segments[0] not in {"p", "reel", "reels", "tv", "explore"}
-    if _platform(url) == "YouTube":
-        return bool(segments) and (segments[0].startswith("@") or segments[0] in {"c", "channel", "user"})
-    return len(segments) == 1 and segments[0].startswith("@")
 
 
 def _check_url(url: str) -> str:
@@ -48,34 +29,34 @@ def _check_url(url: str) -> str:
 
 def _check_direct_link(url: str) -> str:
     url = _check_url(url)
-    if _platform(url):
-        tool = "upload_creator" if _is_profile(url) else "upload_platform_urls"
-        raise ValueError(f"a page of {_platform(url)}, not a media file; {tool} takes it")
+    if platform_of(url):
+        tool = "upload_creator" if is_profile(url) else "upload_platform_urls"
+        raise ValueError(f"a page of {platform_of(url)}, not a media file; {tool} takes it")
     return url
 
 
 def _check_post(url: str) -> str:
     url = _check_url(url)
-    if not _platform(url):
+    if not platform_of(url):
         raise ValueError(
             "not a post of YouTube, TikTok or Instagram; upload_video_url takes direct links to media files"
         )
-    if _is_profile(url):
+    if is_profile(url):
         raise ValueError("a creator's profile, not a post; upload_creator takes it")
     return url
 
 
 def _check_profile(url: str) -> str:
     url = _check_url(url)
-    if not _platform(url):
+    if not platform_of(url):
         raise ValueError("not a profile of YouTube, TikTok or Instagram")
-    if not _is_profile(url):
+    if not is_profile(url):
         raise ValueError("a post, not a creator's profile; upload_platform_urls takes it")
     return url
 
 
 def _check_one_platform(urls: list[str]) -> list[str]:
-    platforms = sorted({_platform(url) or "" for url in urls})
+    platforms = sorted({platform_of(url) or "" for url in urls})
     if len(platforms) > 1:
         raise ValueError(f"links of one platform only, these are of {' and '.join(platforms)}; call once for each")
     return urls
@@ -94,12 +75,18 @@ _URL_LENGTH = Field(min_length=1, max_length=2000)
 
 DirectLink = Annotated[str, _URL_LENGTH, AfterValidator(_check_direct_link)]
 """A link to a media file itself."""
-PostLink = Annotated[str, _URL_LENGTH, AfterValidator(_check_post)]
+PostLink = Annotated[str, _URL_LENGTH, AfterValidator(_check_post), URLS]
 """A link to a post on a platform."""
 ProfileLink = Annotated[str, _URL_LENGTH, AfterValidator(_check_profile)]
 """A link to a creator's page on a platform."""
-Hashtag = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_check_hashtag)]
+Hashtag = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_check_hashtag), HASHTAGS]
 """A hashtag without #."""
+Quality = Annotated[
+    Literal["1080", "720", "480", "360"],
+    OtherWords({f"{lines}p": lines for lines in ("1080", "720", "480", "360")}),
+    PlainSerializer(int, return_type=int),
+]
+"""Lines of a picture: words in the schema, as Gemini accepts enumerations of strings only, and numbers on the wire."""
 
 
 class UrlImport(WaitArguments):
@@ -109,7 +96,7 @@ class UrlImport(WaitArguments):
         min_length=1, max_length=50, examples=[["https://www.youtube.com/watch?v=dQw4w9WgXcQ"]]
     )
     """Links to posts, all of one platform, at most 50."""
-    quality: Literal[1080, 720, 480, 360] | None = None
+    quality: Quality | None = None
     """Lines of the picture; YouTube only."""
 
 
@@ -160,7 +147,9 @@ async def start_import(
     body = args.wire() | {callback: context.callback_url}
     result = await context.api.call(endpoint, json=body, into=ImportResult)
     result.note = "The downloads run; call wait_until_ready with the task_id."
-    if args.wait_seconds and result.task_id:
+    if not result.task_id:
+        result.note = "The import was ordered, but the answer has no task_id to follow it by. Do not order it again."
+    elif args.wait_seconds:
         unique_id: str | None = getattr(args, "unique_id", None)
         awaited = WaitTarget(task_id=result.task_id, unique_id=unique_id, seconds=args.wait_seconds)
         try:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from memories_mcp.api import Endpoint
 from memories_mcp.api.endpoints import LIST_VIDEOS, PRIVATE_DETAILS, PUBLIC_DETAIL, TASK_STATUS
 from memories_mcp.context import Context
 from memories_mcp.errors import NotFound
 from memories_mcp.models.base import Wire
-from memories_mcp.models.coercions import Id, Line, wire_list, wire_names
-from memories_mcp.models.ids import is_public
-from memories_mcp.models.media import Video
+from memories_mcp.models.coercions import Line, shorten, wire_list, wire_names
+from memories_mcp.models.ids import is_public, show_ids
+from memories_mcp.models.media import RequestedVideo, Video
 from memories_mcp.rendering.text import format_clock
 
 _LARGEST_PAGE = 200
@@ -58,13 +59,43 @@ async def _list_videos(context: Context, page: int, filters: dict[str, Any], uni
     return listing.videos
 
 
+RequestedT = TypeVar("RequestedT", bound=RequestedVideo)
+
+
+async def fetch_details(
+    context: Context, endpoint: Endpoint, query: Mapping[str, Any], into: type[RequestedT]
+) -> RequestedT:
+    """Return the details of one video.
+
+    Args:
+        context: The context of the call.
+        endpoint: The endpoint of the details.
+        query: The query, with the video as `video_no`.
+        into: The type to read.
+    """
+    video = await context.api.call(endpoint, query=query, into=into)
+    video.video_no = video.video_no or query["video_no"]
+    return video
+
+
 async def fetch_public_videos(context: Context, video_nos: Sequence[str]) -> list[Video]:
     """Return public videos with their states; each takes one request, under a tight rate limit."""
-    return [await context.api.call(PUBLIC_DETAIL, query={"video_no": number}, into=Video) for number in video_nos]
+    return [await fetch_details(context, PUBLIC_DETAIL, {"video_no": number}, RequestedVideo) for number in video_nos]
+
+
+class _TaskVideo(Video):
+    """A video of a task; a bare number is a video of which nothing else is known."""
+
+    is_bare: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_number(cls, row: Any) -> Any:
+        return {"video_no": row, "is_bare": True} if isinstance(row, str | int) else row
 
 
 class _WireTask(Wire):
-    videos: Annotated[list[Video | Id], wire_list()] = Field(
+    videos: Annotated[list[_TaskVideo], wire_list()] = Field(
         default=[], validation_alias=wire_names("videos", "video_ids", "video_nos")
     )
 
@@ -81,8 +112,8 @@ async def fetch_task_videos(context: Context, task_id: str, unique_id: str | Non
         unique_id: The namespace.
     """
     task = await context.api.call(TASK_STATUS, query={"task_id": task_id, "unique_id": unique_id}, into=_WireTask)
-    videos = [item for item in task.videos if isinstance(item, Video)]
-    numbers = [item for item in task.videos if isinstance(item, str)]
+    videos: list[Video] = [video for video in task.videos if not video.is_bare]
+    numbers = [video.video_no for video in task.videos if video.is_bare]
     private = [number for number in numbers if not is_public(number)]
     if private:
         videos += await find_videos(context, private, unique_id)
@@ -114,13 +145,14 @@ async def fetch_name_and_link(context: Context, video_no: str, unique_id: str | 
 def not_in_namespace(video_nos: Sequence[str]) -> NotFound:
     """Return the error for videos that a list does not contain."""
     return NotFound(
-        f"Not in this namespace: {', '.join(video_nos)}.",
+        f"Not in this namespace: {show_ids(video_nos, 'the video')}.",
         next_step="Check the numbers with list_videos, and unique_id if they were uploaded under one.",
     )
 
 
 def describe_video(video: Video) -> str:
     """Return a video as a preview shows it: number, name, length, date."""
+    name = shorten(video.video_name or "")
     length = "" if video.duration_seconds is None else format_clock(video.duration_seconds)
     date = "" if video.created_at is None else f"added {video.created_at:%Y-%m-%d}"
-    return ", ".join(part for part in (video.video_no, video.video_name, length, date) if part)
+    return ", ".join(part for part in (video.video_no, name, length, date) if part)

@@ -11,8 +11,10 @@ from pydantic import Field
 from memories_mcp.context import Context
 from memories_mcp.errors import RateLimited
 from memories_mcp.models.base import Input
-from memories_mcp.models.ids import is_public
+from memories_mcp.models.coercions import shorten
+from memories_mcp.models.ids import is_public, show_ids
 from memories_mcp.models.media import Video
+from memories_mcp.models.spellings import WaitSeconds
 from memories_mcp.operations.common.lookups import fetch_public_videos, fetch_task_videos, find_videos, not_in_namespace
 
 LONGEST_SECONDS = 45
@@ -29,7 +31,7 @@ _POLL_SECONDS = 10
 class WaitArguments(Input):
     """Arguments of an upload that can wait for the processing."""
 
-    wait_seconds: int = Field(default=0, ge=0, le=LONGEST_SECONDS, exclude=True)
+    wait_seconds: WaitSeconds = Field(default=0, ge=0, le=LONGEST_SECONDS, exclude=True)
     """How long to wait for the processing, which goes on when the time is up."""
 
 
@@ -54,8 +56,11 @@ class WaitTarget:
     @property
     def next_call(self) -> str:
         """The call that continues the wait."""
-        argument = f"task_id={self.task_id}" if self.task_id else f"video_nos={', '.join(self.video_nos)}"
-        return f"call wait_until_ready with {argument}"
+        if self.task_id:
+            task_id = show_ids([self.task_id], "")
+            return f"call wait_until_ready with {f'task_id={task_id}' if task_id else 'the task_id'}"
+        video_nos = show_ids(self.video_nos, "")
+        return f"call wait_until_ready with {f'video_nos={video_nos}' if video_nos else 'the video_no'}"
 
 
 @dataclass(frozen=True)
@@ -163,7 +168,11 @@ def _state_message(videos: Sequence[Video], awaited: WaitTarget) -> str:
         return f"The service does not list the {noun} yet"
     ready = sum(video.status == "ready" for video in videos)
     failed = sum(video.status == "failed" for video in videos)
-    processing = [video.video_name or video.video_no for video in videos if video.status == "processing"]
+    processing = [
+        shorten(video.video_name or show_ids([video.video_no], "a video"))
+        for video in videos
+        if video.status == "processing"
+    ]
     parts = [f"{ready} of {max(len(videos), len(awaited.video_nos))} ready"]
     if failed:
         parts.append(f"{failed} failed")
@@ -187,8 +196,8 @@ def _note(videos: Sequence[Video], awaited: WaitTarget) -> str | None:
     unlisted = [video_no for video_no in awaited.video_nos if video_no not in listed]
     if unlisted:
         notes.append(
-            f"Not listed yet, or not polled in time: call again with only {', '.join(unlisted)}. A video that is not "
-            "new may be misspelled, or be under another unique_id."
+            f"Not listed yet, or not polled in time: call again with only {show_ids(unlisted, 'the video_no')}. "
+            "A video that is not new may be misspelled, or be under another unique_id."
         )
     if any(video.status == "processing" for video in videos):
         notes.append(f"Still processing; {awaited.next_call} again.")

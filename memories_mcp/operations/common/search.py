@@ -14,7 +14,6 @@ from memories_mcp.models.coercions import (
     Count,
     DateFromMillis,
     Degrees,
-    Id,
     OptionalId,
     OptionalLine,
     OptionalText,
@@ -24,6 +23,7 @@ from memories_mcp.models.coercions import (
     wire_names,
 )
 from memories_mcp.models.evidence import Evidence, Kind
+from memories_mcp.models.tolerance import count_skipped
 from memories_mcp.operations.common.paging import fit_page
 from memories_mcp.rendering.budget import count_fitting
 
@@ -68,7 +68,7 @@ class MomentPage(Page):
 class Hit(Wire):
     """A row of any search's response; its fields differ by endpoint and by version of the service."""
 
-    video_no: Id = ""
+    video_no: OptionalId = None
     video_name: OptionalLine = None
     start_time: Seconds = Field(default=None, validation_alias=wire_names("start_time", "start", "timestamp"))
     end_time: Seconds = Field(default=None, validation_alias=wire_names("end_time", "end"))
@@ -90,10 +90,14 @@ class Hit(Wire):
         place = None if self.latitude is None else f"at {self.latitude:g}, {self.longitude or 0:g}"
         return ", ".join(part for part in (date, place, self.camera_model, self.url) if part) or None
 
-    def evidence(self, kind: Kind) -> Evidence:
-        """Return the hit as a moment or, from an image search, as an image."""
+    def evidence(self, kind: Kind) -> Evidence | None:
+        """Return the hit as a moment or, from an image search, as an image; `None` for a hit without an id."""
+        number = self.video_no or self.id
+        if number is None:
+            count_skipped()
+            return None
         return Evidence.at(
-            self.video_no or self.id or "",
+            number,
             kind,
             self.start_time,
             self.end_time,
@@ -108,7 +112,7 @@ class Hits(RootModel[Annotated[list[Hit], wire_list("videos", "items", "item", "
 
     def evidence(self, kind: Kind) -> list[Evidence]:
         """Return all hits as moments, best first."""
-        return [hit.evidence(kind) for hit in self.root]
+        return [moment for hit in self.root if (moment := hit.evidence(kind))]
 
 
 class _HitPage(Wire):
@@ -148,9 +152,10 @@ async def search_words(context: Context, endpoint: Endpoint, args: WordQuery, em
         empty: The note of a search without hits.
     """
     response = await context.api.call(endpoint, query=args.wire(), into=_HitPage)
-    hits = [hit.evidence("audio") for hit in response.hits]
+    hits = [moment for hit in response.hits if (moment := hit.evidence("audio"))]
     page_hits, note = fit_page(hits, args.page, args.page_size, empty=empty, size_argument="page_size")
-    if note is None and len(hits) >= args.page_size:  # the API's total is often wrong: a full page may have a next one
+    # The API's total is often wrong: a full page may have a next one.
+    if note is None and len(response.hits) >= args.page_size:
         note = f"There may be more; go on with page={args.page + 1}."
     return MomentPage(moments=page_hits, page=args.page, total=response.total, note=note)
 

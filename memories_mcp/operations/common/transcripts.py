@@ -11,6 +11,7 @@ from memories_mcp.context import Context
 from memories_mcp.models.base import Input
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.ids import is_public
+from memories_mcp.models.spellings import TimeInSeconds
 from memories_mcp.models.transcripts import Segments, Transcript, WireTranscript
 from memories_mcp.rendering.budget import BUDGET, ENVELOPE, json_size
 from memories_mcp.rendering.text import format_clock
@@ -19,9 +20,9 @@ from memories_mcp.rendering.text import format_clock
 class Window(Input):
     """A window of time in a transcript."""
 
-    start_seconds: float = Field(default=0, ge=0)
+    start_seconds: TimeInSeconds = Field(default=0, ge=0)
     """From here on."""
-    end_seconds: float | None = Field(default=None, ge=0)
+    end_seconds: TimeInSeconds | None = Field(default=None, ge=0)
     """Up to here; leave out for the end."""
     skip: int = Field(default=0, ge=0)
     """Segments to leave out: next_skip of an earlier result."""

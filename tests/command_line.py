@@ -1,0 +1,41 @@
+"""Programs inside this process: the same arguments, streams and exit codes, without a start of Python."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+from collections.abc import Callable
+from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryFile
+from unittest import mock
+
+from memories_mcp.cli.main import main
+
+
+def run_cli(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of ours to its end, with nothing on its standard input and no terminal."""
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.dict(os.environ, environment))
+        if cwd is not None:
+            stack.enter_context(chdir(cwd))
+        return run_program(lambda: main(arguments))
+
+
+def run_program(program: Callable[[], int], typed: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a program to its end with these words on its standard input, and return what it printed."""
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.dict(os.environ))  # which a program may change
+        out, err = (stack.enter_context(TemporaryFile("w+", encoding="utf-8")) for _ in range(2))
+        stack.enter_context(mock.patch("sys.stdin", io.TextIOWrapper(io.BytesIO(typed.encode()), encoding="utf-8")))
+        stack.enter_context(redirect_stdout(out))
+        stack.enter_context(redirect_stderr(err))
+        try:
+            code = program()
+        except SystemExit as end:  # argparse ends so
+            code = end.code if isinstance(end.code, int) else int(bool(end.code))
+            err.write(end.code if isinstance(end.code, str) else "")
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess((), code, out.read(), err.read())
