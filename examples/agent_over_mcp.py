@@ -39,7 +39,7 @@ async def ask(model: BaseChatModel, target: dict[str, Any] | str, question: str)
 if __name__ == "__main__":
     question = "What does the Team plan cost?"
     model: BaseChatModel = ScriptedModel(calls=[("search_videos", {"query": question, "top_k": 3})])
-    if arguments := read_arguments():
-        model, question = init_chat_model(arguments[0]), arguments[1]
+    if arguments := read_arguments(init_chat_model):
+        model, question = arguments
     variables = {name: value for name, value in os.environ.items() if name.startswith("MEMORIES_")}
     print(asyncio.run(ask(model, server(**variables), question)))

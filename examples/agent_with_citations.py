@@ -46,8 +46,8 @@ def ask(model: BaseChatModel, toolkit: MemoriesToolkit, question: str) -> CitedA
 if __name__ == "__main__":
     question = "What does the Team plan cost?"
     model: BaseChatModel = ScriptedModel(calls=[("chat_with_library", {"prompt": question})])
-    if arguments := read_arguments():
-        model, question = init_chat_model(arguments[0]), arguments[1]
+    if arguments := read_arguments(init_chat_model):
+        model, question = arguments
     with MemoriesToolkit(read_only=True) as toolkit:
         cited = ask(model, toolkit, question)
     print(cited.answer)

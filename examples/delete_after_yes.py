@@ -10,6 +10,7 @@ text of the model can prevent that. If the videos have changed when the answer a
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -40,15 +41,15 @@ def carry_out(
 
 
 def confirm_at_terminal(preview: dict[str, Any]) -> bool:
-    """Print the preview and read the answer."""
-    print(preview["action"], *(f"- {item}" for item in preview["items"]), sep="\n")
-    return input("Go on? [y/N] ").strip().lower() in {"y", "yes"}
+    """Print the preview and read the answer; the end of the input is a no."""
+    print(preview["action"], *(f"- {item}" for item in preview["items"]), "Go on? [y/N] ", sep="\n", end="", flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 if __name__ == "__main__":
     request = "Delete the video about bike chains."
     model: BaseChatModel = ScriptedModel(calls=[("delete_videos", {"video_nos": ["VI611702946038315594"]})])
-    if arguments := read_arguments():
-        model, request = init_chat_model(arguments[0]), arguments[1]
+    if arguments := read_arguments(init_chat_model):
+        model, request = arguments
     with MemoriesToolkit(confirm="interrupt") as toolkit:
         print(carry_out(model, toolkit, request, confirm_at_terminal))

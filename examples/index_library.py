@@ -44,6 +44,6 @@ def main(embeddings: Embeddings, question: str) -> list[str]:
 
 if __name__ == "__main__":
     embeddings, question = WordEmbeddings(), "price of the Team plan"
-    if arguments := read_arguments("openai:text-embedding-3-small"):
-        embeddings, question = init_embeddings(arguments[0]), arguments[1]
+    if arguments := read_arguments(init_embeddings, "openai:text-embedding-3-small"):
+        embeddings, question = arguments
     print(*main(embeddings, question), sep="\n\n")

@@ -6,13 +6,15 @@ import os
 import re
 import sys
 import zlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+
+T = TypeVar("T")
 
 
 class ScriptedModel(BaseChatModel):
@@ -50,10 +52,17 @@ class WordEmbeddings(Embeddings):
         return [self.embed_query(text) for text in texts]
 
 
-def read_arguments(model: str = "openai:gpt-5") -> tuple[str, str] | None:
+def read_arguments(start: Callable[[str], T], model: str = "openai:gpt-5") -> tuple[T, str] | None:
     """Return the model and the request of the command line; without any, choose the sandbox and return `None`."""
-    if len(sys.argv) > 1:
-        return (sys.argv[1], sys.argv[2]) if len(sys.argv) == 3 else sys.exit('Pass two arguments: MODEL "REQUEST".')
+    if len(sys.argv) not in {1, 3}:
+        sys.exit('Pass two arguments, MODEL "REQUEST", or none.')
+    if len(sys.argv) == 3:
+        if not {"MEMORIES_API_KEY", "MEMORIES_SANDBOX"} & {name for name, value in os.environ.items() if value}:
+            sys.exit("There is no API key. Set MEMORIES_API_KEY, or MEMORIES_SANDBOX=true to try without a key.")
+        try:
+            return start(sys.argv[1]), sys.argv[2]
+        except Exception as error:  # a missing package or key, or an unknown name: each provider has its own class
+            sys.exit(f"The model {sys.argv[1]} cannot be used: {error}")
     os.environ["MEMORIES_SANDBOX"] = "true"
     real_run = f'MEMORIES_API_KEY=… OPENAI_API_KEY=… python {sys.argv[0]} {model} "REQUEST"'
     print(f"Offline, with a scripted model. A real run needs langchain-openai: {real_run}\n", file=sys.stderr)

@@ -51,7 +51,7 @@ def chain(model: BaseChatModel, retriever: MemoriesRetriever) -> Runnable[str, s
 if __name__ == "__main__":
     question = "What does the Team plan cost?"
     model: BaseChatModel = ScriptedModel()
-    if arguments := read_arguments():
-        model, question = init_chat_model(arguments[0]), arguments[1]
+    if arguments := read_arguments(init_chat_model):
+        model, question = arguments
     with MemoriesRetriever(k=6, context_seconds=20) as retriever:
         print(chain(model, retriever).invoke(question))

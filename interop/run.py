@@ -182,6 +182,14 @@ def frameworks(checks: Checks) -> None:
             sys.stdout.write(f"     {line[:300]}\n")
 
 
+def converters(checks: Checks) -> None:
+    """Check that LangChain's model packages take every tool and every result; a local stub receives the requests."""
+    requirements = (HERE / "converters.txt").read_text(encoding="utf-8").split()
+    python = environment_python("converters", [*requirements, "-e", f"{HERE.parent}[langchain]"])
+    command = [python, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", HERE, HERE / "test_converters.py"]
+    checks.run("langchain model packages", [*command, "-p", "no:cacheprovider"])
+
+
 def framework_problems(output: str, tools: set[str]) -> list[str]:
     """Return what is wrong with the report of a framework's client; see `frameworks/report.py` for its fields.
 
@@ -216,6 +224,8 @@ def main() -> int:
         inspector(checks, url)
     with serving([sys.executable, HERE / "conformance_server.py", "0"], url_pattern, checks.environment) as url:
         conformance(checks, url)
+    frameworks(checks)
+    converters(checks)
     sys.stdout.write(f"interop: {checks.failed} checks failed\n" if checks.failed else "interop: all checks passed\n")
     return 1 if checks.failed else 0
 

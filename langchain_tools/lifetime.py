@@ -7,28 +7,28 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, cast
-
-from pydantic import SecretStr
+from typing import Any
 
 from langchain_tools.bridge import bridge
+from langchain_tools.credentials import CredentialsSource, Resolver, RunCredentials
 from langchain_tools.run_context import CurrentRun
 from memories_mcp.api.rate_limits import RateLimiter
-from memories_mcp.errors import ConfigurationError
 from memories_mcp.pool import Pool
 from memories_mcp.runner import Runner, rate_limits_of, use_sandbox, with_sandbox
-from memories_mcp.settings import Settings, parse_setting
+from memories_mcp.settings import Settings
 
 _MAX_RUNNERS = 200
 _MAX_CONCURRENT_FETCHES = 4
 _CLOSE_SECONDS = 5.0
 _KEY_HINT = "Pass api_key=, or set MEMORIES_API_KEY (for captions MEMORIES_CAPTION_API_KEY), or pass sandbox=True."
-_PER_RUN_KEY_HINT = "Pass memories_caption_api_key, a SecretStr, in the run's context or config['configurable']."
-
+_PER_RUN_KEY_HINT = (
+    "Pass memories_caption_api_key, a SecretStr, in the run's context or config['configurable'], or return "
+    "caption_api_key from credentials=."
+)
 
 # Runners of one key share its rate limits, as long as one of them exists.
 _limits: weakref.WeakValueDictionary[tuple[object, ...], RateLimiter] = weakref.WeakValueDictionary()
@@ -43,33 +43,25 @@ def fetch_semaphore(runner: Runner) -> asyncio.Semaphore:
     return _fetch_semaphores.setdefault(runner, asyncio.Semaphore(_MAX_CONCURRENT_FETCHES))
 
 
-class RunCredentials(NamedTuple):
-    """Keys and namespace of one run; secret."""
-
-    api_key: str
-    caption_key: str
-    unique_id: str
-
-    def __repr__(self) -> str:
-        return "RunCredentials(…)"  # keeps the keys out of tracebacks
-
-
 class SharedClients:
     """The runners of one component; each opens its HTTP client on the first call, and the sandbox if set.
 
     Args:
         settings: Key, host and namespace; with `per_run` only the host, and a namespace fixed for all runs.
         per_run: Whether each run brings its own key and namespace.
+        resolver: With `per_run`, the application's function that returns them.
     """
 
-    def __init__(self, settings: Settings, *, per_run: bool = False) -> None:
+    def __init__(self, settings: Settings, *, per_run: bool = False, resolver: Resolver | None = None) -> None:
         rate_limits_of(settings)  # an invalid rate limit fails here, not in the first call
         self._settings = settings
         self._per_run = per_run
+        self._resolver = resolver
+        self._source = CredentialsSource(settings.unique_id, resolver) if per_run else None
         self._reset()
 
     def __deepcopy__(self, memo: object) -> SharedClients:
-        return SharedClients(self._settings, per_run=self._per_run)
+        return SharedClients(self._settings, per_run=self._per_run, resolver=self._resolver)
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError(
@@ -77,28 +69,12 @@ class SharedClients:
         )
 
     def credentials(self, run: CurrentRun) -> RunCredentials | None:
-        """Return the credentials of a run; `None` without `per_run`.
+        """Return the credentials of a run, as `CredentialsSource.get` does; `None` without `per_run`."""
+        return self._source.get(run) if self._source else None
 
-        Raises:
-            ConfigurationError: The run has no key, its key is not a `SecretStr`, or its namespace contradicts the
-                fixed one.
-        """
-        if not self._per_run:
-            return None
-        key = _read_secret(run.configurable, "memories_api_key")
-        if not key:
-            raise ConfigurationError(
-                "This run has no API key.",
-                next_step="Pass memories_api_key, a SecretStr, in the run's context or config['configurable'].",
-            )
-        fixed = self._settings.unique_id
-        unique_id = str(run.configurable.get("memories_unique_id") or "").strip()
-        if fixed and unique_id and fixed != unique_id:
-            raise ConfigurationError(
-                "memories_unique_id refused: it is not the unique_id that is fixed for all runs.",
-                next_step="Leave memories_unique_id out.",
-            )
-        return RunCredentials(key, _read_secret(run.configurable, "memories_caption_api_key"), fixed or unique_id)
+    async def acredentials(self, run: CurrentRun) -> RunCredentials | None:
+        """Return the credentials of a run from async code; `None` without `per_run`."""
+        return await self._source.aget(run) if self._source else None
 
     @asynccontextmanager
     async def runner(self, credentials: RunCredentials | None) -> AsyncGenerator[Runner, None]:
@@ -231,16 +207,3 @@ async def _aclose_all(runner_groups: list[_OpenRunners]) -> None:
 
 # `atexit` runs the last registered function first: this one must run before the bridge's own.
 atexit.register(_close_all)
-
-
-def _read_secret(configurable: Mapping[str, Any], name: str) -> str:
-    value = configurable.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, SecretStr):
-        raise ConfigurationError(
-            f"{name} refused: it is not a SecretStr, and checkpoints and traces record plain strings.",
-            next_step="Wrap the key: SecretStr(key).",
-        )
-    setting = name.removeprefix("memories_")
-    return cast(str, parse_setting(setting, value.get_secret_value().strip(), name))

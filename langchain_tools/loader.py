@@ -13,8 +13,10 @@ from pydantic import Field
 
 from langchain_tools.base import MemoriesComponent
 from langchain_tools.bridge import bridge
+from langchain_tools.credentials import RunCredentials
 from langchain_tools.documents import join_text, to_document
-from langchain_tools.lifetime import SharedClients, fetch_semaphore
+from langchain_tools.lifetime import fetch_semaphore
+from langchain_tools.run_context import CurrentRun
 from memories_mcp.api.endpoints import LIST_VIDEOS
 from memories_mcp.context import Context
 from memories_mcp.errors import NotFound, NotReady
@@ -55,13 +57,14 @@ class MemoriesTranscriptLoader(MemoriesComponent, BaseLoader):
 
     def model_post_init(self, context: Any, /) -> None:
         """Read the settings; opens no connection."""
-        self._clients = SharedClients(self._read_settings())
+        self._clients = self._make_clients(self._read_settings())
 
     def lazy_load(self) -> Iterator[Document]:
         """Yield the documents; holds one page of videos in memory, however large the library is."""
+        credentials = self._clients.credentials(CurrentRun())
         number, previous = 1, tuple[str, ...]()
         while True:
-            page = bridge.run(lambda _, page_number=number: self._load_page(page_number))
+            page = bridge.run(lambda _, page_number=number: self._load_page(page_number, credentials))
             if page.video_nos in {previous, ()}:
                 return
             yield from page.documents
@@ -69,17 +72,18 @@ class MemoriesTranscriptLoader(MemoriesComponent, BaseLoader):
 
     async def alazy_load(self) -> AsyncIterator[Document]:
         """Yield the documents in async code; holds one page of videos in memory."""
+        credentials = await self._clients.acredentials(CurrentRun())
         number, previous = 1, tuple[str, ...]()
         while True:
-            page = await bridge.arun(lambda _, page_number=number: self._load_page(page_number))
+            page = await bridge.arun(lambda _, page_number=number: self._load_page(page_number, credentials))
             if page.video_nos in {previous, ()}:
                 return
             for document in page.documents:
                 yield document
             number, previous = number + 1, page.video_nos
 
-    async def _load_page(self, number: int) -> _DocumentPage:
-        async with self._clients.runner(None) as runner:
+    async def _load_page(self, number: int, credentials: RunCredentials | None) -> _DocumentPage:
+        async with self._clients.runner(credentials) as runner:
             context, unique_id = runner.context(), runner.settings.unique_id or None
             if self.video_nos is None:
                 video_nos, videos = await _list_ready_videos(context, number, unique_id)

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_tools.base import MemoriesComponent
 from langchain_tools.bridge import bridge
+from langchain_tools.credentials import RunCredentials
 from langchain_tools.documents import join_text, segments_between, to_document, tracks_for
-from langchain_tools.lifetime import RunCredentials, SharedClients, fetch_semaphore
+from langchain_tools.lifetime import fetch_semaphore
 from langchain_tools.run_context import CurrentRun, merge_parent_config
 from memories_mcp.context import Context
 from memories_mcp.errors import InvalidArguments, NotFound, NotReady, UnexpectedResponse
@@ -31,6 +32,8 @@ from memories_mcp.validation import validate
 
 _MAX_HITS = 1000
 """The most hits that one search returns."""
+_MAX_VIDEO_CHARACTERS = 4000
+"""The most text of a document that is a whole video."""
 
 
 class Query(BaseModel):
@@ -46,7 +49,7 @@ class Query(BaseModel):
     platform: Platform | None = None
     """Search the public library of this platform instead of your own."""
     video_nos: Sequence[str] | None = None
-    """Search only these videos."""
+    """Search only these videos; an empty sequence finds nothing."""
     tag: str | None = None
     """Search only videos with this tag."""
     filtering_level: Literal["low", "medium", "high"] | None = None
@@ -66,12 +69,9 @@ class MemoriesRetriever(Query, MemoriesComponent, BaseRetriever):
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
-    per_run: bool = False
-    """Each run brings its own key and namespace, as in `MemoriesToolkit`."""
-
     def model_post_init(self, context: Any, /) -> None:
         """Read the settings; opens no connection."""
-        self._clients = SharedClients(self._read_settings(per_run=self.per_run), per_run=self.per_run)
+        self._clients = self._make_clients(self._read_settings())
 
     # `BaseRetriever.invoke` does not set the context variable from which `CurrentRun` reads the configuration.
     def invoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:
@@ -107,7 +107,7 @@ class MemoriesRetriever(Query, MemoriesComponent, BaseRetriever):
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **overrides: Any
     ) -> list[Document]:
-        credentials = self._clients.credentials(CurrentRun())
+        credentials = await self._clients.acredentials(CurrentRun())
         return await bridge.arun(lambda _: self._retrieve(query, self._query(overrides), credentials))
 
     def _query(self, overrides: dict[str, Any]) -> Query:
@@ -127,6 +127,8 @@ Group = list[Evidence]
 
 async def _search_groups(runner: Runner, context: Context, text: str, query: Query) -> list[Group]:
     """Return `k` groups, or fewer if there are fewer hits; requests more hits until the groups suffice."""
+    if query.video_nos is not None and not query.video_nos:
+        return []
     max_hits = MOST_CAPTIONS if query.search_type == "BY_CAPTION" else _MAX_HITS
     if not query.merge_overlaps:
         return [[hit] for hit in await _search(runner, context, text, query, min(max_hits, query.k))]
@@ -199,7 +201,7 @@ async def _fetch_documents(runner: Runner, context: Context, groups: list[Group]
     needed: set[tuple[str, Track]] = {
         (group[0].video_no, track)
         for group in groups
-        if group[0].video_no and group[0].start_seconds is not None and not _has_full_text(group, margin)
+        if group[0].video_no and not _has_full_text(group, margin)
         for track in tracks_for(group[0].kind)
     }
     transcripts: dict[tuple[str, Track], Segments] = {}
@@ -218,7 +220,8 @@ async def _fetch_documents(runner: Runner, context: Context, groups: list[Group]
 
 
 def _has_full_text(group: Group, margin: float) -> bool:
-    return margin == 0 and all(hit.text for hit in group)
+    has_context = margin == 0 or group[0].start_seconds is None
+    return has_context and all(hit.text for hit in group)
 
 
 def _merge_group(group: Group, transcripts: dict[tuple[str, Track], Segments], margin: float) -> Document:
@@ -237,9 +240,20 @@ def _merge_group(group: Group, transcripts: dict[tuple[str, Track], Segments], m
     )
     # A dict removes repeated texts and keeps their order.
     text = "\n".join(dict.fromkeys(hit.text for hit in sorted(group, key=_start) if hit.text))
-    if start is not None and not _has_full_text(group, margin):
+    if not _has_full_text(group, margin):
         keys = [(best.video_no or "", track) for track in get_args(Track)]
         tracks = [transcripts[key] for key in keys if key in transcripts]
-        last = (start if end is None else end) + margin
-        text = join_text(segments_between(tracks, max(0.0, start - margin), last)) or text
+        if start is None:
+            text = text or _first_lines(join_text(segments_between(tracks, 0.0, None)))
+        else:
+            last = (start if end is None else end) + margin
+            text = join_text(segments_between(tracks, max(0.0, start - margin), last)) or text
     return to_document(moment, text or best.video_name or best.ref)
+
+
+def _first_lines(text: str) -> str:
+    """Return the first lines that fit into `_MAX_VIDEO_CHARACTERS`, or the start of a longer first line."""
+    if len(text) <= _MAX_VIDEO_CHARACTERS:
+        return text
+    end = text.rfind("\n", 0, _MAX_VIDEO_CHARACTERS + 1)
+    return text[: end if end > 0 else _MAX_VIDEO_CHARACTERS]

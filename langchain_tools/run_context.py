@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 import json
 import sys
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.config import var_child_runnable_config
+from pydantic import PlainValidator
 
+from langchain_tools.human_in_the_loop import Decision, make_request, read_decision
 from memories_mcp.context import Preview, Progress
 from memories_mcp.errors import ConfigurationError, Declined
 
 EVENT = "memories_progress"
 """The name of the custom events, and the `type` of the chunks in LangGraph's custom stream."""
-INTERRUPT = "memories_confirmation"
-"""The `type` of an interrupt's value."""
 
 _CONTEXT_ATTRIBUTES = ("memories_api_key", "memories_unique_id", "memories_caption_api_key")
 
@@ -33,18 +34,25 @@ class CurrentRun:
 
     Args:
         tool: The tool's name.
+        arguments: The tool's arguments.
     """
 
-    def __init__(self, tool: str = "") -> None:
+    def __init__(self, tool: str = "", arguments: Mapping[str, Any] | None = None) -> None:
         self._tool = tool
+        self._arguments = arguments or {}
         self._config: RunnableConfig = ensure_config()
         self._stream_writer = _get_stream_writer()
+
+    @property
+    def runtime(self) -> Any:
+        """LangGraph's `Runtime`; outside a graph, `config["configurable"]`."""
+        return _get_runtime() if self._stream_writer else self._config.get("configurable", {})
 
     @property
     def configurable(self) -> Mapping[str, Any]:
         """The values of the run: `config["configurable"]`, overridden by LangGraph's context."""
         configurable: dict[str, Any] = self._config.get("configurable", {})
-        context = _get_context() if self._stream_writer else None
+        context = _get_runtime().context if self._stream_writer else None
         if context is None:
             return configurable
         if isinstance(context, Mapping):
@@ -77,8 +85,9 @@ class CurrentRun:
         """Interrupt the graph until a person has answered, and return whether they agreed; `None` outside a graph.
 
         Raises:
-            ConfigurationError: The step is async, so that only an async call can be paused.
-            Declined: The preview has changed since the person agreed.
+            ConfigurationError: The step is async, so that only an async call can be paused; or the answer cannot be
+                read.
+            Declined: The person gave a reason to decline, or the preview has changed since the person agreed.
         """
         if self._stream_writer is None:
             return None
@@ -87,30 +96,30 @@ class CurrentRun:
                 'confirm="interrupt" cannot pause a synchronous call inside an async step.',
                 next_step="Call the tool with ainvoke there.",
             )
-        task, interrupt = _import_langgraph()
-        value, mark = self._interrupt_value(preview), uuid.uuid4().hex
+        task = _import_task()
+        request, mark = make_request(self._tool, self._arguments, preview), uuid.uuid4().hex
 
-        def ask() -> tuple[Any, bool]:
+        def ask() -> tuple[Decision, bool]:
             is_new = task(name=_MARK_TASK)(lambda: mark)().result() == mark
-            return interrupt(value), is_new
+            return _interrupt(request), is_new
 
-        return _read_answer(*task(name=_task_name(value))(ask)().result())
+        return _check_decision(*task(name=_task_name(request))(ask)().result())
 
     async def aconfirm(self, preview: Preview) -> bool | None:
         """Interrupt the graph from async code; otherwise as `confirm`."""
         if self._stream_writer is None:
             return None
-        task, interrupt = _import_langgraph()
-        value, mark = self._interrupt_value(preview), uuid.uuid4().hex
+        task = _import_task()
+        request, mark = make_request(self._tool, self._arguments, preview), uuid.uuid4().hex
 
         async def get_mark() -> str:
             return mark
 
-        async def ask() -> tuple[Any, bool]:
+        async def ask() -> tuple[Decision, bool]:
             is_new = await task(name=_MARK_TASK)(get_mark)() == mark
-            return interrupt(value), is_new
+            return _interrupt(request), is_new
 
-        return _read_answer(*await task(name=_task_name(value))(ask)())
+        return _check_decision(*await task(name=_task_name(request))(ask)())
 
     def _write_event(self, progress: Progress) -> dict[str, Any]:
         event = {"type": EVENT, "tool": self._tool, **progress._asdict()}
@@ -118,8 +127,14 @@ class CurrentRun:
             self._stream_writer(event)
         return event
 
-    def _interrupt_value(self, preview: Preview) -> dict[str, Any]:
-        return {"type": INTERRUPT, "tool": self._tool, **preview.model_dump()}
+
+def is_control_flow(error: Exception) -> bool:
+    """Return whether LangGraph raised the exception to pause or redirect the graph."""
+    if "langgraph" not in sys.modules:
+        return False
+    from langgraph.errors import GraphBubbleUp
+
+    return isinstance(error, GraphBubbleUp)
 
 
 def merge_parent_config(config: RunnableConfig | None) -> RunnableConfig | None:
@@ -142,16 +157,39 @@ _MARK_TASK = "shown"
 
 
 def _task_name(value: dict[str, Any]) -> str:
-    return f"confirm_{hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]}"
+    return f"confirm_{hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:32]}"
 
 
-def _read_answer(answer: Any, is_new: bool) -> bool:
+def _interrupt(request: dict[str, Any]) -> Decision:
+    """Interrupt the graph with a request and return the decision.
+
+    LangGraph saves an answer only if the schema accepts it: an answer that cannot be read leaves the interrupt open.
+    Older versions of LangGraph have no schemas, and save every answer.
+    """
+    from langgraph.types import interrupt
+
+    def read(answer: object) -> Decision:
+        return read_decision(answer, request)
+
+    if "response_schema" not in inspect.signature(interrupt).parameters:
+        return read(interrupt(request))
+    schema: Any = Annotated[Any, PlainValidator(read)]
+    return interrupt(request, response_schema=schema)
+
+
+def _check_decision(decision: Decision, is_new: bool) -> bool:
     if is_new:
         raise Declined(
             "Nothing was done: the items have changed since the user agreed.",
             next_step="Call again, so that the user sees the current items.",
         )
-    return answer is True or answer == {"type": "approve"}
+    agreed, message = decision
+    if message:
+        raise Declined(
+            f"The user declined; nothing was changed. The user's reason: {message}",
+            next_step="Do not repeat the call unchanged unless the user requests it.",
+        )
+    return agreed
 
 
 def _in_event_loop() -> bool:
@@ -174,16 +212,15 @@ def _get_stream_writer() -> Callable[[Any], None] | None:
         return None
 
 
-def _import_langgraph() -> tuple[Any, Callable[[Any], Any]]:
-    """Return LangGraph's `task` and `interrupt`."""
+def _import_task() -> Any:
+    """Return LangGraph's decorator `task`."""
     # LangGraph is a namespace package: its py.typed is not found for every part.
     from langgraph.func import task  # pyright: ignore[reportMissingTypeStubs] -- see above
-    from langgraph.types import interrupt
 
-    return task, interrupt
+    return task
 
 
-def _get_context() -> Any:
+def _get_runtime() -> Any:
     from langgraph.runtime import get_runtime
 
-    return get_runtime().context
+    return get_runtime()

@@ -13,7 +13,8 @@ from pydantic import PrivateAttr
 from pydantic.alias_generators import to_snake
 
 from langchain_tools.bridge import CallerExecutor, bridge
-from langchain_tools.lifetime import RunCredentials, SharedClients
+from langchain_tools.credentials import RunCredentials
+from langchain_tools.lifetime import SharedClients
 from langchain_tools.run_context import CurrentRun, merge_parent_config
 from memories_mcp.context import Preview, Progress
 from memories_mcp.errors import FATAL_ERRORS, MemoriesError
@@ -94,7 +95,7 @@ class MemoriesTool(BaseTool):
 
     # The arguments are the only parameters: a parameter named `config` would take an argument of that name.
     def _run(self, /, **arguments: Any) -> Result:
-        run, nonce = CurrentRun(self.name), make_nonce()
+        run, nonce = CurrentRun(self.name, arguments), make_nonce()
         with self._as_tool_exceptions(nonce):
             credentials = self._clients.credentials(run)
 
@@ -105,9 +106,9 @@ class MemoriesTool(BaseTool):
             return bridge.run(work)
 
     async def _arun(self, /, **arguments: Any) -> Result:
-        run, nonce = CurrentRun(self.name), make_nonce()
+        run, nonce = CurrentRun(self.name, arguments), make_nonce()
         with self._as_tool_exceptions(nonce):
-            credentials = self._clients.credentials(run)
+            credentials = await self._clients.acredentials(run)
 
             async def work(caller: CallerExecutor) -> Result:
                 follow, ask = self._callbacks(caller, run, run.areport_progress, run.aconfirm)

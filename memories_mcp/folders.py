@@ -27,7 +27,7 @@ def _flag(name: str) -> int:
 _COMMON = _flag("O_NOFOLLOW") | _flag("O_CLOEXEC") | _flag("O_BINARY") | _flag("O_NOINHERIT")
 # O_PATH: a folder without the permission to list it may still be passed through.
 _ENTER = _COMMON | _flag("O_DIRECTORY") | (_flag("O_PATH") or os.O_RDONLY)
-# O_NONBLOCK: opening a pipe to which nothing writes would wait for ever.
+# O_NONBLOCK: opening a pipe to which nothing writes would wait without end.
 _READ = _COMMON | os.O_RDONLY | _flag("O_NONBLOCK") | _flag("O_NOCTTY")
 _CREATE = _COMMON | os.O_WRONLY | os.O_CREAT | os.O_EXCL
 

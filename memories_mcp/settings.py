@@ -20,6 +20,13 @@ def _list(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
+def _names(text: str) -> tuple[str, ...]:
+    names = _list(text)
+    if not names:
+        raise ValueError("name at least one, or leave it out")
+    return names
+
+
 def _boolean(text: str) -> bool:
     value = text.strip().lower()
     if value in {"1", "true", "yes", "on"}:
@@ -183,16 +190,16 @@ class Settings:
         "",
         str.strip,
     )
-    toolsets: tuple[str, ...] = setting(
-        "MEMORIES_TOOLSETS", "Comma-separated toolsets to offer, or `default` or `all`", (), _list
+    toolsets: tuple[str, ...] | None = setting(
+        "MEMORIES_TOOLSETS", "Comma-separated toolsets to offer, or `default` or `all`", None, _names
     )
-    tools: tuple[str, ...] = setting(
+    tools: tuple[str, ...] | None = setting(
         "MEMORIES_TOOLS",
         "Comma-separated tools to offer; with MEMORIES_TOOLSETS, in addition to those toolsets",
-        (),
-        _list,
+        None,
+        _names,
     )
-    exclude_tools: tuple[str, ...] = setting("MEMORIES_EXCLUDE_TOOLS", "Comma-separated tools to omit", (), _list)
+    exclude_tools: tuple[str, ...] = setting("MEMORIES_EXCLUDE_TOOLS", "Comma-separated tools to omit", (), _names)
     read_only: bool = setting("MEMORIES_READ_ONLY", "Offer only tools that change nothing", False, _boolean)
     files_root: Path | None = setting(
         "MEMORIES_FILES_ROOT", "The only folder that file tools may read and write", None, _directory

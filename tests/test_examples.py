@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import subprocess
 import sys
 import warnings
 from collections.abc import Sequence
@@ -116,31 +117,65 @@ def test_the_code_blocks_of_the_documentation_run(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("langchain.agents.factory.init_chat_model", init_scripted_model)
     blocks = re.findall(r"```python\n(.*?)```", DOCUMENTATION.read_text(encoding="utf-8"), re.DOTALL)
 
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         exec(block, {})
 
 
-@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
-def test_an_example_runs_offline_without_arguments(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if path.stem == "agent_over_mcp":
+def run_example(
+    monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str, typed: str = ""
+) -> subprocess.CompletedProcess[str]:
+    if name == "agent_over_mcp":
         pytest.importorskip("fastmcp", reason=NO_ADAPTER)
+    path = str(EXAMPLES / f"{name}.py")
 
     def program() -> int:
-        runpy.run_path(str(path), run_name="__main__")
+        runpy.run_path(path, run_name="__main__")
         return 0
 
-    monkeypatch.setattr(sys, "argv", [str(path)])
+    monkeypatch.setattr(sys, "argv", [path, *arguments])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as Python does by default for what libraries deprecate
-        completed = run_program(program, typed="y\n")
+        return run_program(program, typed=typed)
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_an_example_runs_offline_without_arguments(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    completed = run_example(monkeypatch, path.stem, typed="y\n")
 
     assert completed.returncode == 0, completed.stderr
     assert "A real run needs" in completed.stderr
     assert "VI6" in completed.stdout or "Team plan" in completed.stdout
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    ("arguments", "sandbox", "words"),
+    [
+        (("nosuch:model", "x"), "true", "The model nosuch:model cannot be used: "),
+        (("nosuch:model", "x"), "", "Set MEMORIES_API_KEY"),
+        (("x",), "", "Pass two arguments"),
+    ],
+    ids=["model", "key", "arguments"],
+)
+def test_an_example_that_cannot_run_ends_with_the_reason(
+    path: Path, monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str], sandbox: str, words: str
+) -> None:
+    monkeypatch.setenv("MEMORIES_SANDBOX", sandbox)
+    completed = run_example(monkeypatch, path.stem, *arguments)
+
+    assert completed.returncode == 1
+    assert words in completed.stderr
+
+
+def test_the_end_of_the_input_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    completed = run_example(monkeypatch, "delete_after_yes")
+
+    assert completed.returncode == 0, completed.stderr
+    assert "The user declined; nothing was changed." in completed.stdout
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
 def test_an_example_is_short_enough_to_read(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
 

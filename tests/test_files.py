@@ -90,7 +90,7 @@ async def test_a_download_that_breaks_half_way_leaves_neither_a_part_nor_a_new_f
     written = list[str]()
 
     async def follow(progress: Progress) -> None:
-        written.append(next(file.name for file in tmp_path.rglob(".a.mp4.*")))
+        written.append(next(file.name for file in tmp_path.rglob(".memories-*.part")))
 
     async with calling(FakeWire(httpx2.Response(200, stream=Breaking())), files_root=tmp_path) as runner:
         operation = runner.operations["download_video"]

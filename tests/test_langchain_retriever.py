@@ -64,6 +64,47 @@ def test_a_search_by_speech_needs_no_transcript(account: dict[str, Any], live: S
     assert documents[0].page_content.startswith("Then I suggest we lower the price")
 
 
+@pytest.mark.parametrize("search", [{"search_type": "BY_VIDEO"}, {"platform": "TIKTOK"}, {"platform": "YOUTUBE"}])
+@pytest.mark.parametrize("context_seconds", [0, 30])
+def test_a_whole_video_brings_the_first_words_of_its_transcripts(
+    account: dict[str, Any], search: dict[str, Any], context_seconds: float
+) -> None:
+    retriever = MemoriesRetriever(**account, **search, context_seconds=context_seconds)
+    documents = [document for query in ("bread", "bike", "camera", PRICE) for document in retriever.invoke(query)]
+
+    assert documents
+    for document in documents:
+        check_document(document)
+        assert "start_seconds" not in document.metadata
+        assert document.page_content != document.metadata["video_name"]
+        assert "Seen: " in document.page_content
+        assert len(document.page_content) <= 4000
+
+
+def test_a_long_transcript_of_a_whole_video_ends_with_a_whole_line(
+    account: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retriever = MemoriesRetriever(**account, search_type="BY_VIDEO", k=1)
+    [whole] = retriever.invoke(PRICE)
+    monkeypatch.setattr("langchain_tools.retriever._MAX_VIDEO_CHARACTERS", 300)
+    [short] = retriever.invoke(PRICE)
+    monkeypatch.setattr("langchain_tools.retriever._MAX_VIDEO_CHARACTERS", 10)
+    [cut] = retriever.invoke(PRICE)
+
+    assert len(short.page_content) <= 300
+    assert whole.page_content.startswith(f"{short.page_content}\n")
+    assert cut.page_content == whole.page_content[:10]
+    assert whole.id == short.id == cut.id
+
+
+def test_a_whole_video_without_transcripts_brings_its_name(account: dict[str, Any], live: Settings) -> None:
+    for track in ("video", "audio"):
+        asyncio.run(order(live, "null_body", path=f"get_{track}_transcription", times=20))
+    [document] = MemoriesRetriever(**account, search_type="BY_VIDEO", k=1).invoke(PRICE)
+
+    assert document.page_content == document.metadata["video_name"]
+
+
 def test_context_is_added_to_the_text_and_not_to_the_times(account: dict[str, Any]) -> None:
     narrow = MemoriesRetriever(**account, search_type="BY_AUDIO", k=1).invoke(PRICE)[0]
     wide = MemoriesRetriever(**account, search_type="BY_AUDIO", k=1, context_seconds=30).invoke(PRICE)[0]
@@ -132,7 +173,8 @@ def test_the_public_library_and_whole_videos_are_searched_too(account: dict[str,
 
     assert public[0].metadata["video_no"] == BREAD
     assert "start_seconds" not in videos[0].metadata
-    assert videos[0].page_content == "Quarterly planning meeting"
+    assert videos[0].metadata["video_name"] == "Quarterly planning meeting"
+    assert "welcome to the quarterly planning meeting" in videos[0].page_content
     for document in (*public, *videos):
         check_document(document)
 

@@ -140,7 +140,9 @@ LAYERS = """
     memories_mcp.server.stdio
 
     langchain_tools.bridge
+    langchain_tools.human_in_the_loop
     langchain_tools.run_context
+    langchain_tools.credentials
     langchain_tools.lifetime
     langchain_tools.base
     langchain_tools.documents

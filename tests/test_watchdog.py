@@ -103,6 +103,7 @@ def many(value: Any = 1, count: int = MANY) -> dict[str, Any]:
 
 
 INPUTS: dict[str, tuple[str, str, bytes]] = {
+    "a long name of an argument": ("tools/call", "search_videos", call("search_videos", **{"q" * LONG: 1})),
     "unknown arguments": ("tools/call", "search_videos", call("search_videos", query="x", **many())),
     "lists nested deeply": ("tools/call", "search_videos", search_with(b'{"query":' + b"[" * LONG)),
     "empty lists": ("tools/call", "search_videos", search_with(b'{"query":[' + b"[]," * 1_300_000 + b"1]}")),

@@ -35,7 +35,10 @@ toolkit = MemoriesToolkit(
 assert_type(toolkit.get_tools(), list[BaseTool])
 as_toolkit: BaseToolkit = toolkit
 MemoriesToolkit(confirm="yes")  # pyright: ignore[reportArgumentType] -- not a valid value
-MemoriesToolkit(api_key="sk")  # pyright: ignore[reportArgumentType] -- a key is a SecretStr
+MemoriesToolkit(api_key="sk")
+MemoriesToolkit(api_key=None)
+MemoriesToolkit(api_key=b"sk")  # pyright: ignore[reportArgumentType] -- a key is text
+MemoriesToolkit(credentials=lambda runtime: SecretStr(runtime.context.key))
 MemoriesToolkit(toolset=["search"])  # pyright: ignore[reportCallIssue] -- no such argument
 
 with MemoriesToolkit() as kit:

@@ -82,7 +82,7 @@ async def check(
         Runner(settings)
     except MemoriesError as error:  # unknown toolsets or tools
         problems = [*problems, error]
-        settings = replace(settings, toolsets=(), tools=(), exclude_tools=())
+        settings = replace(settings, toolsets=None, tools=None, exclude_tools=())
     for problem in problems:
         yield Finding("problem", problem.summary, problem.next_step)
     for finding in _check_settings(settings):

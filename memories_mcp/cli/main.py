@@ -127,7 +127,7 @@ def read_settings(options: argparse.Namespace, problems: list[MemoriesError] | N
     changes = {
         name: parse_setting(name, text, f"--{name.replace('_', '-')}")
         for name in ("toolsets", "tools", "exclude_tools", "log_level")
-        if (text := getattr(options, name))
+        if (text := getattr(options, name)) is not None
     }
     return Settings.from_environment(problems=problems).change(
         sandbox=options.sandbox, read_only=options.read_only, **changes

@@ -29,24 +29,27 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(
 
 
 def select(
-    toolsets: Sequence[str] = (),
+    toolsets: Sequence[str] | None = None,
     read_only: bool = False,
     exclude_tools: Sequence[str] = (),
-    tools: Sequence[str] = (),
+    tools: Sequence[str] | None = None,
 ) -> tuple[Operation[Any, Any], ...]:
     """Return the operations to offer, in a fixed order; `read_only` and `exclude_tools` win over the rest.
 
     Args:
-        toolsets: Names of toolsets, `default` or `all`; empty means `default`, unless `tools` has names.
+        toolsets: Names of toolsets, `default` or `all`; `None` means `default`, unless `tools` is given.
         read_only: Offer only operations that change nothing.
         exclude_tools: Names of single operations to leave out.
-        tools: Names of single operations to offer in addition to the toolsets.
+        tools: Names of single operations to offer in addition to the toolsets. An empty sequence adds nothing: with
+            no names in `toolsets` and `tools`, no operation is offered.
 
     Raises:
         ConfigurationError: A name is unknown; the text lists the known names.
     """
     by_name = {toolset.name: toolset for toolset in TOOLSETS}
-    toolsets = toolsets or (() if tools else ("default",))
+    if toolsets is None:
+        toolsets = ("default",) if tools is None else ()
+    tools = tools or ()
     if unknown := [name for name in toolsets if name not in {*by_name, "default", "all"}]:
         raise ConfigurationError(
             f"Unknown toolset: {', '.join(unknown)}.", next_step=f"There are: default, all, {', '.join(by_name)}."

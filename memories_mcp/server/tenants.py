@@ -223,8 +223,9 @@ class Tenants:
 
     def _narrow(self, tenant: Tenant, credentials: Credentials, *, files: bool) -> RequestScope:
         """Return the scope of an HTTP request: without file tools if `files` is off, and as its headers narrow it."""
-        narrows = bool(credentials.toolsets) or credentials.read_only
-        selected = {operation.name for operation in select(credentials.toolsets or ("all",), credentials.read_only)}
+        narrows = credentials.toolsets is not None or credentials.read_only
+        toolsets = ("all",) if credentials.toolsets is None else credentials.toolsets
+        selected = {operation.name for operation in select(toolsets, credentials.read_only)}
 
         def is_offered(operation: AnyOperation) -> bool:
             if operation.uses_files and not files:

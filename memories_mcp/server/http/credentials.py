@@ -38,7 +38,7 @@ class Credentials:
         api_key: The caller's own key; empty if none was sent.
         caption_key: The caller's own key of the caption service; empty if none was sent.
         unique_id: The namespace that the caller fixes; empty for none.
-        toolsets: The toolsets that the caller restricts the server to; empty for all that the operator offers.
+        toolsets: The toolsets that the caller restricts the server to; `None` for all that the operator offers.
         read_only: Whether the caller restricts the server to tools that change nothing.
         holds_token: Whether the request carries `MEMORIES_HTTP_TOKEN`, which allows the use of the server's own key.
     """
@@ -46,7 +46,7 @@ class Credentials:
     api_key: str = ""
     caption_key: str = ""
     unique_id: str = ""
-    toolsets: tuple[str, ...] = ()
+    toolsets: tuple[str, ...] | None = None
     read_only: bool = False
     holds_token: bool = False
 
@@ -113,7 +113,7 @@ def read_credentials(headers: Headers, settings: Settings) -> Credentials:
         bearer = str(parse_setting("api_key", _bearer(headers.get("Authorization", "")), "Authorization"))
         caption_key = str(read(CAPTION_KEY_HEADER, "caption_api_key"))
         read_only = bool(read(READ_ONLY_HEADER, "read_only", "false"))
-        toolsets: tuple[str, ...] = read(TOOLSETS_HEADER, "toolsets")
+        toolsets: tuple[str, ...] | None = read(TOOLSETS_HEADER, "toolsets") if TOOLSETS_HEADER in headers else None
     except ConfigurationError as error:
         raise RequestRefused(400, str(error)) from None
     try:
