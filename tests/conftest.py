@@ -77,7 +77,7 @@ def live(settings: Settings) -> Settings:
 
 @pytest.fixture
 def no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For LangChain's side, which reads the environment: the sandbox over HTTP is nobody's limit."""
+    """Turn rate limits off for LangChain's side, which reads the environment; the sandbox has none."""
     monkeypatch.setenv("MEMORIES_RATE_LIMITS", "off")
 
 
@@ -89,7 +89,7 @@ def account(live: Settings, no_limits: None) -> dict[str, Any]:
 
 @pytest.fixture
 def open_house(live: Settings) -> Settings:
-    """A server on loopback that asks nobody who they are; its own key is set and must serve nobody."""
+    """A server on loopback without a token; its own key is set and must serve no request."""
     return live
 
 

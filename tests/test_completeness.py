@@ -61,7 +61,7 @@ def answer(request: httpx2.Request) -> httpx2.Response:
 
 
 async def hits(operation: Operation[Any, Any], files_root: Path) -> set[Hit]:
-    """What a tool's example call sends, with somebody following and without."""
+    """Return what a tool's example call sends, with a progress handler and without one."""
 
     async def follow(progress: Progress) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Resources for whoever may use the tools that give the same: namespaces, switches, links and completions."""
+"""Resources: offered with the tools that return the same, in namespaces, with switches, links and completions."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def listing(*statuses: str) -> Iterator[httpx2.Response]:
 
 
 class Followed:
-    """What whoever follows hears."""
+    """The progress messages of a call."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []

@@ -100,7 +100,14 @@ def decode_body(body: bytes, *, status: int, retry_after: str = "", success: fro
 def unwrap_envelope(
     document: Any, *, status: int = 200, retry_after: str = "", success: frozenset[str] = _SUCCESS
 ) -> Any:
-    """Return the `data` of a parsed document; arguments and errors are those of `decode_body`."""
+    """Return the `data` of a parsed document; errors are those of `decode_body`.
+
+    Args:
+        document: The parsed body.
+        status: The HTTP status.
+        retry_after: The `Retry-After` header; empty if there is none.
+        success: The codes that mean success.
+    """
     if isinstance(document, list):
         return cast(list[Any], document)
     if not isinstance(document, dict):

@@ -103,7 +103,13 @@ async def get_session_detail(context: Context, args: GetSessionDetail) -> Sessio
 
 
 async def read_whole_session(context: Context, session_id: str, unique_id: str | None) -> Session:
-    """Return a conversation without paging and without reasoning steps."""
+    """Return a conversation without paging and without reasoning steps.
+
+    Args:
+        context: The context of the call.
+        session_id: The conversation.
+        unique_id: The namespace; `None` for the default one.
+    """
     query = {"sessionId": session_id, "unique_id": unique_id}
     source = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
     messages = [_message(message, include_thinkings=False, skipped=0) for message in source.messages]

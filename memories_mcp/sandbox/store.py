@@ -92,7 +92,13 @@ class Account:
             )
 
     def add_session(self, session_id: str, namespace: str, title: str) -> None:
-        """Insert a conversation without messages."""
+        """Insert a conversation without messages.
+
+        Args:
+            session_id: Its number, a string of digits.
+            namespace: The `unique_id` it belongs to.
+            title: Its title, usually the first question.
+        """
         self._insert("sessions", {"session_id": session_id, "namespace": namespace, "title": title})
 
     def add_message(
@@ -230,7 +236,13 @@ class Account:
         )
 
     def search_images(self, words: str, namespace: str, limit: int = 100) -> list[dict[str, Any]]:
-        """Return images whose name, description or tags match, best first, with a `score` between 0 and 1."""
+        """Return images whose name, description or tags match, best first, with a `score` between 0 and 1.
+
+        Args:
+            words: The query.
+            namespace: The `unique_id` to search in.
+            limit: The maximum number of images.
+        """
         query = " OR ".join(map(fts_query, search_words(words)))
         if not query:
             return []

@@ -236,6 +236,11 @@ class Prompts:
     def render(self, runner: Runner, name: str, arguments: Mapping[str, str] | None) -> t.GetPromptResult:
         """Return the messages of a prompt.
 
+        Args:
+            runner: Offers the tools that a prompt needs.
+            name: The prompt.
+            arguments: The arguments of the request.
+
         Raises:
             MCPError: The prompt is unknown, or an argument is missing, unknown or too long.
         """
