@@ -59,7 +59,7 @@ class CredentialsSource:
             if inspect.isawaitable(result):
                 awaitable = result
                 result = bridge.run(lambda _: _wait_for(awaitable))
-        except Exception as error:
+        except Exception as error:  # the application's function may raise anything
             _raise_failure(error)
         return self._of_result(result)
 
@@ -71,7 +71,7 @@ class CredentialsSource:
             result = self._resolver(run.runtime)
             if inspect.isawaitable(result):
                 result = await result
-        except Exception as error:
+        except Exception as error:  # the application's function may raise anything
             _raise_failure(error)
         return self._of_result(result)
 

@@ -55,7 +55,7 @@ def test_memory_stays_flat_while_96_mib_go_up_and_come_down(sandbox_process: str
 
 def rows(count: int) -> list[dict[str, Any]]:
     return [
-        {"index": i, "content": f" Segment {i}: somebody says about ten words here.", "startTime": str(i * 1.8),
+        {"index": i, "content": f" Segment {i}: a person says about ten words here.", "startTime": str(i * 1.8),
          "endTime": str(i * 1.8 + 1.8)}
         for i in range(count)
     ]  # fmt: skip
@@ -72,7 +72,7 @@ def test_a_page_of_a_ten_hour_transcript_reads_its_own_segments_only() -> None:
         page = [segment.text for _, segment in segments.evidence(segments.between(18_000, None)[:150])]
 
     assert describe_omissions(omissions.values()) is None
-    assert page == [f"Segment {number}: somebody says about ten words here." for number in range(10_000, 10_150)]
+    assert page == [f"Segment {number}: a person says about ten words here." for number in range(10_000, 10_150)]
     with collect_omissions() as omissions:
         list(segments.evidence(segments.between(0, 10)))
     assert describe_omissions(omissions.values())

@@ -171,7 +171,7 @@ def check_proxies() -> None:
 
 def _check_socks(variable: str) -> None:
     try:
-        import socksio  # noqa: F401  # pyright: ignore
+        import socksio  # noqa: F401  # pyright: ignore -- only its presence matters; it has no types
     except ImportError:
         raise ConfigurationError(
             f"{variable} names a SOCKS proxy, for which the package socksio is missing.",

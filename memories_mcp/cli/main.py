@@ -51,6 +51,7 @@ def _prepare_streams() -> None:
     for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:  # the parent closed it; a file or a socket must not get its number
             mode = "r" if name == "stdin" else "w"
+            # The stream stays open as long as the process.
             setattr(sys, name, open(_open_null(number), mode, encoding="utf-8", closefd=False))  # noqa: SIM115
         stream = getattr(sys, name)
         if name != "stdin" and isinstance(stream, io.TextIOWrapper):
