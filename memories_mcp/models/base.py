@@ -61,7 +61,7 @@ class PrivateInput(Input):
     """Arguments of an operation on the caller's own library."""
 
     unique_id: Namespace | None = None
-    """Namespace; leave out for the default one."""
+    """Namespace; rarely needed."""
 
 
 class ConfirmableInput(Input):
