@@ -160,7 +160,9 @@ LAYERS = """
     memories_mcp.cli.mcp_clients
     memories_mcp.cli.install
     memories_mcp.cli.doctor
+    memories_mcp.cli.calls
     memories_mcp.cli.commands
+    memories_mcp.cli.library_commands
     memories_mcp.cli.tool_commands
     memories_mcp.cli.serve
     memories_mcp.cli.demo

@@ -47,7 +47,7 @@ def _normalize_ref(ref: str) -> str:
 
 Ref = Annotated[str, Field(max_length=200), AfterValidator(_normalize_ref), REFS]
 
-_MOST_REFS = 50
+MOST_REFS = 50
 _OPENING_SEGMENTS = 12
 """The segments of each track that a ref without times gives."""
 _MOST_NOTES = 3
@@ -57,7 +57,7 @@ class GetEvidence(PrivateInput):
     """Arguments of `get_evidence`."""
 
     refs: list[Ref] | None = Field(
-        default=None, max_length=_MOST_REFS, examples=[["VI612515093881740229#t=266,275&kind=audio"]]
+        default=None, max_length=MOST_REFS, examples=[["VI612515093881740229#t=266,275&kind=audio"]]
     )
     """Evidence refs from a search, a chat or a transcript."""
     session_id: SessionId | None = None
@@ -259,7 +259,7 @@ def _fit(report: EvidenceReport) -> None:
     left_out = report.moments[count:]
     if left_out:
         refs = [ref for moment in left_out for ref in moment.refs]
-        report.left_out = refs[:_MOST_REFS]
+        report.left_out = refs[:MOST_REFS]
         report.moments = report.moments[:count]
         more = (
             f"{len(left_out)} moments were left out. Call again with the refs in left_out, or with fewer "
