@@ -92,6 +92,7 @@ LAYERS = """
     memories_mcp.operations.evidence
     memories_mcp.operations
 
+    memories_mcp.sandbox.faults
     memories_mcp.sandbox.demo_data
     memories_mcp.sandbox.ranking
     memories_mcp.sandbox.store
@@ -151,7 +152,11 @@ LAYERS = """
     langchain_tools.toolkit
     langchain_tools.retriever
     langchain_tools.loader
+    langchain_tools.citations
+    langchain_tools.history
+    langchain_tools.ingestion
     langchain_tools
+    memories_mcp.sandbox.testing
 
     memories_mcp.cli
     memories_mcp.cli.progress
@@ -172,6 +177,8 @@ LAYERS = """
 """Every module, lowest first: each may import those above it in this list and no others."""
 
 ONLY = {
+    # Fixtures for the tests of applications, which may use LangChain; nothing of the sandbox imports them.
+    "memories_mcp.sandbox.testing": ("memories_mcp.sandbox", "langchain_tools"),
     # The sandbox stands for another program: it shares no code with the client that it answers.
     "memories_mcp.sandbox": ("memories_mcp.sandbox", "memories_mcp.errors", "memories_mcp.loopback"),
     # LangChain tools run in process, without MCP in between.
@@ -306,8 +313,8 @@ def test_a_library_is_imported_only_at_home(library: str, homes: tuple[str, ...]
 def test_the_environment_is_read_in_one_place() -> None:
     readers = {module for module, source in sources().items() if "os.environ" in source}
 
-    # The demo passes the environment on to its server, without our variables.
-    assert readers == {"memories_mcp.settings", "memories_mcp.cli.demo"}
+    # The demo passes the environment on to its server, and the fixtures unset in a test, both without our variables.
+    assert readers == {"memories_mcp.settings", "memories_mcp.cli.demo", "memories_mcp.sandbox.testing"}
 
 
 def test_a_module_is_one_idea() -> None:
