@@ -29,11 +29,11 @@ async def run(options: argparse.Namespace, settings: Settings) -> int:
         case "ask":
             return await _ask(settings, options.question, options.video)
         case "transcript":
-            return await _transcript(settings, options.video_no, options.track, options.format)
+            return await _transcript(settings, options.video, options.track, options.format)
         case "upload":
             return await _upload(settings, options.files, wait=options.wait)
         case _:
-            return await _download(settings, options.video_no, options.target, overwrite=options.overwrite)
+            return await _download(settings, options.video, options.target, overwrite=options.overwrite)
 
 
 async def _search(settings: Settings, query: str, k: int) -> int:
@@ -65,9 +65,10 @@ _WRITERS: dict[str, Callable[[str, Any, list[Evidence]], str]] = {
 }
 
 
-async def _transcript(settings: Settings, video_no: str, track: Any, form: str) -> int:
-    _allowed_operation(settings, transcript_tool(video_no, track))
+async def _transcript(settings: Settings, video: str, track: Any, form: str) -> int:
     async with open_runner(settings) as runner:
+        video_no = await _find_number(runner, video)
+        _allowed_operation(settings, transcript_tool(video_no, track))
         # Fetched directly, because the tool returns one page at a time.
         transcript = await fetch_transcript(runner.context(), video_no, track, runner.settings.unique_id or None)
     segments = [segment for _, segment in transcript.evidence(range(len(transcript)))]
@@ -123,17 +124,26 @@ _MOST_WAITS = 80
 """One hour in all, enough to process six hours of video."""
 
 
-async def _download(settings: Settings, video_no: str, target: Path | None, *, overwrite: bool) -> int:
-    target = target or Path(f"{video_no}.mp4")
-    if target.is_dir():
-        target /= f"{video_no}.mp4"
+async def _download(settings: Settings, video: str, target: Path | None, *, overwrite: bool) -> int:
     async with open_runner(settings) as runner:
+        video_no = await _find_number(runner, video)
+        target = target or Path(f"{video_no}.mp4")
+        if target.is_dir():
+            target /= f"{video_no}.mp4"
         with ProgressBar(target.name) as bar:
             local = _with_files_root(runner, target.parent)
             arguments = {"video_no": video_no, "path": target.name, "overwrite": overwrite}
             answer = await _call(local, "download_video", bar, **arguments)
     print(target.with_name(answer.output.path))
     return 0
+
+
+async def _find_number(runner: Runner, video: str) -> str:
+    """Return the number of a video that is given by its number or name."""
+    [video_no], sentences = await runner.stand_ins.find_numbers([video], runner.settings.unique_id or None)
+    for sentence in sentences:
+        print(sentence, file=sys.stderr)
+    return video_no
 
 
 def _with_files_root(runner: Runner, folder: Path) -> Runner:
@@ -185,5 +195,5 @@ def _print_moments(moments: list[Evidence]) -> None:
 
 
 def _print_note(answer: RunResult[Any]) -> None:
-    if answer.output.note:
-        print(answer.output.note, file=sys.stderr)
+    for sentence in [*answer.output.quotations, *filter(None, [answer.output.note])]:
+        print(sentence, file=sys.stderr)

@@ -85,11 +85,11 @@ def _add_video_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> N
     ask = add("ask", "ask your videos a question")
     ask.add_argument("question", metavar="QUESTION", help="the question, in plain language")
     ask.add_argument(
-        "--video", action="append", metavar="VIDEO_NO",
-        help="ask only this video; repeat the option for several (default: the whole library)",
+        "--video", action="append", metavar="VIDEO",
+        help="ask only this video, by number or name; repeat the option for several (default: the whole library)",
     )  # fmt: skip
     transcript = add("transcript", "print what is said or seen in a video")
-    transcript.add_argument("video_no", metavar="VIDEO_NO", help="number of the video, such as VI612515093881740229")
+    transcript.add_argument("video", metavar="VIDEO", help="number or name of the video, such as VI612515093881740229")
     transcript.add_argument(
         "--track", choices=["audio", "visual"], default="audio",
         help="audio: what is said (default); visual: what is seen",
@@ -102,7 +102,7 @@ def _add_video_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> N
     upload.add_argument("files", nargs="+", type=Path, metavar="FILE", help="video or image file")
     upload.add_argument("--wait", action="store_true", help="wait until each video is ready")
     download = add("download", "download a video of your library")
-    download.add_argument("video_no", metavar="VIDEO_NO", help="number of the video")
+    download.add_argument("video", metavar="VIDEO", help="number or name of the video")
     download.add_argument(
         "target", nargs="?", type=Path, metavar="TARGET", help="file or folder to write to (default: VIDEO_NO.mp4)"
     )
