@@ -49,7 +49,7 @@ class Query(BaseModel):
     platform: Platform | None = None
     """Search the public library of this platform instead of your own."""
     video_nos: Sequence[str] | None = None
-    """Search only these videos; an empty sequence finds nothing."""
+    """Search only these videos, given by number or name; an empty sequence finds nothing."""
     tag: str | None = None
     """Search only videos with this tag."""
     filtering_level: Literal["low", "medium", "high"] | None = None
@@ -152,7 +152,8 @@ async def _search(runner: Runner, context: Context, text: str, query: Query, top
         arguments["video_nos"] = list(query.video_nos) if query.video_nos else None
         arguments["tag"] = query.tag
         arguments["unique_id"] = runner.settings.unique_id or None
-        return await search_hits(context, validate(SearchVideos, arguments))
+        args, _ = await runner.stand_ins.resolve(validate(SearchVideos, arguments))
+        return await search_hits(context, args)
     if query.video_nos or query.tag:
         raise InvalidArguments(["platform: the public library cannot be searched by video_nos or tag."])
     arguments["platform"] = query.platform

@@ -74,6 +74,10 @@ LAYERS = """
     memories_mcp.operations.common.paging
     memories_mcp.operations.common.transfers
     memories_mcp.operations.common.lookups
+    memories_mcp.operations.common.newest
+    memories_mcp.operations.common.name_search
+    memories_mcp.operations.common.posts
+    memories_mcp.operations.common.names
     memories_mcp.operations.common.transcripts
     memories_mcp.operations.common.polling
     memories_mcp.operations.common.search

@@ -57,5 +57,13 @@ def print_moment(moment: Evidence, lines: Iterable[str]) -> None:
 
 def print_note(answer: RunResult[Any]) -> None:
     """Print the note of a result on stderr."""
-    if answer.output.note:
-        print(answer.output.note, file=sys.stderr)
+    for sentence in [*answer.output.quotations, *filter(None, [answer.output.note])]:
+        print(sentence, file=sys.stderr)
+
+
+async def find_number(runner: Runner, video: str) -> str:
+    """Return the number of a video that is given by its number or name; print which one a name stands for."""
+    [video_no], sentences = await runner.stand_ins.find_numbers([video], runner.settings.unique_id or None)
+    for sentence in sentences:
+        print(sentence, file=sys.stderr)
+    return video_no

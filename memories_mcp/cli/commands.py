@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from memories_mcp.cli.calls import allowed_operation, call_tool, print_moment, print_note
+from memories_mcp.cli.calls import allowed_operation, call_tool, find_number, print_moment, print_note
 from memories_mcp.cli.progress import ProgressBar
 from memories_mcp.errors import MemoriesError
 from memories_mcp.models.chat import ChatAnswer
@@ -113,11 +113,12 @@ _WRITERS: dict[str, Callable[[str, Any, list[Evidence]], str]] = {
 
 
 async def _transcript(settings: Settings, options: argparse.Namespace) -> int:
-    video_no, track = options.video_no, options.track
-    allowed_operation(settings, transcript_tool(video_no, track))
+    track = options.track
     limits = {"start_seconds": options.start, "end_seconds": options.end}
     window = validate(Window, {name: text for name, text in limits.items() if text is not None}, {})
     async with open_runner(settings) as runner:
+        video_no = await find_number(runner, options.video)
+        allowed_operation(settings, transcript_tool(video_no, track))
         # Fetched directly, because the tool returns one page at a time.
         transcript = await fetch_transcript(runner.context(), video_no, track, runner.settings.unique_id or None)
     indices = transcript.between(window.start_seconds, window.end_seconds)

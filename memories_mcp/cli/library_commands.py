@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from memories_mcp.cli.calls import allowed_operation, call_tool, print_note
+from memories_mcp.cli.calls import allowed_operation, call_tool, find_number, print_note
 from memories_mcp.cli.progress import ConfirmingProgress, ProgressBar
 from memories_mcp.context import Preview
 from memories_mcp.errors import ConfigurationError, FileRefused, MemoriesError
@@ -36,7 +36,7 @@ async def run(options: argparse.Namespace, settings: Settings) -> int:
         case "upload":
             return await _upload(settings, options.sources, wait=options.wait)
         case "download":
-            return await _download(settings, options.video_no, options.target, overwrite=options.overwrite)
+            return await _download(settings, options.video, options.target, overwrite=options.overwrite)
         case _:
             return await _delete(settings, options.videos, yes=options.yes)
 
@@ -151,11 +151,12 @@ async def _outcome(
     return succeeded, f"{video_no} {video.status}{cause}"
 
 
-async def _download(settings: Settings, video_no: str, target: Path | None, *, overwrite: bool) -> int:
-    target = target or Path(f"{video_no}.mp4")
-    if target.is_dir():
-        target /= f"{video_no}.mp4"
+async def _download(settings: Settings, video: str, target: Path | None, *, overwrite: bool) -> int:
     async with open_runner(settings) as runner:
+        video_no = await find_number(runner, video)
+        target = target or Path(f"{video_no}.mp4")
+        if target.is_dir():
+            target /= f"{video_no}.mp4"
         with ProgressBar(target.name) as bar:
             local = _with_files_root(runner, target.parent)
             arguments = {"video_no": video_no, "path": target.name, "overwrite": overwrite}

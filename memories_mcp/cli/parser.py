@@ -92,7 +92,10 @@ def _add_reading_commands(add: Callable[[str, str], argparse.ArgumentParser]) ->
     search.add_argument("query", metavar="QUERY", help="what to search for, in plain language")
     search.add_argument("-k", type=int, default=10, metavar="N", help="maximum number of hits (default: 10)")
     search.add_argument(
-        "--video", action="append", metavar="VIDEO", help="search only this video; repeat the option for several"
+        "--video",
+        action="append",
+        metavar="VIDEO",
+        help="search only this video, by number or name; repeat the option for several",
     )
     search.add_argument(
         "--text", action=argparse.BooleanOptionalAction, default=True,
@@ -102,10 +105,10 @@ def _add_reading_commands(add: Callable[[str, str], argparse.ArgumentParser]) ->
     ask.add_argument("question", metavar="QUESTION", help="the question, in plain language")
     ask.add_argument(
         "--video", action="append", metavar="VIDEO",
-        help="ask only this video; repeat the option for several (default: the whole library)",
+        help="ask only this video, by number or name; repeat the option for several (default: the whole library)",
     )  # fmt: skip
     transcript = add("transcript", "print what is said or seen in a video")
-    transcript.add_argument("video_no", metavar="VIDEO", help="number of the video, such as VI612515093881740229")
+    transcript.add_argument("video", metavar="VIDEO", help="number or name of the video, such as VI612515093881740229")
     transcript.add_argument(
         "--track", choices=["audio", "visual"], default="audio",
         help="audio: what is said (default); visual: what is seen",
@@ -125,17 +128,17 @@ def _add_library_commands(add: Callable[[str, str], argparse.ArgumentParser]) ->
     listing.add_argument("--page", type=int, metavar="N", help="page to print (default: 1)")
     listing.add_argument("--size", type=int, metavar="N", help="videos per page (default: 20)")
     status = add("status", "print the state of videos; the exit code is 0 if all are ready")
-    status.add_argument("videos", nargs="+", metavar="VIDEO", help="number of the video")
+    status.add_argument("videos", nargs="+", metavar="VIDEO", help="number or name of the video")
     status.add_argument("--wait", action="store_true", help="wait until each video is processed")
     upload = add("upload", "upload video and image files, links to media files, or posts of YouTube, TikTok, Instagram")
     upload.add_argument("sources", nargs="+", metavar="FILE_OR_URL", help="video file, image file or URL")
     upload.add_argument("--wait", action="store_true", help="wait until each video is ready")
     download = add("download", "download a video of your library")
-    download.add_argument("video_no", metavar="VIDEO", help="number of the video")
+    download.add_argument("video", metavar="VIDEO", help="number or name of the video")
     download.add_argument(
         "target", nargs="?", type=Path, metavar="TARGET", help="file or folder to write to (default: VIDEO.mp4)"
     )
     download.add_argument("--overwrite", action="store_true", help="replace an existing file")
     delete = add("delete", "delete videos of your library permanently; asks first")
-    delete.add_argument("videos", nargs="+", metavar="VIDEO", help="number of the video")
+    delete.add_argument("videos", nargs="+", metavar="VIDEO", help="number or name of the video")
     delete.add_argument("--yes", action="store_true", help="delete without asking")

@@ -12,7 +12,7 @@ from memories_mcp.models.coercions import (
     Score,
     Seconds,
 )
-from memories_mcp.models.ids import describe_kind
+from memories_mcp.models.ids import describe_kind, is_video_number
 from memories_mcp.models.spellings import parse_seconds
 from memories_mcp.models.uris import format_seconds, transcript_uri, video_uri
 
@@ -30,7 +30,7 @@ class Reference(NamedTuple):
     """The parts of an evidence `ref`.
 
     Attributes:
-        video_no: The video, or for the kind `image` the image's id.
+        video_no: The video, or for the kind `image` the image's id; in a caller's ref it may be the video's name.
         kind: The origin of the moment.
         start: Its start in seconds.
         end: Its end in seconds.
@@ -135,7 +135,7 @@ class Evidence(Row):
 
 
 _REF = re.compile(
-    r"(?P<video>[^\s#/?]{1,64})#(?:t=(?P<start>[\d:.]+)(?:,(?P<end>[\d:.]+))?)?(?:(?:&|(?<=#))kind=(?P<kind>[a-z]+))?"
+    r"(?P<video>[^\n]{1,300})#(?:t=(?P<start>[\d:.]+)(?:,(?P<end>[\d:.]+))?)?(?:(?:&|(?<=#))kind=(?P<kind>[a-z]+))?"
 )
 _URI = re.compile(
     r"memories://videos/(?P<video>[^\s#/?]{1,64})(?:/transcripts/(?P<track>visual|audio))?"
@@ -151,6 +151,8 @@ _SHORT_NAME = re.compile(r"v\d{1,3}(?![^\s#,.:;])", re.IGNORECASE)
 def parse_ref(ref: str) -> Reference:
     """Parse an evidence `ref`; times may be written as in texts, such as 0:30, and `kind` defaults to `clip`.
 
+    A name in place of the video's number is kept as it is.
+
     Raises:
         ValueError: The text is not an evidence `ref`.
     """
@@ -162,12 +164,14 @@ def parse_ref(ref: str) -> Reference:
         times = f"t={start}{',' if end else ''}{end}&" if start else ""
         ref = f"{uri['video']}#{times}kind={uri['track'] or 'clip'}"
     match = _REF.fullmatch(ref)
-    if short := _SHORT_NAME.match(ref):
+    video: str = match["video"] if match else ref
+    if (short := _SHORT_NAME.match(ref)) and video in {ref, short[0]}:
         raise ValueError(
             f"{short[0]} is a short name used in one listing; use the ref with the video's number, such as "
             "VI612515093881740229#t=60,98&kind=clip"
         )
-    if match is None and (other := describe_kind(ref)) and other[0] != "an evidence ref":
+    other = None if is_video_number(video) and match else describe_kind(video)
+    if other and other[0] != "an evidence ref":
         raise ValueError(f"not an evidence ref but {other[0]}; {other[1]}")
     kind = "clip" if match and match["start"] and not match["kind"] else match and match["kind"]
     if match is None or kind not in get_args(Kind) or kind == "image":
@@ -175,4 +179,4 @@ def parse_ref(ref: str) -> Reference:
     start, end = (parse_seconds(time) if time else None for time in (match["start"], match["end"]))
     if start is not None and end is not None and end < start:
         raise ValueError("the moment ends before it starts")
-    return Reference(match["video"], cast(Kind, kind), start, end)
+    return Reference(video, cast(Kind, kind), start, end)

@@ -27,7 +27,7 @@ from memories_mcp.errors import (
 from memories_mcp.models.base import Output, PrivateInput, Row
 from memories_mcp.models.coercions import OptionalLine, Seconds
 from memories_mcp.models.evidence import Evidence, Reference, Track, parse_ref
-from memories_mcp.models.ids import SessionId, TaskId, VideoNo, show_ids
+from memories_mcp.models.ids import SessionId, StandIn, TaskId, VideoNo, is_video_number, show_ids
 from memories_mcp.models.media import Video
 from memories_mcp.models.sessions import WireSession
 from memories_mcp.models.spellings import REFS, TimeInSeconds, WaitSeconds
@@ -45,7 +45,13 @@ def _normalize_ref(ref: str) -> str:
     return str(parse_ref(ref))
 
 
-Ref = Annotated[str, Field(max_length=200), AfterValidator(_normalize_ref), REFS]
+def _split_ref(ref: str) -> tuple[str, str]:
+    video, separator, rest = ref.rpartition("#")
+    return ("", ref) if not separator or is_video_number(video) else (video, separator + rest)
+
+
+Ref = Annotated[str, Field(max_length=400), AfterValidator(_normalize_ref), REFS, StandIn("name", _split_ref)]
+"""An evidence ref, whose video may be given by its name."""
 
 MOST_REFS = 50
 _OPENING_SEGMENTS = 12
@@ -289,7 +295,7 @@ class WaitUntilReady(PrivateInput):
     """Arguments of `wait_until_ready`."""
 
     video_nos: list[VideoNo] | None = Field(default=None, max_length=20, examples=[["VI612515093881740229"]])
-    """The videos to wait for."""
+    """Video numbers or names."""
     task_id: TaskId | None = None
     """Instead of video_nos: the task of an import."""
     max_seconds: WaitSeconds = Field(default=30, ge=0, le=LONGEST_SECONDS)

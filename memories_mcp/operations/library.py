@@ -89,7 +89,7 @@ class GetPrivateVideoDetails(PrivateInput):
     """Arguments of `get_private_video_details`."""
 
     video_no: PrivateVideoNo = Field(examples=["VI612515093881740229"])
-    """A video in your library."""
+    """Video number or name."""
 
 
 class PrivateVideo(Output, Video):
@@ -187,7 +187,7 @@ class DownloadVideo(PrivateInput):
     """Arguments of `download_video`."""
 
     video_no: PrivateVideoNo = Field(examples=["VI612515093881740229"])
-    """A video in your library."""
+    """Video number or name."""
     path: LocalPath = Field(exclude=True, examples=["planning.mp4"])
     """Path of the new file, below the files root."""
     overwrite: bool = Field(default=False, exclude=True)
@@ -223,7 +223,7 @@ class DeleteVideos(PrivateInput, ConfirmableInput):
     """Arguments of `delete_videos`."""
 
     video_nos: list[PrivateVideoNo] = Field(min_length=1, max_length=100, examples=[["VI611702946038315594"]])
-    """The videos to delete, at most 100."""
+    """Video numbers or names, at most 100."""
 
 
 class Deleted(Output):

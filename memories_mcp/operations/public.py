@@ -20,7 +20,7 @@ from memories_mcp.models.base import Input, Output
 from memories_mcp.models.chat import ChatAnswer
 from memories_mcp.models.coercions import Count, DateFromSeconds, OptionalLine, wire_names
 from memories_mcp.models.evidence import Evidence
-from memories_mcp.models.ids import PublicVideoNo, VideoNo, public_only
+from memories_mcp.models.ids import PublicVideoId, PublicVideoNo, public_only
 from memories_mcp.models.media import RequestedVideo, Video
 from memories_mcp.models.spellings import OtherWords
 from memories_mcp.models.transcripts import Transcript
@@ -141,7 +141,7 @@ class GetPublicVideoDetail(Input):
     """Arguments of `get_public_video_detail`."""
 
     video_no: PublicVideoNo = Field(examples=["PI-604418309112233984"])
-    """A public video's number, PI-…"""
+    """PI-… number, or the URL of a post that a result named."""
 
 
 class PublicVideo(Output, Video):
@@ -175,8 +175,10 @@ async def get_public_video_detail(context: Context, args: GetPublicVideoDetail) 
 class GetPublicVideoTranscription(Window):
     """Arguments of `get_public_video_transcription`."""
 
-    video_no: Annotated[VideoNo, public_only("get_video_transcription")] = Field(examples=["PI-604418309112233984"])
-    """A public video's number, PI-…"""
+    video_no: Annotated[PublicVideoId, public_only("get_video_transcription")] = Field(
+        examples=["PI-604418309112233984"]
+    )
+    """PI-… number, or the URL of a post that a result named."""
 
 
 @public.operation(title="Read what is seen (public)", effect=Effect.READ, endpoints=[PUBLIC_TRANSCRIPTS["visual"]])
@@ -188,8 +190,10 @@ async def get_public_video_transcription(context: Context, args: GetPublicVideoT
 class GetPublicAudioTranscription(Window):
     """Arguments of `get_public_audio_transcription`."""
 
-    video_no: Annotated[VideoNo, public_only("get_audio_transcription")] = Field(examples=["PI-604418309112233984"])
-    """A public video's number, PI-…"""
+    video_no: Annotated[PublicVideoId, public_only("get_audio_transcription")] = Field(
+        examples=["PI-604418309112233984"]
+    )
+    """PI-… number, or the URL of a post that a result named."""
 
 
 @public.operation(title="Read what is said (public)", effect=Effect.READ, endpoints=[PUBLIC_TRANSCRIPTS["audio"]])

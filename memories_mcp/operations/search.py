@@ -50,7 +50,7 @@ class SearchVideos(PrivateInput):
     filtering_level: Literal["low", "medium", "high"] | None = None
     """Required quality of a hit; low keeps nearly all."""
     video_nos: list[PrivateVideoNo] | None = Field(default=None, max_length=100)
-    """Search only these videos."""
+    """Search only these: video numbers or names."""
     tag: str | None = Field(default=None, max_length=100)
     """Search only videos with this tag."""
     offset: int = Field(default=0, ge=0, exclude=True)
@@ -112,7 +112,7 @@ class SearchClipsByImage(ImageQuery, PrivateInput):
     """Arguments of `search_clips_by_image`."""
 
     video_no: PrivateVideoNo = Field(examples=["VI611702946038315594"])
-    """The video to search."""
+    """Video number or name."""
     # Always sent: newer API documents require the text that older ones call optional (API 3.2, 16).
     prompt: str = Field(default="Find what the image shows.", min_length=1, max_length=2000)
     """What to look for in the image."""

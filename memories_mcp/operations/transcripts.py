@@ -27,7 +27,7 @@ class GetVideoTranscription(Window, PrivateInput):
     video_no: Annotated[VideoNo, private_only("get_public_video_transcription")] = Field(
         examples=["VI612515093881740229"]
     )
-    """The video, such as VI611471886560694272."""
+    """Video number or name."""
 
 
 @transcripts.operation(title="Read what is seen", effect=Effect.READ, endpoints=[TRANSCRIPTS["visual"]])
@@ -45,7 +45,7 @@ class GetAudioTranscription(Window, PrivateInput):
     video_no: Annotated[VideoNo, private_only("get_public_audio_transcription")] = Field(
         examples=["VI612515093881740229"]
     )
-    """The video, such as VI611471886560694272."""
+    """Video number or name."""
 
 
 @transcripts.operation(title="Read what is said", effect=Effect.READ, endpoints=[TRANSCRIPTS["audio"]])
@@ -61,7 +61,7 @@ class GenerateSummary(PrivateInput):
     """Arguments of `generate_summary`."""
 
     video_no: PrivateVideoNo = Field(examples=["VI612515093881740229"])
-    """The video, such as VI611471886560694272."""
+    """Video number or name."""
     summary_type: Literal["CHAPTER", "TOPIC"] = Field(default="CHAPTER", serialization_alias="type")
     """CHAPTER: parts in order of time; TOPIC: parts by subject, without times."""
 
@@ -110,7 +110,7 @@ class UpdateVideoTranscription(PrivateInput, ConfirmableInput):
     """Arguments of `update_video_transcription`."""
 
     video_no: PrivateVideoNo = Field(examples=["VI612515093881740229"])
-    """The video, such as VI611471886560694272."""
+    """Video number or name."""
     prompt: str = Field(min_length=1, max_length=2000, examples=["Name every object that is handled."])
     """What the new descriptions should focus on."""
 

@@ -64,7 +64,7 @@ def _size(output: Output) -> int:
 
     Rendering the text is skipped where the structured form is so small that the text cannot be over the budget.
     """
-    size = json_size(output)
+    size = json_size(output) + sum(len(sentence) + 1 for sentence in output.quotations)
     if size < BUDGET * 0.8:
         return size
     return max(size, len(render(output, make_nonce())))

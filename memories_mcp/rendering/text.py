@@ -29,8 +29,8 @@ _KNOWN_STATUS_WORDS = {"PARSE", "UNPARSE", "FAIL"}
 
 
 def render(output: Output, nonce: str) -> str:
-    """Return a result as fenced text, followed by its note."""
-    body = "\n".join(_body(output))
+    """Return a result as fenced text, followed by its note; text of the service in the note stands in the fence."""
+    body = "\n".join([*output.quotations, *_body(output)])
     parts = (fence(body, nonce) if body else "", output.note)
     return "\n".join(part for part in parts if part)
 

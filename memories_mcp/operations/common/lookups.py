@@ -12,7 +12,7 @@ from memories_mcp.api.endpoints import LIST_VIDEOS, PRIVATE_DETAILS, PUBLIC_DETA
 from memories_mcp.context import Context
 from memories_mcp.errors import NotFound
 from memories_mcp.models.base import Wire
-from memories_mcp.models.coercions import Line, shorten, wire_list, wire_names
+from memories_mcp.models.coercions import Count, Line, shorten, wire_list, wire_names
 from memories_mcp.models.ids import is_public, show_ids
 from memories_mcp.models.media import RequestedVideo, Video
 from memories_mcp.rendering.text import format_clock
@@ -25,6 +25,7 @@ class WireVideoPage(Wire):
     """A page of videos, as sent."""
 
     videos: Annotated[list[Video], wire_list()] = []
+    total: Count = Field(default=None, validation_alias=wire_names("total_count", "total"))
 
 
 async def find_videos(context: Context, video_nos: Sequence[str], unique_id: str | None) -> list[Video]:
