@@ -22,6 +22,7 @@ from memories_mcp.context import Context
 from memories_mcp.errors import NotFound, NotReady
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.ids import is_public
+from memories_mcp.models.tolerance import collect_omissions
 from memories_mcp.operations.common.lookups import WireVideoPage, fetch_name_and_link, find_videos, not_in_namespace
 from memories_mcp.operations.common.transcripts import fetch_transcript
 
@@ -152,9 +153,10 @@ async def _get_videos(context: Context, video_nos: Sequence[str], unique_id: str
         NotReady: Some videos are not processed yet, or their processing failed.
     """
     own = [video_no for video_no in video_nos if not is_public(video_no)]
-    videos = {video.video_no: video for video in await find_videos(context, own, unique_id)} if own else {}
-    if missing := [video_no for video_no in own if video_no not in videos]:
-        raise not_in_namespace(missing)
+    with collect_omissions():
+        videos = {video.video_no: video for video in await find_videos(context, own, unique_id)} if own else {}
+        if missing := [video_no for video_no in own if video_no not in videos]:
+            raise not_in_namespace(missing)
     if unready := [video.video_no for video in videos.values() if video.status != "ready"]:
         raise NotReady(
             f"Videos not loaded: {', '.join(unready)} are still processing, or failed.",

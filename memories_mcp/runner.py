@@ -48,11 +48,13 @@ class RunResult(Generic[Out]):
         text: Compact text, with text from videos and the network fenced.
         structured: The same facts as JSON data.
         output: The same facts as the operation's output model.
+        unique_id: The namespace of the call; `None` for the default one, and for operations without a namespace.
     """
 
     text: str
     structured: dict[str, Any]
     output: Out
+    unique_id: str | None
 
 
 @dataclass(frozen=True)
@@ -255,13 +257,14 @@ class Runner:
         output.add_note(describe_omissions(omissions.values()))
         if context.files.notes:
             output.add_note(" ".join(context.files.notes))
-        self.add_namespaces(output, getattr(args, "unique_id", None))
+        unique_id: str | None = getattr(args, "unique_id", None)
+        self.add_namespaces(output, unique_id)
         self._posts.record(output)
         output.quote(sentences)
         if args.reading_notes:
             output.note = " ".join([*args.reading_notes, *filter(None, [output.note])])
         fit(output)
-        return RunResult(render(output, nonce or make_nonce()), output.structured(), output)
+        return RunResult(render(output, nonce or make_nonce()), output.structured(), output, unique_id)
 
     def add_namespaces(self, output: Output, unique_id: str | None) -> None:
         """Add the namespace to the URI of each evidence in a result, in place, so that a client can read the URI."""

@@ -43,6 +43,7 @@ LAYERS = """
 
     memories_mcp.api.endpoints
     memories_mcp.api.responses
+    memories_mcp.api.explanations
     memories_mcp.api.retry
     memories_mcp.api.connections
     memories_mcp.api.deadlines

@@ -272,4 +272,4 @@ async def test_nothing_of_a_bad_answer_stands_outside_the_fence(body: dict[str, 
     _, _, after = rest.partition("\n</untrusted-x>")
 
     assert "IGNORE" not in before + after
-    assert len(before.splitlines()) <= 1
+    assert len(before.splitlines()) <= (1 if rest else 2)  # without words of the service there is no fence

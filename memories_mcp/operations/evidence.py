@@ -139,6 +139,7 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
             report.unread.append(f"{ref}: an image has no transcript")
         else:
             by_video[ref.video_no].append(ref)
+    next_steps: list[str] = []
     for done, (video_no, video_refs) in enumerate(by_video.items()):
         await context.progress(done, len(by_video), f"Reading {show_ids([video_no], 'a video')}")
         try:
@@ -147,11 +148,14 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
             raise
         except MemoriesError as error:  # a failure for one video does not lose the moments of the others
             report.unread += [f"{ref}: {error.summary} {error.words}".strip() for ref in video_refs]
+            next_steps.append(error.next_step)
     if not refs:
         report.note = "The conversation cites no moments."
     notes = [note for moment in report.moments if (note := _untimed_note(moment))]
     if notes:
         report.note = " ".join(notes[:_MOST_NOTES])
+    if next_steps:
+        report.add_note(f"Some refs were not read. {' '.join(list(dict.fromkeys(next_steps))[:_MOST_NOTES])}")
     _fit(report)
     return report
 

@@ -37,7 +37,13 @@ from memories_mcp.models.media import RequestedVideo, Video
 from memories_mcp.models.spellings import OtherWords
 from memories_mcp.models.uris import VIDEOS, video_uri
 from memories_mcp.operation import Effect
-from memories_mcp.operations.common.lookups import describe_video, fetch_details, fetch_task_videos, find_videos
+from memories_mcp.operations.common.lookups import (
+    describe_video,
+    fetch_details,
+    fetch_task_videos,
+    find_videos,
+    perhaps_skipped,
+)
 from memories_mcp.operations.common.paging import fit_page, why_empty
 from memories_mcp.operations.common.transfers import byte_progress
 from memories_mcp.operations.toolsets import library
@@ -251,29 +257,38 @@ async def delete_videos(context: Context, args: DeleteVideos) -> Deleted:
     videos = await find_videos(context, requested, args.unique_id)
     existing = [video.video_no for video in videos]
     missing = [video_no for video_no in requested if video_no not in existing]
+    outcome = Deleted(not_found=missing)
     if not existing:
-        note = (
+        outcome.add_note(
             "Nothing was deleted: none of these videos is in this namespace. Check the numbers with list_videos, and "
             "unique_id."
         )
-        return Deleted(not_found=missing, note=note)
+    if missing:
+        outcome.add_note(perhaps_skipped())
+    if not existing:
+        return outcome
     count = "1 video" if len(existing) == 1 else f"{len(existing)} videos"
     preview = Preview(action=f"Delete {count} for good.", items=[describe_video(video) for video in videos])
     if pending := await context.confirm(preview):
-        return Deleted(not_found=missing, confirmation=pending, note=CONFIRMATION_NEEDED)
+        outcome.confirmation = pending
+        outcome.add_note(CONFIRMATION_NEEDED)
+        return outcome
     await _delete(context, existing, args.unique_id)
     context.changed(VIDEOS, *(video_uri(video_no) for video_no in existing))
     try:
         remaining = {video.video_no for video in await find_videos(context, existing, args.unique_id)}
     except MemoriesError as error:
-        note = f"The API accepted the request, but listing the videos afterwards failed: {error.summary}"
-        return Deleted(deleted=existing, not_found=missing, note=note)
-    return Deleted(
-        deleted=[video_no for video_no in existing if video_no not in remaining],
-        not_found=missing,
-        still_there=[video_no for video_no in existing if video_no in remaining],
-        note="Some videos are still listed. Check list_videos in a minute." if remaining else None,
-    )
+        outcome.deleted = existing
+        outcome.add_note(
+            f"The API accepted the request, but listing the videos afterwards failed: {error.summary} Check with "
+            "list_videos that they are gone."
+        )
+        return outcome
+    outcome.deleted = [video_no for video_no in existing if video_no not in remaining]
+    outcome.still_there = [video_no for video_no in existing if video_no in remaining]
+    if remaining:
+        outcome.add_note("Some videos are still listed. Check list_videos in a minute.")
+    return outcome
 
 
 async def _delete(context: Context, video_nos: list[str], unique_id: str | None) -> None:

@@ -15,6 +15,7 @@ from memories_mcp.models.base import Wire
 from memories_mcp.models.coercions import Count, Line, shorten, wire_list, wire_names
 from memories_mcp.models.ids import is_public, show_ids
 from memories_mcp.models.media import RequestedVideo, Video
+from memories_mcp.models.tolerance import count_skipped_in_call
 from memories_mcp.rendering.text import format_clock
 
 _LARGEST_PAGE = 200
@@ -146,9 +147,17 @@ async def fetch_name_and_link(context: Context, video_no: str, unique_id: str | 
 def not_in_namespace(video_nos: Sequence[str]) -> NotFound:
     """Return the error for videos that a list does not contain."""
     return NotFound(
-        f"Not in this namespace: {show_ids(video_nos, 'the video')}.",
+        " ".join(filter(None, [f"Not in this namespace: {show_ids(video_nos, 'the video')}.", perhaps_skipped()])),
         next_step="Check the numbers with list_videos, and unique_id if they were uploaded under one.",
     )
+
+
+def perhaps_skipped() -> str:
+    """Return a sentence on rows that could not be read, if there are any, for a video that a list does not contain."""
+    rows = count_skipped_in_call()
+    if rows == 1:
+        return "1 row of the list could not be read; it may be the video."
+    return f"{rows} rows of the list could not be read; the video may be among them." if rows else ""
 
 
 def describe_video(video: Video) -> str:
