@@ -19,7 +19,7 @@ from memories_mcp.operations.sessions import read_whole_session
 class _ComputedMessages(BaseChatMessageHistory):
     """A history whose messages are computed: pydantic would make a field of the base class's annotation."""
 
-    messages: ClassVar[Any]  # pyright: ignore[reportIncompatibleVariableOverride] -- only hides the annotation
+    messages: ClassVar[Any]  # pyright: ignore[reportIncompatibleVariableOverride] -- hides the annotation
 
 
 class MemoriesChatMessageHistory(MemoriesComponent, _ComputedMessages):
@@ -39,7 +39,7 @@ class MemoriesChatMessageHistory(MemoriesComponent, _ComputedMessages):
         self._clients = self._make_clients(self._read_settings())
 
     @property
-    def messages(self) -> list[BaseMessage]:
+    def messages(self) -> list[BaseMessage]:  # pyright: ignore[reportIncompatibleVariableOverride] -- as its base class advises
         """All messages, in order."""
         credentials = self._clients.credentials(CurrentRun())
         return bridge.run(lambda _: self._read(credentials))
