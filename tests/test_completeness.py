@@ -45,6 +45,7 @@ ANSWERS: dict[str, Any] = {
     "get_public_video_detail": {"video_no": "PI-1", "status": "PARSE"},
     "upload": {"videoNo": "VI1", "task_id": "1"}, "upload_url": {"videoNo": "VI1"}, "upload_img": [{"id": "1"}],
     "uploadFile": {"task_id": "1"}, "uploadImg": {"text": "t"},
+    "uploadSync": {"text": "t"}, "uploadFileSync": {"text": "t"},
     **{path: {"content": "c", "session_id": "1"} for path in ("chat", "marketer_chat", "chat_personal")},
 }  # fmt: skip
 
@@ -61,16 +62,18 @@ def answer(request: httpx2.Request) -> httpx2.Response:
 
 
 async def hits(operation: Operation[Any, Any], files_root: Path) -> set[Hit]:
-    """Return what a tool's example call sends, with a progress handler and without one."""
+    """Return what a tool's example call sends, with a progress handler and a callback, and without them."""
 
     async def follow(progress: Progress) -> None: ...
 
-    wire = FakeWire(answer)
-    async with calling(wire, files_root=files_root, confirm=False, callback_url="https://c.example") as runner:
-        for follower in (follow, None):
+    requests: list[httpx2.Request] = []
+    for follower, callback in ((follow, "https://c.example"), (None, "")):
+        wire = FakeWire(answer)
+        async with calling(wire, files_root=files_root, confirm=False, callback_url=callback) as runner:
             (files_root / "planning.mp4").unlink(missing_ok=True)
             await runner.run(operation, operation.example, on_progress=follower)
-    return {sent(request) for request in wire.requests}
+        requests += wire.requests
+    return {sent(request) for request in requests}
 
 
 async def test_the_inventory_is_numbered_and_names_no_endpoint_twice() -> None:
