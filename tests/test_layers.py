@@ -35,6 +35,7 @@ LAYERS = """
     memories_mcp.models.platforms
     memories_mcp.models.ids
     memories_mcp.models.base
+    memories_mcp.models.recordings
     memories_mcp.models.evidence
     memories_mcp.models.media
     memories_mcp.models.chat
@@ -77,6 +78,7 @@ LAYERS = """
     memories_mcp.operations.common.transcripts
     memories_mcp.operations.common.polling
     memories_mcp.operations.common.search
+    memories_mcp.operations.common.filters
     memories_mcp.operations.common.coverage
     memories_mcp.operations.common.chat
     memories_mcp.operations.common.imports

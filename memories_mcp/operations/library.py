@@ -34,28 +34,69 @@ from memories_mcp.models.coercions import (
 )
 from memories_mcp.models.ids import PrivateVideoNo, TaskId
 from memories_mcp.models.media import RequestedVideo, Video
+from memories_mcp.models.recordings import DateFilterInMillis, Latitude
 from memories_mcp.models.spellings import OtherWords
 from memories_mcp.models.uris import VIDEOS, video_uri
 from memories_mcp.operation import Effect
-from memories_mcp.operations.common.lookups import describe_video, fetch_details, fetch_task_videos, find_videos
+from memories_mcp.operations.common.filters import (
+    FilteredRows,
+    RecordingFilters,
+    RowCheck,
+    camera_check,
+    date_check,
+    filter_rows,
+    video_check,
+)
+from memories_mcp.operations.common.lookups import (
+    describe_video,
+    fetch_details,
+    fetch_task_videos,
+    find_videos,
+)
 from memories_mcp.operations.common.paging import fit_page, why_empty
 from memories_mcp.operations.common.transfers import byte_progress
 from memories_mcp.operations.toolsets import library
 
 
-class ListVideos(PrivateInput):
-    """Arguments of `list_videos`."""
+class _VideoQuery(PrivateInput):
+    """Which videos to list; a base class, so that its arguments come before those of the filters."""
 
     page: int = Field(default=1, ge=1)
     """Page number."""
     size: int = Field(default=20, ge=1, le=200)
     """Videos per page."""
     video_name: str | None = Field(default=None, max_length=300)
-    """Only videos with this text in their name."""
+    """Only with this in the name."""
     video_no: PrivateVideoNo | None = None
     """Only this video."""
+    video_nos: list[PrivateVideoNo] | None = Field(default=None, max_length=200)
+    """Only these."""
     status: Annotated[Status, OtherWords(STATUS_WORDS)] | None = None
-    """Only videos in this state."""
+    """Only in this state."""
+
+
+class ListVideos(RecordingFilters, _VideoQuery):
+    """Arguments of `list_videos`."""
+
+    camera_model: str | None = Field(default=None, max_length=200)
+    """Only from this camera."""
+    datetime_taken: DateFilterInMillis | None = None
+    """Recorded since, such as 2025-10-03 or 2025-10-03T14:30Z; UTC without an offset."""
+    latitude: Latitude | None = None
+    """Within about 20 km; with longitude."""
+
+    def row_checks(self) -> dict[str, RowCheck]:
+        """Return the check of each filter that is set, by the name of its argument."""
+        checks = super().row_checks()
+        if numbers := [video_no for video_no in (self.video_no, *(self.video_nos or ())) if video_no]:
+            checks["video_nos" if self.video_nos else "video_no"] = video_check(numbers)
+        if self.status == "failed":  # of its two words the service may know one, and ignore a filter by the other
+            checks["status"] = lambda row: isinstance(row, Video) and row.status == "failed"
+        if self.camera_model:
+            checks["camera_model"] = camera_check(self.camera_model)
+        if self.datetime_taken:
+            checks["datetime_taken"] = date_check(self.datetime_taken)
+        return checks
 
 
 class VideoPage(Page):
@@ -75,14 +116,25 @@ async def list_videos(context: Context, args: ListVideos) -> VideoPage:
 
     Use it to find a video_no by name or to see which videos are still being processed.
     """
-    page = VideoPage()
+    page, filtered = VideoPage(), FilteredRows[Video]([], 0, None)
     for word in _STATUS_WORDS[args.status]:
         page = await context.api.call(LIST_VIDEOS, json=args.wire() | {"status": word}, into=VideoPage)
-        if page.videos:
+        filtered = filter_rows(page.videos, args.row_checks())
+        if filtered.rows:
             break
-    empty = f"No video is {args.status}." if args.status else why_empty(args.unique_id)
-    videos, note = fit_page(page.videos, args.page, args.size, empty=empty, total=page.total)
-    return VideoPage(videos=videos, page=args.page, total=page.total, note=note)
+    if filtered.left_out:
+        result = VideoPage(videos=filtered.rows, page=args.page, note=filtered.note)
+        if len(page.videos) >= args.size:
+            result.add_note(f"There may be more; go on with page={args.page + 1}.")
+        return result
+    filters = args.row_checks().keys() - {"video_no", "status"}
+    empty = why_empty(args.unique_id, "fewer filters") if filters else why_empty(args.unique_id)
+    if args.status and not filters:
+        empty = f"No video is {args.status}."
+    videos, note = fit_page(filtered.rows, args.page, args.size, empty=empty, total=page.total)
+    result = VideoPage(videos=videos, page=args.page, total=page.total, note=note)
+    result.add_note(filtered.note)
+    return result
 
 
 class GetPrivateVideoDetails(PrivateInput):
