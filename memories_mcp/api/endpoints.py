@@ -117,5 +117,7 @@ CAPTION_VIDEO_FILE = _caption("uploadFile")
 CAPTION_IMAGE = _caption("uploadImg")
 
 # Documents newer than v1.2 have these (API 6): some accounts lack them, newer ones lack what they replace.
+METADATA = _read("get_metadata", "list")
+VIDEO_CAPTION = _read("get_video_caption", "read")
 CAPTION_VIDEO_URL_SYNC = _caption("uploadSync")
 CAPTION_VIDEO_FILE_SYNC = _caption("uploadFileSync")

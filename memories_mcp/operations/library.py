@@ -11,6 +11,7 @@ from memories_mcp.api.endpoints import (
     DOWNLOAD,
     LIST_IMAGES,
     LIST_VIDEOS,
+    METADATA,
     PRIVATE_DETAILS,
     PUBLIC_DETAIL,
     TASK_STATUS,
@@ -49,7 +50,7 @@ from memories_mcp.operations.common.filters import (
 )
 from memories_mcp.operations.common.lookups import (
     describe_video,
-    fetch_details,
+    fetch_private_details,
     fetch_task_videos,
     find_videos,
 )
@@ -157,10 +158,20 @@ class _RequestedPrivateVideo(RequestedVideo, PrivateVideo):
     pass
 
 
-@library.operation(title="Look up a video", effect=Effect.READ, endpoints=[PRIVATE_DETAILS])
+@library.operation(title="Look up a video", effect=Effect.READ, endpoints=[PRIVATE_DETAILS, METADATA, LIST_VIDEOS])
 async def get_private_video_details(context: Context, args: GetPrivateVideoDetails) -> PrivateVideo:
     """Look up one video of your own library: state, length, size, resolution, source link."""
-    return await fetch_details(context, PRIVATE_DETAILS, args.wire(), _RequestedPrivateVideo)
+    return await fetch_private_details(context, args.wire(), _RequestedPrivateVideo)
+
+
+class GetMetadata(GetPrivateVideoDetails):
+    """Arguments of `get_metadata`."""
+
+
+@library.operation(title="Read metadata", effect=Effect.READ, endpoints=[METADATA, PRIVATE_DETAILS, LIST_VIDEOS])
+async def get_metadata(context: Context, args: GetMetadata) -> PrivateVideo:
+    """Look up one video of your own library, with the date, place and camera of its recording, and its tags."""
+    return await fetch_private_details(context, args.wire(), _RequestedPrivateVideo, newer_first=True)
 
 
 class ListImages(PrivateInput):

@@ -64,6 +64,33 @@ async def get_private_video_details(call: Call) -> Any:
     return detailed_video(video | {"url": url or None})
 
 
+@route("GET", "get_metadata")
+async def get_metadata(call: Call) -> Any:
+    """Return the details of a video as newer accounts get them: numbers, and nothing for an unknown video (API 6)."""
+    video = call.account.video(call.required("video_no"), call.namespace)
+    if video is None:
+        return None
+    video = call.account.poll(video)
+    failed, ready = video["status"] == "FAIL", video["status"] == "PARSE"
+    known = {
+        "duration": video["duration"] if ready else 0,
+        "size": video["size"],
+        "create_time": video["created"],
+        "status": "FAILED" if failed else video["status"],
+        "cause": video["cause"] if failed else None,
+        "resolution_label": video["resolution"],
+        "fps": video["fps"],
+        "width": video["width"],
+        "height": video["height"],
+        "tags": json.loads(video["tags"]) or None,
+        "bucket": "sandbox" if video["media"] else None,
+        "blob": video["media"],
+        **recording_details(video),
+    }
+    names = {"video_no": video["video_no"], "video_name": video["name"]}
+    return names | {name: value for name, value in known.items() if value is not None}
+
+
 @route("POST", "img_list_page")
 async def img_list_page(call: Call) -> Any:
     """Return a page of the namespace's images."""
