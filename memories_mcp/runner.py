@@ -191,6 +191,7 @@ class Runner:
         self.pinned: dict[str, Any] = {}
         if fixed_namespace or settings.unique_id:
             self.pinned["unique_id"] = settings.unique_id or None
+            self.pinned["folder_id"] = None  # a folder belongs to the account, and may hold videos of any namespace
         self.changed: ChangeHandler | None = None
         self.api = api or make_api(settings, limits or rate_limits_of(settings), key_hint=key_hint)
         self.files = Files(settings.files_root)

@@ -35,6 +35,7 @@ LAYERS = """
     memories_mcp.models.platforms
     memories_mcp.models.ids
     memories_mcp.models.base
+    memories_mcp.models.recordings
     memories_mcp.models.evidence
     memories_mcp.models.media
     memories_mcp.models.chat
@@ -82,6 +83,7 @@ LAYERS = """
     memories_mcp.operations.common.transcripts
     memories_mcp.operations.common.polling
     memories_mcp.operations.common.search
+    memories_mcp.operations.common.filters
     memories_mcp.operations.common.coverage
     memories_mcp.operations.common.chat
     memories_mcp.operations.common.imports
@@ -89,6 +91,7 @@ LAYERS = """
     memories_mcp.operations.chat
     memories_mcp.operations.transcripts
     memories_mcp.operations.library
+    memories_mcp.operations.library_changes
     memories_mcp.operations.sessions
     memories_mcp.operations.upload
     memories_mcp.operations.public

@@ -31,6 +31,7 @@ NUMBERS: dict[str, tuple[float, float | None]] = {
 }
 TEXTS: dict[str, int] = {
     "camera_model": 200,
+    "camera_tag": 200,
     "chat_with_library.prompt": 8000,
     "chat_with_public_videos.prompt": 8000,
     "chat_with_videos.prompt": 8000,
@@ -50,6 +51,7 @@ TEXTS: dict[str, int] = {
 }
 LISTS: dict[str, int] = {
     "hashtags": 20,
+    "list_videos.video_nos": 200,
     "paths": 50,
     "persons": 5,
     "refs": 50,
@@ -61,6 +63,7 @@ LISTS: dict[str, int] = {
 UNLIMITED_HERE = {
     "confirmation_token",
     "datetime_taken",
+    "folder_id",
     "max_seconds",
     "session_id",
     "unique_id",

@@ -134,3 +134,9 @@ CAPTION_VIDEO_URL = _caption("upload")
 CAPTION_VIDEO_FILE = _caption("uploadFile")
 # One path for links and files in v1.2; later documents have uploadImgFile for files (API 3.6, 41).
 CAPTION_IMAGE = _caption("uploadImg")
+
+# Documents newer than v1.2 have these (API 6): some accounts lack them, newer ones lack what they replace.
+METADATA = _read("get_metadata", "list")
+VIDEO_CAPTION = _read("get_video_caption", "read")
+CAPTION_VIDEO_URL_SYNC = _caption("uploadSync")
+CAPTION_VIDEO_FILE_SYNC = _caption("uploadFileSync")

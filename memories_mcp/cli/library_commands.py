@@ -17,7 +17,7 @@ from memories_mcp.models.media import StatusFields, Video
 from memories_mcp.models.platforms import is_profile, platform_of
 from memories_mcp.operations.common.polling import LONGEST_SECONDS
 from memories_mcp.operations.evidence import Readiness
-from memories_mcp.operations.library import Deleted
+from memories_mcp.operations.library_changes import Deleted
 from memories_mcp.rendering.text import format_clock
 from memories_mcp.runner import Runner, RunResult, open_runner
 from memories_mcp.settings import Settings

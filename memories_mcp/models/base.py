@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Self, TypeVar, cast, get_args
 
@@ -123,6 +124,11 @@ class Wire(BaseModel):
     )
 
     _drop_missing = model_validator(mode="before")(drop_missing)
+
+
+@dataclass(frozen=True)
+class NotInText:
+    """Annotation of a field that only structured content shows: a program needs it, and a reader has no use for it."""
 
 
 class Row(BaseModel):

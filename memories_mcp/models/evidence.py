@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Annotated, Literal, NamedTuple, cast, get_args
 
-from memories_mcp.models.base import Row
+from memories_mcp.models.base import NotInText, Row
 from memories_mcp.models.coercions import (
     OptionalLine,
     OptionalText,
@@ -82,6 +82,9 @@ class Evidence(Row):
     score: Score = None
     uri: str | None = None
     """Resource with the transcript around it."""
+    bucket: Annotated[OptionalLine, NotInText()] = None
+    """Where the service stores the frame or the image."""
+    blob: Annotated[OptionalLine, NotInText()] = None
 
     @classmethod
     def at(

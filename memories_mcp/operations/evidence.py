@@ -9,12 +9,14 @@ from pydantic import AfterValidator, Field, model_validator
 
 from memories_mcp.api.endpoints import (
     LIST_VIDEOS,
+    METADATA,
     PRIVATE_DETAILS,
     PUBLIC_DETAIL,
     PUBLIC_TRANSCRIPTS,
     SESSION_DETAIL,
     TASK_STATUS,
     TRANSCRIPTS,
+    VIDEO_CAPTION,
 )
 from memories_mcp.context import Context
 from memories_mcp.errors import (
@@ -114,9 +116,12 @@ class EvidenceReport(Output):
     effect=Effect.READ,
     endpoints=[
         *TRANSCRIPTS.values(),
+        VIDEO_CAPTION,
         *PUBLIC_TRANSCRIPTS.values(),
         SESSION_DETAIL,
         PRIVATE_DETAILS,
+        METADATA,
+        LIST_VIDEOS,
         PUBLIC_DETAIL,
     ],
 )

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from memories_mcp.api.endpoints import SEARCH, SEARCH_CLIPS, SEARCH_IMAGES, SEARCH_TRANSCRIPTS
 from memories_mcp.context import Context
 from memories_mcp.models.base import PrivateInput
 from memories_mcp.models.evidence import Evidence, Kind
 from memories_mcp.models.ids import PrivateVideoNo
+from memories_mcp.models.recordings import DateFilter
 from memories_mcp.models.spellings import OtherWords
 from memories_mcp.operation import Effect
+from memories_mcp.operations.common.filters import (
+    RecordingFilters,
+    RowCheck,
+    camera_check,
+    date_check,
+    filter_rows,
+    video_check,
+)
 from memories_mcp.operations.common.paging import why_empty
 from memories_mcp.operations.common.search import (
     Hits,
@@ -29,38 +38,65 @@ from memories_mcp.operations.toolsets import search
 MOST_CAPTIONS = 200
 """The largest `top_k` that the API accepts with BY_CAPTION."""
 
+MOST_HITS = 1000
+"""The largest `top_k` of the other searches; left out of the schema, which is long enough."""
+
+
+def _check_most_hits(top_k: int) -> int:
+    if top_k > MOST_HITS:
+        raise ValueError(f"must be at most {MOST_HITS}")
+    return top_k
+
+
 SearchType = Annotated[
     Literal["BY_CLIP", "BY_VIDEO", "BY_AUDIO", "BY_CAPTION", "BY_IMAGE"],
     OtherWords({word: f"BY_{word}" for word in ("CLIP", "VIDEO", "AUDIO", "CAPTION", "IMAGE")}),
 ]
 
 
-class SearchVideos(PrivateInput):
-    """Arguments of `search_videos`."""
+class _Search(PrivateInput):
+    """What to search for, and how; a base class, so that its arguments come before those of the filters."""
 
     query: str = Field(
         min_length=1, max_length=2000, serialization_alias="search_param", examples=["where pricing is decided"]
     )
-    """What to look for, in plain English."""
+    """What to find, in English."""
     search_type: SearchType = "BY_CLIP"
-    """BY_CLIP: moments by what is seen or said; BY_VIDEO: videos; BY_AUDIO: by speech; BY_CAPTION: by scene
-    descriptions; BY_IMAGE: uploaded images."""
-    top_k: int = Field(default=10, ge=1, le=1000)
-    """Maximum number of hits."""
+    """BY_CLIP: seen or said; BY_CAPTION: scene descriptions; BY_IMAGE: uploaded images."""
+    top_k: Annotated[int, AfterValidator(_check_most_hits)] = Field(default=10, ge=1)
+    """Maximum hits."""
     filtering_level: Literal["low", "medium", "high"] | None = None
-    """Required quality of a hit; low keeps nearly all."""
+    """Required score."""
+
+
+class SearchVideos(RecordingFilters, _Search):
+    """Arguments of `search_videos`."""
+
     video_nos: list[PrivateVideoNo] | None = Field(default=None, max_length=100)
     """Search only these: video numbers or names."""
-    tag: str | None = Field(default=None, max_length=100)
-    """Search only videos with this tag."""
+    camera_tag: str | None = Field(default=None, max_length=200)
+    """Camera model."""
+    datetime_taken: DateFilter | None = None
+    """Recorded since this date, UTC."""
     offset: int = Field(default=0, ge=0, exclude=True)
-    """Hits to skip; the note of a shortened result gives the number."""
+    """Hits to skip."""
 
     @model_validator(mode="after")
     def _check_top_k(self) -> SearchVideos:
         if self.search_type == "BY_CAPTION" and self.top_k > MOST_CAPTIONS:
             raise ValueError(f"top_k is at most {MOST_CAPTIONS} with BY_CAPTION")
         return self
+
+    def row_checks(self) -> dict[str, RowCheck]:
+        """Return the check of each filter that is set, by the name of its argument."""
+        checks = super().row_checks()
+        if self.video_nos:
+            checks["video_nos"] = video_check(self.video_nos)
+        if self.camera_tag:
+            checks["camera_tag"] = camera_check(self.camera_tag)
+        if self.datetime_taken:
+            checks["datetime_taken"] = date_check(self.datetime_taken)
+        return checks
 
 
 _KINDS: dict[str, Kind] = {"BY_AUDIO": "audio", "BY_CAPTION": "visual", "BY_IMAGE": "image"}
@@ -73,13 +109,24 @@ async def search_videos(context: Context, args: SearchVideos) -> Moments:
     Returns moments, best first, with video, times, score and a ref. Next: get_evidence reads what is seen and said
     around a ref; chat_with_videos answers questions about the videos.
     """
-    return fit_moments(await search_hits(context, args), args.offset, why_empty(args.unique_id))
+    hits, note = await _search(context, args)
+    other = "other or fewer words, or fewer filters" if args.row_checks() else "other or fewer words"
+    moments = fit_moments(hits, args.offset, why_empty(args.unique_id, other))
+    moments.add_note(note)
+    return moments
 
 
 async def search_hits(context: Context, args: SearchVideos) -> list[Evidence]:
     """Return all hits of a search, best first; `args.offset` is not applied."""
+    hits, _ = await _search(context, args)
+    return hits
+
+
+async def _search(context: Context, args: SearchVideos) -> tuple[list[Evidence], str | None]:
+    """Return all hits of a search, best first, and a note on filters that the service may have ignored."""
     response = await context.api.call(SEARCH, json=args.wire(), into=Hits)
-    return response.evidence(_KINDS.get(args.search_type, "clip"))
+    response.root, _, note = filter_rows(response.root, args.row_checks())
+    return response.evidence(_KINDS.get(args.search_type, "clip")), note
 
 
 class SearchAudioTranscripts(WordQuery, PrivateInput):

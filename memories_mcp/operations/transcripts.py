@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from memories_mcp.api.endpoints import LIST_VIDEOS, SUMMARY, TRANSCRIPTS, UPDATE_TRANSCRIPTION
+from memories_mcp.api.endpoints import LIST_VIDEOS, SUMMARY, TRANSCRIPTS, UPDATE_TRANSCRIPTION, VIDEO_CAPTION
 from memories_mcp.context import CONFIRMATION_NEEDED, Context, Pending, Preview
 from memories_mcp.models.base import ConfirmableInput, Output, PrivateInput, Row
 from memories_mcp.models.coercions import Count, Id, Line, Seconds, Text, text_as, wire_list, wire_names
@@ -30,7 +30,9 @@ class GetVideoTranscription(Window, PrivateInput):
     """Video number or name."""
 
 
-@transcripts.operation(title="Read what is seen", effect=Effect.READ, endpoints=[TRANSCRIPTS["visual"]])
+@transcripts.operation(
+    title="Read what is seen", effect=Effect.READ, endpoints=[TRANSCRIPTS["visual"], VIDEO_CAPTION, LIST_VIDEOS]
+)
 async def get_video_transcription(context: Context, args: GetVideoTranscription) -> Transcript:
     """Read the visual transcription of a video: descriptions of what is SEEN, with times.
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from memories_mcp.context import Pending
 from memories_mcp.errors import MemoriesError
-from memories_mcp.models.base import Output
+from memories_mcp.models.base import NotInText, Output
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.media import Video
 from memories_mcp.models.transcripts import Transcript
@@ -92,8 +92,17 @@ def _(video: Video) -> str:
     size = "" if video.size_bytes is None else format_megabytes(video.size_bytes)
     added = "" if video.created_at is None else f"{video.created_at:%Y-%m-%d %H:%M}"
     cause = f"({video.cause})" if video.cause else ""
-    parts = (video.video_no, state, length, size, added, video.video_name, cause, video.video_url)
+    recording = f"[{text}]" if (text := _recording(video)) else ""
+    parts = (video.video_no, state, length, size, added, video.video_name, cause, video.video_url, recording)
     return " ".join(part for part in parts if part)
+
+
+def _recording(video: Video) -> str:
+    """Return date, place, camera and tags of a video, as far as the service sends them."""
+    date = f"taken {video.taken_at:%Y-%m-%d %H:%M}" if video.taken_at else ""
+    place = "" if video.latitude is None else f"at {video.latitude:.10g}, {video.longitude or 0:.10g}"
+    tags = f"tags {', '.join(video.tags)}" if video.tags else ""
+    return "; ".join(part for part in (date, place, video.camera, tags) if part)
 
 
 @render_row.register
@@ -214,12 +223,16 @@ def _labelled_values(row: BaseModel) -> list[tuple[str, str]]:
 
 
 def _shown_fields(row: BaseModel) -> list[tuple[str, Any]]:
-    """Return name and value of the fields that the structured content shows too: the required and the non-default."""
+    """Return name and value of the fields that the structured content shows too: the required and the non-default.
+
+    Those that are not for readers are left out.
+    """
     values = [(name, field, getattr(row, name)) for name, field in type(row).model_fields.items()]
     return [
         (name, value)
         for name, field, value in values
-        if field.is_required() or value != field.get_default(call_default_factory=True)
+        if (field.is_required() or value != field.get_default(call_default_factory=True))
+        and not any(isinstance(annotation, NotInText) for annotation in field.metadata)
     ]
 
 

@@ -14,6 +14,7 @@ from memories_mcp.models.coercions import (
     Count,
     DateFromMillis,
     Degrees,
+    Line,
     OptionalId,
     OptionalLine,
     OptionalText,
@@ -77,18 +78,23 @@ class Hit(Wire):
     id: OptionalId = Field(default=None, validation_alias=wire_names("audio_id", "image_no", "id"))
     name: OptionalLine = None
     url: OptionalLine = Field(default=None, validation_alias=wire_names("img_url", "image_url"))
-    datetime_taken: DateFromMillis = None
-    camera_model: OptionalLine = None
+    taken_at: DateFromMillis = Field(default=None, validation_alias=wire_names("datetime_taken"))
+    camera: OptionalLine = Field(default=None, validation_alias=wire_names("camera_model"))
     latitude: Degrees = None
     longitude: Degrees = None
+    tags: Annotated[list[Line], wire_list()] = []
+    video_bucket: OptionalLine = None
+    video_blob: OptionalLine = None
+    bucket: OptionalLine = Field(default=None, validation_alias=wire_names("keyframe_bucket", "bucket"))
+    blob: OptionalLine = Field(default=None, validation_alias=wire_names("keyframe_blob", "blob"))
 
     def description(self) -> str | None:
         """Return the words said or the scene; for an image its date, place, camera and link."""
         if self.text:
             return self.text
-        date = f"taken {self.datetime_taken:%Y-%m-%d %H:%M} UTC" if self.datetime_taken else None
+        date = f"taken {self.taken_at:%Y-%m-%d %H:%M} UTC" if self.taken_at else None
         place = None if self.latitude is None else f"at {self.latitude:g}, {self.longitude or 0:g}"
-        return ", ".join(part for part in (date, place, self.camera_model, self.url) if part) or None
+        return ", ".join(part for part in (date, place, self.camera, self.url) if part) or None
 
     def evidence(self, kind: Kind) -> Evidence | None:
         """Return the hit as a moment or, from an image search, as an image; `None` for a hit without an id."""
@@ -96,7 +102,7 @@ class Hit(Wire):
         if number is None:
             count_skipped()
             return None
-        return Evidence.at(
+        moment = Evidence.at(
             number,
             kind,
             self.start_time,
@@ -105,6 +111,8 @@ class Hit(Wire):
             text=self.description(),
             score=self.score,
         )
+        moment.bucket, moment.blob = self.bucket, self.blob
+        return moment
 
 
 class Hits(RootModel[Annotated[list[Hit], wire_list("videos", "items", "item", "results")]]):
