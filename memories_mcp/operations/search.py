@@ -15,13 +15,14 @@ from memories_mcp.models.spellings import OtherWords
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.paging import why_empty
 from memories_mcp.operations.common.search import (
-    Hits,
     ImageQuery,
     MomentPage,
     Moments,
     WordQuery,
+    filter_note,
     fit_moments,
     search_by_image,
+    search_library,
     search_words,
 )
 from memories_mcp.operations.toolsets import search
@@ -70,16 +71,17 @@ _KINDS: dict[str, Kind] = {"BY_AUDIO": "audio", "BY_CAPTION": "visual", "BY_IMAG
 async def search_videos(context: Context, args: SearchVideos) -> Moments:
     """Find moments in your own video library that match a description.
 
-    Returns moments, best first, with video, times, score and a ref. Next: get_evidence reads what is seen and said
+    Returns moments, best first, as ref (with video and times) and score. Next: get_evidence reads what is seen and said
     around a ref; chat_with_videos answers questions about the videos.
     """
-    return fit_moments(await search_hits(context, args), args.offset, why_empty(args.unique_id))
+    hits = await search_hits(context, args)
+    filtered = filter_note(args.filtering_level, len(hits), args.top_k)
+    return fit_moments(hits, args.offset, why_empty(args.unique_id), filtered=filtered)
 
 
 async def search_hits(context: Context, args: SearchVideos) -> list[Evidence]:
     """Return all hits of a search, best first; `args.offset` is not applied."""
-    response = await context.api.call(SEARCH, json=args.wire(), into=Hits)
-    return response.evidence(_KINDS.get(args.search_type, "clip"))
+    return await search_library(context, args.wire(), _KINDS.get(args.search_type, "clip"))
 
 
 class SearchAudioTranscripts(WordQuery, PrivateInput):
@@ -105,7 +107,8 @@ class SearchSimilarImages(ImageQuery, PrivateInput):
 @search.operation(title="Search by image", effect=Effect.READ, endpoints=[SEARCH_IMAGES])
 async def search_similar_images(context: Context, args: SearchSimilarImages) -> Moments:
     """Find frames of your own videos that look like an image file. To search one video, use search_clips_by_image."""
-    return await search_by_image(context, SEARCH_IMAGES, args, why_empty(args.unique_id, "another image"))
+    other = "another image" if args.similarity is None else "another image or a lower similarity"
+    return await search_by_image(context, SEARCH_IMAGES, args, why_empty(args.unique_id, other))
 
 
 class SearchClipsByImage(ImageQuery, PrivateInput):
