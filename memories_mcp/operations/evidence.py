@@ -12,6 +12,7 @@ from memories_mcp.api.endpoints import (
     PRIVATE_DETAILS,
     PUBLIC_DETAIL,
     PUBLIC_TRANSCRIPTS,
+    SEARCH,
     SESSION_DETAIL,
     TASK_STATUS,
     TRANSCRIPTS,
@@ -20,13 +21,15 @@ from memories_mcp.context import Context
 from memories_mcp.errors import FATAL_ERRORS, MemoriesError
 from memories_mcp.models.base import Output, PrivateInput
 from memories_mcp.models.evidence import Evidence, Reference, parse_ref
-from memories_mcp.models.ids import SessionId, TaskId, VideoNo, show_ids
+from memories_mcp.models.ids import PrivateVideoNo, SessionId, TaskId, VideoNo, show_ids
 from memories_mcp.models.media import Video
 from memories_mcp.models.sessions import WireSession
 from memories_mcp.models.spellings import REFS, TimeInSeconds, WaitSeconds
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.moments import Moment, read_moments, untimed_note
+from memories_mcp.operations.common.paging import why_empty
 from memories_mcp.operations.common.polling import LONGEST_SECONDS, WaitTarget, wait_until_processed
+from memories_mcp.operations.common.search import drop_repeated, search_library
 from memories_mcp.operations.common.transcripts import transcript_tool
 from memories_mcp.operations.toolsets import evidence
 from memories_mcp.rendering.budget import BUDGET, count_fitting, json_size
@@ -40,25 +43,33 @@ def _normalize_ref(ref: str) -> str:
 Ref = Annotated[str, Field(max_length=200), AfterValidator(_normalize_ref), REFS]
 
 _MOST_REFS = 50
+_BEST_HITS = 8
+"""Hits of a query. Those of both tracks overlap, so that they are about half as many moments."""
 _MOST_NOTES = 3
 
 
 class GetEvidence(PrivateInput):
     """Arguments of `get_evidence`."""
 
+    query: str | None = Field(default=None, max_length=2000)
+    """Find and read the best moments for this question or description, in English."""
+    video_nos: list[PrivateVideoNo] | None = Field(default=None, max_length=100)
+    """With query: search only these videos."""
     refs: list[Ref] | None = Field(
         default=None, max_length=_MOST_REFS, examples=[["VI612515093881740229#t=266,275&kind=audio"]]
     )
-    """Evidence refs from a search, a chat or a transcript."""
+    """Instead of query: refs from a search, a chat or a transcript."""
     session_id: SessionId | None = None
-    """Instead of refs: all moments that support this conversation's answers."""
+    """Instead of query: all moments that support this conversation's answers."""
     context_seconds: TimeInSeconds = Field(default=15, ge=0, le=300)
     """Seconds to read before and after each moment."""
 
     @model_validator(mode="after")
     def _check_one_of(self) -> GetEvidence:
-        if bool(self.refs) == bool(self.session_id):
-            raise ValueError("give either refs or session_id")
+        if [bool(self.query), bool(self.refs), bool(self.session_id)].count(True) != 1:
+            raise ValueError("give exactly one of query, refs and session_id")
+        if self.video_nos and not self.query:
+            raise ValueError("video_nos narrows a query; refs and session_id name their videos themselves")
         return self
 
 
@@ -66,7 +77,7 @@ class EvidenceReport(Output):
     """The moments; overlapping ones are merged."""
 
     moments: list[Moment]
-    """By video, in order of time."""
+    """By video, in order of time; for a query the best first."""
     unread: list[str] = []
     """References that could not be read, with the reason."""
     left_out: list[str] = []
@@ -79,16 +90,17 @@ class EvidenceReport(Output):
     endpoints=[
         *TRANSCRIPTS.values(),
         *PUBLIC_TRANSCRIPTS.values(),
+        SEARCH,
         SESSION_DETAIL,
         PRIVATE_DETAILS,
         PUBLIC_DETAIL,
     ],
 )
 async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
-    """Read what is seen and said around the moments that support an answer or that a search returned.
+    """Find and read what your videos show and say about a question, ready to quote with times.
 
-    Pass refs (from any result) or a session_id. Returns each moment with its transcript lines, video name and link;
-    overlapping moments are merged. Quote from it with times.
+    With query: searches your library and reads the best moments, in one call. With refs or session_id: reads the
+    moments that a search or chat returned. Each moment has its transcript lines, refs, video and link.
     """
     report = EvidenceReport(moments=[])
     cited = await _find_moments(context, args, report)
@@ -110,6 +122,8 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
             raise
         except MemoriesError as error:  # a failure for one video does not lose the moments of the others
             report.unread += [f"{ref}: {error.summary} {error.words}".strip() for ref in video_refs]
+    if args.query:
+        _rank(report.moments, cited)
     notes = [note for moment in report.moments if (note := untimed_note(moment))]
     report.add_note(" ".join(notes[:_MOST_NOTES]))
     _fit(report)
@@ -117,13 +131,26 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
 
 
 async def _find_moments(context: Context, args: GetEvidence, report: EvidenceReport) -> list[Evidence]:
-    """Return the moments that a conversation cites; the note explains their absence.
+    """Return the moments that a query finds, best first, or that a conversation cites; the note explains their absence.
 
     Args:
         context: The context of the call.
         args: The arguments of the operation.
         report: The result; receives the note.
     """
+    if args.query:
+        body = {
+            "search_param": args.query,
+            "search_type": "BY_CLIP",
+            "top_k": _BEST_HITS,
+            "video_nos": args.video_nos,
+            "unique_id": args.unique_id,
+        }
+        hits, _ = drop_repeated(await search_library(context, body))
+        # Older versions of the service ignore the filter.
+        hits = [hit for hit in hits if not args.video_nos or hit.video_no in args.video_nos]
+        report.note = None if hits else why_empty(args.unique_id)
+        return hits
     if args.session_id:
         query = {"sessionId": args.session_id, "unique_id": args.unique_id}
         session = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
@@ -131,6 +158,15 @@ async def _find_moments(context: Context, args: GetEvidence, report: EvidenceRep
         report.note = None if cited else "The conversation cites no moments."
         return list(cited.values())
     return []
+
+
+def _rank(moments: list[Moment], hits: list[Evidence]) -> None:
+    """Order moments by their best hit, in place, and give each that hit's score."""
+    ranks = {hit.ref: rank for rank, hit in reversed([*enumerate(hits)])}
+    best = {id(moment): min(ranks[ref] for ref in moment.refs) for moment in moments}
+    for moment in moments:
+        moment.score = hits[best[id(moment)]].score
+    moments.sort(key=lambda moment: best[id(moment)])
 
 
 def _fit(report: EvidenceReport) -> None:

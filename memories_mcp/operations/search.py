@@ -71,8 +71,8 @@ _KINDS: dict[str, Kind] = {"BY_AUDIO": "audio", "BY_CAPTION": "visual", "BY_IMAG
 async def search_videos(context: Context, args: SearchVideos) -> Moments:
     """Find moments in your own video library that match a description.
 
-    Returns moments, best first, as ref (with video and times) and score. Next: get_evidence reads what is seen and said
-    around a ref; chat_with_videos answers questions about the videos.
+    Returns moments, best first, as ref (with video and times) and score. get_evidence with query finds and reads in one
+    call, with refs it reads these; chat_with_videos answers questions.
     """
     hits = await search_hits(context, args)
     filtered = filter_note(args.filtering_level, len(hits), args.top_k)
