@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from langchain_tools.documents import join_text
 from memories_mcp.models.evidence import Evidence, parse_ref
-from memories_mcp.operations.evidence import Moment
+from memories_mcp.operations.common.moments import Moment
 from memories_mcp.rendering.text import format_span
 
 EVIDENCE_KEY = "memories_evidence"

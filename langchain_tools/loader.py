@@ -23,7 +23,7 @@ from memories_mcp.errors import NotFound, NotReady
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.tolerance import collect_omissions
-from memories_mcp.operations.common.lookups import WireVideoPage, fetch_name_and_link, find_videos, not_in_namespace
+from memories_mcp.operations.common.lookups import WireVideoPage, fetch_facts, find_videos, not_in_namespace
 from memories_mcp.operations.common.transcripts import fetch_transcript
 
 _PAGE_SIZE = 20
@@ -165,5 +165,5 @@ async def _get_videos(context: Context, video_nos: Sequence[str], unique_id: str
     names = {video.video_no: video.video_name for video in videos.values()}
     for video_no in video_nos:
         if video_no not in names:
-            names[video_no], _ = await fetch_name_and_link(context, video_no, None)
+            names[video_no] = (await fetch_facts(context, video_no, None)).video_name
     return [_NamedVideo(video_no, names[video_no]) for video_no in video_nos]

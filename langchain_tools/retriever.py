@@ -64,7 +64,8 @@ class MemoriesRetriever(Query, MemoriesComponent, BaseRetriever):
     """Retriever of moments in videos: each `Document` is one moment, with what is seen or said there as its text.
 
     `Document.id` is the evidence `ref`; the metadata hold `source`, `video_no`, `video_name`, `kind`, `start_seconds`,
-    `end_seconds`, `score` and `uri`, each if known. Errors are `memories_mcp.errors.MemoriesError`.
+    `end_seconds`, `score`, `uri`, and of public videos `creator`, `view_count` and `video_url`, each if known. Errors
+    are `memories_mcp.errors.MemoriesError`.
     """
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
@@ -238,6 +239,9 @@ def _merge_group(group: Group, transcripts: dict[tuple[str, Track], Segments], m
         end,
         video_name=best.video_name,
         score=max((hit.score for hit in group if hit.score is not None), default=None),
+        creator=best.creator,
+        view_count=best.view_count,
+        video_url=best.video_url,
     )
     # A dict removes repeated texts and keeps their order.
     text = "\n".join(dict.fromkeys(hit.text for hit in sorted(group, key=_start) if hit.text))

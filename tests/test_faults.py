@@ -199,6 +199,8 @@ _SENDS_AGAIN = re.compile(r"^(Try|Wait)\b")
 
 MAY_STAY_AS_IT_IS = {("get_evidence", "get_private_video_details")}
 """A tool whose result does not change when a request fails, as it gives a name and a link in addition."""
+HAVE_ANOTHER_PATH = {"get_video_transcription", "get_video_caption", "get_private_video_details", "get_metadata"}
+"""Requests that another path replaces where an account lacks the first one."""
 
 
 def is_clear(text: str) -> bool:
@@ -289,7 +291,8 @@ async def findings_of(kind: str, cells: list[Cell], root: Path, monkeypatch: pyt
             findings.outside_the_error_tree.append(f"{cell}: {error!r}")
         else:
             name = cell.path.rpartition("/")[2]
-            if text == cell.intact and (cell.operation.name, name) not in MAY_STAY_AS_IT_IS:
+            is_replaced = name in HAVE_ANOTHER_PATH and bool(cell.fault and "unknown path" in cell.fault.name)
+            if text == cell.intact and not is_replaced and (cell.operation.name, name) not in MAY_STAY_AS_IT_IS:
                 findings.unclear_texts.append(f"{cell}: not a word")
             elif text != cell.intact and not is_clear(text):
                 findings.unclear_texts.append(f"{cell}: {text}")

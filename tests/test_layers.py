@@ -84,6 +84,7 @@ LAYERS = """
     memories_mcp.operations.common.polling
     memories_mcp.operations.common.search
     memories_mcp.operations.common.filters
+    memories_mcp.operations.common.moments
     memories_mcp.operations.common.coverage
     memories_mcp.operations.common.chat
     memories_mcp.operations.common.imports

@@ -61,16 +61,16 @@ async def failing(settings: Settings, name: str) -> MemoriesError:
 
 
 @pytest.mark.parametrize("operation", CAPTION_TOOLS, ids=lambda operation: operation.name)
-@pytest.mark.parametrize("wrong", [KEY, CALLBACK, FILES, HOST, "refused key", "redirect"])
+@pytest.mark.parametrize("wrong", [KEY, FILES, HOST, "refused key", "redirect"])
 async def test_the_setting_that_a_caption_tool_names_makes_it_work(
     operation: Any, wrong: str, settings: Settings, files_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("memories_mcp.api.retry.ATTEMPTS", 1)
     right = {CALLBACK: "https://c.example", FILES: files_root, KEY: settings.caption_api_key, HOST: settings.base_url}
-    if (wrong == FILES and not operation.uses_files) or (wrong == CALLBACK and "video" not in operation.name):
+    if wrong == FILES and not operation.uses_files:
         return  # does not need it
     async with serve(SERVERS.get(wrong, SERVERS["redirect"])) as port:
-        given = {**right, wrong: ""} if wrong in {KEY, CALLBACK} else {**right}
+        given = {**right, wrong: ""} if wrong == KEY else {**right}
         if wrong == FILES:
             del given[FILES]
         if wrong in {HOST, *SERVERS}:

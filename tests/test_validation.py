@@ -61,7 +61,7 @@ pytestmark = pytest.mark.anyio
         ("upload_video_url", {"url": "https://x.example/a.mp4", "tags": ["t"] * 21}, "at most 20"),
         ("get_task_status", {"task_id": "VI611471886560694272"}, "pass it as video_nos"),
         ("get_public_audio_transcription", {"video_no": "VI1"}, "get_audio_transcription takes"),
-        ("get_evidence", {}, "either refs or session_id"),
+        ("get_evidence", {}, "exactly one of query, refs and session_id"),
         ("get_evidence", {"refs": ["VI1"]}, "not an evidence ref"),
         ("wait_until_ready", {"video_nos": ["VI1"], "max_seconds": -1}, "greater than or equal to 0"),
     ],

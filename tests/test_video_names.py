@@ -522,6 +522,8 @@ async def test_each_tool_takes_a_name(
         listing: dict[str, Any] = (await client.call_tool("list_videos", {})).structured_content or {}
         names: dict[str, str] = {video["video_no"]: video["video_name"].upper() for video in listing["videos"]}
         example = {**operation.example, argument: operation.example.get(argument, MEETING)}
+        if (operation.name, argument) == ("get_evidence", "video_nos"):
+            example = {"query": "pricing", argument: MEETING}
         number = next(number for number in names if number in json.dumps(example))
         result = await client.call_tool(operation.name, replaced(example, names))
 

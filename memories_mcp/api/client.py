@@ -20,7 +20,16 @@ from memories_mcp.api.responses import decode_response, is_document, media_type,
 from memories_mcp.api.retry import with_retries
 from memories_mcp.api.streaming import ChatAssembler, OnEvent
 from memories_mcp.api.tracing import trace_request
-from memories_mcp.api.transfers import CHUNK, OnBytes, Part, Target, atomic_write, prepend, reported_parts
+from memories_mcp.api.transfers import (
+    DamagedBody,
+    OnBytes,
+    Part,
+    Target,
+    atomic_write,
+    prepend,
+    reported_parts,
+    video_chunks,
+)
 from memories_mcp.errors import ConfigurationError, MemoriesError, UnexpectedResponse, Unreachable
 from memories_mcp.media_types import is_text
 
@@ -188,10 +197,19 @@ class Api:
         """
 
         async def attempt() -> int:
+            try:
+                return await receive()
+            except DamagedBody:
+                raise UnexpectedResponse(
+                    "The download failed: the compressed video is damaged or incomplete.",
+                    next_step=next_step_if_unclear(endpoint),
+                ) from None
+
+        async def receive() -> int:
             request = self._request(endpoint, json=json, accept="*/*")
             request.headers["Accept-Encoding"] = "identity"  # so that the stated length is the size of the video
             async with self._send(endpoint, request, endless=True) as response:
-                chunks = response.aiter_bytes(CHUNK)
+                chunks = video_chunks(response)
                 first = await anext(chunks, b"")
                 # Refusals arrive as video/mp4 too, so the bytes decide. An unknown container is kept: it is paid for.
                 if response.status_code != 200 or is_text(first):

@@ -13,8 +13,9 @@ from memories_mcp.cli.progress import ProgressBar
 from memories_mcp.errors import MemoriesError
 from memories_mcp.models.chat import ChatAnswer
 from memories_mcp.models.evidence import Evidence
+from memories_mcp.operations.common.moments import Moment
 from memories_mcp.operations.common.transcripts import Window, fetch_transcript, transcript_tool
-from memories_mcp.operations.evidence import MOST_REFS, Moment
+from memories_mcp.operations.evidence import MOST_REFS
 from memories_mcp.rendering.subtitles import plain_text, subrip, webvtt
 from memories_mcp.runner import Runner, open_runner
 from memories_mcp.settings import Settings

@@ -1,4 +1,4 @@
-"""The platforms of public videos, as far as their URLs show."""
+"""The platforms of public videos, as far as their URLs show, and links that open a video at a time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ _HOSTS = {"youtube.com": "YouTube", "youtu.be": "YouTube", "tiktok.com": "TikTok
 
 def platform_of(url: str) -> str | None:
     """Return the name of the platform that a URL belongs to."""
-    host = (urlsplit(url).hostname or "").lower()
-    for domain, platform in _HOSTS.items():
-        if host == domain or host.endswith(f".{domain}"):
-            return platform
-    return None
+    host = urlsplit(url).hostname
+    return next((platform for domain, platform in _HOSTS.items() if _is_of_domain(host, domain)), None)
+
+
+def _is_of_domain(host: str | None, domain: str) -> bool:
+    return host is not None and (host == domain or host.endswith(f".{domain}"))
 
 
 def is_profile(url: str) -> bool:
@@ -55,3 +56,41 @@ def post_key(url: str) -> str | None:
     elif not names:
         names = [name for kind, name in pairwise(segments) if kind in _NAMED_BY_NEXT]
     return f"{platform} {names[0] if names else '/'.join(segments)}"
+
+
+_TIMED_LINKS = (
+    # domains (none: any), path, part of the URL that takes the time, form of the time
+    (("youtube.com",), re.compile(r"/watch/?|/(shorts|live)/[\w-]+/?"), "query", "t={}s"),
+    (("youtube.com", "youtube-nocookie.com"), re.compile(r"/(embed|v)/[\w-]+/?"), "query", "start={}"),
+    (("youtu.be",), re.compile(r"/[\w-]+/?"), "query", "t={}s"),
+    ((), re.compile(r"/.+\.(mp4|webm)", re.IGNORECASE), "fragment", "t={}"),
+)
+"""The links that open at a time: YouTube's posts, its embedded player, and media files (W3C Media Fragments)."""
+
+_TIMES = {"t", "start", "time_continue"}
+"""The names of times in a query or a fragment, which a new time replaces."""
+
+
+def timed_link(url: str, seconds: float | None) -> str:
+    """Return a video's link so that it opens at a time, in whole seconds; the rest of the URL stays as it is.
+
+    Other links than those of `_TIMED_LINKS` are returned unchanged: TikTok and Instagram document no form with a time.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:  # not a valid URL
+        return url
+    if seconds is None or parts.scheme not in {"http", "https"}:
+        return url
+    for domains, path, part, form in _TIMED_LINKS:
+        if path.fullmatch(parts.path) and (not domains or any(_is_of_domain(host, domain) for domain in domains)):
+            # A query of a media file is the file server's own, such as a signature.
+            kept = {name: _without_times(getattr(parts, name)) for name in {part, "fragment"}}
+            kept[part] += [form.format(int(seconds))] if seconds >= 1 else []
+            return parts._replace(**{name: "&".join(fields) for name, fields in kept.items()}).geturl()
+    return url
+
+
+def _without_times(fields: str) -> list[str]:
+    return [field for field in fields.split("&") if field and field.partition("=")[0] not in _TIMES]

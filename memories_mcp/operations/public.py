@@ -33,6 +33,7 @@ from memories_mcp.operations.common.search import (
     MomentPage,
     Moments,
     WordQuery,
+    filter_note,
     fit_moments,
     search_by_image,
     search_words,
@@ -45,7 +46,7 @@ Platform = Annotated[
 ]
 
 _NO_MATCH = "Nothing in the public library matches. Try other or fewer words, or another platform."
-_NO_FRAME = "Nothing in the public library matches. Try another image, or another platform."
+_NO_FRAME = "Nothing in the public library matches. Try another image, a lower similarity, or another platform."
 
 
 class SearchPublicVideos(Input):
@@ -77,7 +78,9 @@ async def search_public_videos(context: Context, args: SearchPublicVideos) -> Mo
     Weak at creator names: for those, use chat_with_public_videos with @name. get_public_video_detail returns a
     video's link.
     """
-    return fit_moments(await public_hits(context, args), args.offset, _NO_MATCH)
+    hits = await public_hits(context, args)
+    filtered = filter_note(args.filtering_level, len(hits), args.top_k)
+    return fit_moments(hits, args.offset, _NO_MATCH, filtered=filtered)
 
 
 async def public_hits(context: Context, args: SearchPublicVideos) -> list[Evidence]:

@@ -19,16 +19,16 @@ from memories_mcp.operations.common.filters import (
     RowCheck,
     camera_check,
     date_check,
-    filter_rows,
+    search_library,
     video_check,
 )
 from memories_mcp.operations.common.paging import why_empty
 from memories_mcp.operations.common.search import (
-    Hits,
     ImageQuery,
     MomentPage,
     Moments,
     WordQuery,
+    filter_note,
     fit_moments,
     search_by_image,
     search_words,
@@ -106,27 +106,22 @@ _KINDS: dict[str, Kind] = {"BY_AUDIO": "audio", "BY_CAPTION": "visual", "BY_IMAG
 async def search_videos(context: Context, args: SearchVideos) -> Moments:
     """Find moments in your own video library that match a description.
 
-    Returns moments, best first, with video, times, score and a ref. Next: get_evidence reads what is seen and said
-    around a ref; chat_with_videos answers questions about the videos.
+    Returns moments, best first, as ref (with video and times) and score. get_evidence with query finds and reads in one
+    call, with refs it reads these; chat_with_videos answers questions.
     """
-    hits, note = await _search(context, args)
+    kind = _KINDS.get(args.search_type, "clip")
+    hits, note = await search_library(context, args.wire(), args.row_checks(), kind)
     other = "other or fewer words, or fewer filters" if args.row_checks() else "other or fewer words"
-    moments = fit_moments(hits, args.offset, why_empty(args.unique_id, other))
+    filtered = filter_note(args.filtering_level, len(hits), args.top_k)
+    moments = fit_moments(hits, args.offset, why_empty(args.unique_id, other), filtered=filtered)
     moments.add_note(note)
     return moments
 
 
 async def search_hits(context: Context, args: SearchVideos) -> list[Evidence]:
     """Return all hits of a search, best first; `args.offset` is not applied."""
-    hits, _ = await _search(context, args)
+    hits, _ = await search_library(context, args.wire(), args.row_checks(), _KINDS.get(args.search_type, "clip"))
     return hits
-
-
-async def _search(context: Context, args: SearchVideos) -> tuple[list[Evidence], str | None]:
-    """Return all hits of a search, best first, and a note on filters that the service may have ignored."""
-    response = await context.api.call(SEARCH, json=args.wire(), into=Hits)
-    response.root, _, note = filter_rows(response.root, args.row_checks())
-    return response.evidence(_KINDS.get(args.search_type, "clip")), note
 
 
 class SearchAudioTranscripts(WordQuery, PrivateInput):
@@ -152,7 +147,8 @@ class SearchSimilarImages(ImageQuery, PrivateInput):
 @search.operation(title="Search by image", effect=Effect.READ, endpoints=[SEARCH_IMAGES])
 async def search_similar_images(context: Context, args: SearchSimilarImages) -> Moments:
     """Find frames of your own videos that look like an image file. To search one video, use search_clips_by_image."""
-    return await search_by_image(context, SEARCH_IMAGES, args, why_empty(args.unique_id, "another image"))
+    other = "another image" if args.similarity is None else "another image or a lower similarity"
+    return await search_by_image(context, SEARCH_IMAGES, args, why_empty(args.unique_id, other))
 
 
 class SearchClipsByImage(ImageQuery, PrivateInput):

@@ -21,6 +21,7 @@ from memories_mcp.models.sessions import WireSession
 from memories_mcp.models.uris import SESSIONS, session_uri
 from memories_mcp.operations.common.coverage import look_up_coverage
 from memories_mcp.rendering.budget import BUDGET, count_fitting
+from memories_mcp.rendering.text import cut_text
 
 SESSION_ENDPOINTS = (LIST_SESSIONS, SESSION_DETAIL)
 """The endpoints that supply an answer's session and references when its stream did not contain them."""
@@ -95,12 +96,12 @@ def _make_answer(message: WireMessage, notes: Sequence[str], *, include_thinking
         include_thinkings: Whether the result contains the reasoning steps.
     """
     answer = ChatAnswer(
-        answer=message.content[:_ANSWER_CHARACTERS], session_id=message.session_id, complete=message.complete
+        answer=cut_text(message.content, _ANSWER_CHARACTERS), session_id=message.session_id, complete=message.complete
     )
     if include_thinkings:
         steps = message.steps()
         limit = _THINKING_CHARACTERS // max(1, len(steps))
-        answer.thinkings = [step.model_copy(update={"content": step.content[:limit]}) for step in steps]
+        answer.thinkings = [step.model_copy(update={"content": cut_text(step.content, limit)}) for step in steps]
     evidence, notes = message.evidence(), [*notes]
     if not message.complete:
         notes.insert(0, _incomplete_note(message))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import Field
 
+from memories_mcp.api.endpoints import SEARCH
+from memories_mcp.context import Context
+from memories_mcp.models.evidence import Evidence, Kind
 from memories_mcp.models.ids import FolderId
 from memories_mcp.models.media import Video
 from memories_mcp.models.recordings import Place, distance_km
-from memories_mcp.operations.common.search import Hit
+from memories_mcp.operations.common.search import Hit, Hits
 
 _CLEARLY_OUTSIDE_KM = 50
 """The service takes recordings within about 20 km, by a distance of its own."""
@@ -101,3 +104,19 @@ def filter_rows(rows: Sequence[RowT], checks: Mapping[str, RowCheck]) -> Filtere
     if kept and (unclear := [name for name in checks if name not in shown]):
         notes.append(f"The rows do not show {', '.join(unclear)}: older versions of the service ignore such filters.")
     return FilteredRows(kept, left_out, " ".join(notes) or None)
+
+
+async def search_library(
+    context: Context, body: Mapping[str, Any], checks: Mapping[str, RowCheck], kind: Kind = "clip"
+) -> tuple[list[Evidence], str | None]:
+    """Return all hits of a search of the caller's library, best first, and a note on filters that may not have worked.
+
+    Args:
+        context: The context of the call.
+        body: The request's body.
+        checks: The check of each filter in the body, by the name of its argument.
+        kind: The kind of the moments.
+    """
+    response = await context.api.call(SEARCH, json=body, into=Hits)
+    response.root, _, note = filter_rows(response.root, checks)
+    return response.evidence(kind), note

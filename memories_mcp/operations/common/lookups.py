@@ -20,7 +20,7 @@ from memories_mcp.api.endpoints import (
 from memories_mcp.context import Context
 from memories_mcp.errors import ApiError, MemoriesError, NotFound, Unauthorized
 from memories_mcp.models.base import Wire
-from memories_mcp.models.coercions import Count, Line, shorten, wire_list, wire_names
+from memories_mcp.models.coercions import Count, OptionalLine, shorten, wire_list, wire_names
 from memories_mcp.models.ids import is_public, show_ids
 from memories_mcp.models.media import RequestedVideo, Video
 from memories_mcp.models.tolerance import count_skipped_in_call
@@ -203,13 +203,17 @@ async def fetch_task_videos(context: Context, task_id: str, unique_id: str | Non
     return videos + [Video(video_no=number, status="processing") for number in numbers if number not in known]
 
 
-class _WireDetail(Wire):
-    video_name: Line = ""
-    video_url: Line = ""
+class VideoFacts(Wire):
+    """What a result says about a video beside its moments."""
+
+    video_name: OptionalLine = None
+    video_url: OptionalLine = None
+    creator: OptionalLine = Field(default=None, validation_alias=wire_names("blogger_id"))
+    view_count: Count = None
 
 
-async def fetch_name_and_link(context: Context, video_no: str, unique_id: str | None) -> tuple[str | None, str | None]:
-    """Return a video's name and URL, each `None` if the API has none.
+async def fetch_facts(context: Context, video_no: str, unique_id: str | None) -> VideoFacts:
+    """Return a video's name and URL, of a public video the creator and views too, as far as the API has them.
 
     Args:
         context: The context of the call.
@@ -217,11 +221,9 @@ async def fetch_name_and_link(context: Context, video_no: str, unique_id: str | 
         unique_id: The namespace; ignored for public videos.
     """
     if is_public(video_no):
-        detail = await context.api.call(PUBLIC_DETAIL, query={"video_no": video_no}, into=_WireDetail)
-    else:
-        query = {"video_no": video_no, "unique_id": unique_id}
-        detail = await call_either(context, PRIVATE_DETAILS, METADATA, query=query, into=_WireDetail)
-    return detail.video_name or None, detail.video_url or None
+        return await context.api.call(PUBLIC_DETAIL, query={"video_no": video_no}, into=VideoFacts)
+    query = {"video_no": video_no, "unique_id": unique_id}
+    return await call_either(context, PRIVATE_DETAILS, METADATA, query=query, into=VideoFacts)
 
 
 def not_in_namespace(video_nos: Sequence[str]) -> NotFound:
