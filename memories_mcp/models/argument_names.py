@@ -51,6 +51,7 @@ _SYNONYMS = {
     "from_message": "offset start message from",
     "video_no": "video_id video id video_number video_nos video_ids ids video_name name",
     "video_nos": "video_no video_id video id video_number video_ids videos ids video_names",
+    "folder_id": "folder folder_name name id directory collection",
     "task_id": "task id job_id job import_id",
     "session_id": "session conversation_id conversation chat_id thread_id thread id",
     "refs": "ref reference references evidence citations moments",

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from memories_mcp.models.platforms import is_profile, platform_of
-from memories_mcp.models.spellings import TASKS, VIDEO_NUMBERS
+from memories_mcp.models.spellings import FOLDERS, TASKS, VIDEO_NUMBERS
 from memories_mcp.models.uris import SESSIONS
 
 _ID = re.compile(r"[A-Za-z0-9_-]+")
@@ -135,6 +135,16 @@ def _check_session(value: str) -> str:
     return value
 
 
+def _check_folder(value: str) -> str:
+    value = value.strip()
+    if not re.fullmatch("[1-9][0-9]{0,18}|-[12]", value):
+        raise ValueError(
+            "a folder_id is a string of digits, as list_folders returns it, -1 (the Default folder) or -2 (the legacy "
+            "API folder)"
+        )
+    return value
+
+
 def _check_namespace(value: str) -> str:
     if not value.isprintable():
         raise ValueError("a unique_id has no control characters")
@@ -162,6 +172,16 @@ SessionId = Annotated[
     AfterValidator(_check_session),
     _refuse_others("a session_id, which is a string of digits", re.compile("the number")),
 ]
+
+FolderId = Annotated[
+    str,
+    Field(min_length=1, max_length=20),
+    AfterValidator(_check_folder),
+    _refuse_others("a folder_id", re.compile("the number")),
+    PlainSerializer(int, return_type=int, when_used="json"),
+    FOLDERS,
+]
+"""A folder of the library: text in tools, because it may exceed 2^53, and a JSON integer on the wire (API 6)."""
 
 
 def is_public(video_no: str) -> bool:

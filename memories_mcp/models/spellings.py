@@ -41,17 +41,20 @@ class Spelling:
         separator: Matches between the values if a list of them is written as one text.
         inside_items: Whether the separator never occurs in a value, so that the items of a real list are split too.
         digits: Whether a number is one of the spellings; such a value can consist of digits only.
+        large: Whether a number beyond 2^53 is one too, unless a host may have rounded it.
     """
 
     separator: re.Pattern[str] = re.compile(r"\n+")
     inside_items: bool = False
     digits: bool = True
+    large: bool = False
 
 
 VIDEO_NUMBERS = Spelling(
     re.compile(r"[,;\n]+|\s+(?=(?:VI|VE|PI-|mavi_)\w)", re.IGNORECASE), inside_items=True, digits=False
 )
 TASKS = Spelling(digits=False)
+FOLDERS = Spelling(large=True)
 LABELS = Spelling(re.compile(r"[,;\n]+"))
 HASHTAGS = Spelling(re.compile(r"[\s,;]+|(?<=\w)(?=#)"))
 URLS = Spelling(re.compile(r"[,;]?\s+|[,;](?=https?://)", re.IGNORECASE), inside_items=True)
@@ -158,15 +161,27 @@ _FIRST_INEXACT = 2**53
 _LONGEST_CHOICE = 60
 
 
-def _read_text(digits: bool) -> Reader:
+def _read_text(spelling: Spelling) -> Reader:
+    digits, large = spelling.digits, spelling.large
+
     def read(value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return value
-        if value == value and abs(value) >= _FIRST_INEXACT:
+        if value == value and abs(value) >= _FIRST_INEXACT and not (large and _is_exact(value)):
             return Unreadable("quote it: numbers of this size lose digits", value)
         return str(int(value)) if digits and value == value and value == int(value) else value
 
     return read
+
+
+def _is_exact(value: float) -> bool:
+    """Return whether a large integer is as it was first written.
+
+    A host that computes with doubles writes the shortest digits of a double, filled up with zeros.
+    """
+    from decimal import Decimal  # imported late: ids are mostly text
+
+    return isinstance(value, int) and value < _FIRST_INEXACT**2 and value != Decimal(repr(float(value)))
 
 
 def fold(word: str) -> str:
@@ -178,7 +193,7 @@ def _read_choice(choices: tuple[Any, ...], other_words: Mapping[str, str]) -> Re
     folded = {fold(word): choice for word, choice in other_words.items()} | {fold(choice): choice for choice in choices}
 
     def read(value: Any) -> Any:
-        word = _read_text(digits=True)(value)
+        word = _read_text(Spelling())(value)
         if not isinstance(word, str) or len(word) > _LONGEST_CHOICE:
             return value
         return folded.get(fold(word), value)
@@ -265,7 +280,7 @@ def _make_reader(annotation: Any, metadata: list[Any], read_model: Callable[[typ
     if _find(_Seconds, metadata):
         return _read_seconds
     if annotation is str:
-        return _read_text((_find(Spelling, metadata) or Spelling()).digits)
+        return _read_text(_find(Spelling, metadata) or Spelling())
     if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
         return lambda value: read_model(annotation, value)
     return None
