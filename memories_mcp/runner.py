@@ -175,13 +175,15 @@ class Runner:
         key_hint: str = "",
     ) -> None:
         self.settings = settings
-        selected = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
-        self.operations: dict[str, AnyOperation] = {
-            operation.name: operation for operation in (*selected, *extra_operations)
-        }
         self.pinned: dict[str, Any] = {}
         if fixed_namespace or settings.unique_id:
             self.pinned["unique_id"] = settings.unique_id or None
+        selected = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
+        self.operations: dict[str, AnyOperation] = {
+            operation.name: operation
+            for operation in (*selected, *extra_operations)
+            if not (operation.whole_account and "unique_id" in self.pinned)
+        }
         self.changed: ChangeHandler | None = None
         self.api = api or make_api(settings, limits or rate_limits_of(settings), key_hint=key_hint)
         self.files = Files(settings.files_root)

@@ -45,6 +45,7 @@ ANSWERS: dict[str, Any] = {
     "get_public_video_detail": {"video_no": "PI-1", "status": "PARSE"},
     "upload": {"videoNo": "VI1", "task_id": "1"}, "upload_url": {"videoNo": "VI1"}, "upload_img": [{"id": "1"}],
     "uploadFile": {"task_id": "1"}, "uploadImg": {"text": "t"},
+    "folders": {"folders": [{"folder_id": 671631448308117504, "folder_name": "Archive"}]},
     **{path: {"content": "c", "session_id": "1"} for path in ("chat", "marketer_chat", "chat_personal")},
 }  # fmt: skip
 

@@ -90,6 +90,7 @@ LAYERS = """
     memories_mcp.operations.public_upload
     memories_mcp.operations.captions
     memories_mcp.operations.evidence
+    memories_mcp.operations.folders
     memories_mcp.operations
 
     memories_mcp.sandbox.demo_data
@@ -104,6 +105,7 @@ LAYERS = """
     memories_mcp.sandbox.routes.chat
     memories_mcp.sandbox.routes.transcripts
     memories_mcp.sandbox.routes.library
+    memories_mcp.sandbox.routes.folders
     memories_mcp.sandbox.routes.sessions
     memories_mcp.sandbox.routes.upload
     memories_mcp.sandbox.routes.public

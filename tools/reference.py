@@ -123,7 +123,11 @@ def coverage() -> Iterator[str]:
     yield f"{HEAD}# Coverage\n"
     yield (
         "Every operation of the API v1.2 is a tool, with the same name over MCP and in LangChain. An endpoint and its "
-        "streaming variant are one operation.\n"
+        "streaming variant are one operation.\n\n"
+        "The toolset `folders` is newer than v1.2. It rests on the service's OpenAPI document of July 2026 alone: "
+        "paths, encodings and limits are documented, no answer was ever recorded. Two parts are assumed: an unknown "
+        "video number in a move is ignored (the result is checked by listing the folder), and videos that are not "
+        "ready stay in the library when their folder is deleted.\n"
     )
     yield "| API operation | Endpoints | MCP tool | LangChain tool | Toolset |\n| --- | --- | --- | --- | --- |"
     for operation in OPERATIONS:

@@ -115,3 +115,10 @@ CAPTION_VIDEO_URL = _caption("upload")
 CAPTION_VIDEO_FILE = _caption("uploadFile")
 # One path for links and files in v1.2; later documents have uploadImgFile for files (API 3.6, 41).
 CAPTION_IMAGE = _caption("uploadImg")
+
+FOLDERS = _read("folders", "list")
+CREATE_FOLDER = _write("folders/create", "list")
+RENAME_FOLDER = _write("folders/rename", "list")
+DELETE_FOLDER = _write("folders/delete", "list")
+FOLDER_VIDEOS = _read("folders/videos", "list")
+MOVE_TO_FOLDER = _write("folders/move", "list")

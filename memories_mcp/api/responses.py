@@ -68,6 +68,8 @@ def decode_response(body: bytes, response: httpx2.Response, endpoint: Endpoint) 
     except NotFound as error:
         if "public" in endpoint.path:  # lists and namespaces have no public videos
             error.next_step = "Copy the video_no again from the result that contains it."
+        elif endpoint.path.startswith("folders"):
+            error.next_step = "Check the folder with list_folders, and the videos with list_videos."
         raise
 
 
@@ -162,7 +164,8 @@ def next_step_if_unclear(endpoint: Endpoint) -> str:
         return "A finished answer appears in list_sessions and get_session_detail; check there before you try again."
     if endpoint.path == "download" or endpoint.host == "caption":
         return "The request may have been billed; try again only if the result is worth the cost."
-    return "The request may have been carried out; check list_videos before you try again."
+    listing = "list_folders" if endpoint.path.startswith("folders") else "list_videos"
+    return f"The request may have been carried out; check {listing} before you try again."
 
 
 def api_error(code: str, message: str, *, status: int = 200, retry_after: str = "") -> ApiError:

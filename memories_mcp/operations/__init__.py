@@ -11,6 +11,7 @@ from memories_mcp.operations import (
     captions,
     chat,
     evidence,
+    folders,
     library,
     public,
     public_upload,
@@ -21,7 +22,7 @@ from memories_mcp.operations import (
 )
 from memories_mcp.operations.toolsets import TOOLSETS
 
-MODULES = (search, chat, transcripts, library, sessions, upload, public, public_upload, captions, evidence)
+MODULES = (search, chat, transcripts, library, sessions, upload, public, public_upload, captions, evidence, folders)
 """The modules of operations; importing them fills the toolsets."""
 OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(
     operation for toolset in TOOLSETS for operation in toolset.operations

@@ -15,5 +15,11 @@ public_upload = Toolset(
 )
 captions = Toolset("captions", "Describe single videos and images on request; needs a separate key.", default=False)
 evidence = Toolset("evidence", "Read the moments behind an answer, and wait until new videos are ready.")
+folders = Toolset(
+    "folders",
+    "Sort your own videos into folders, which belong to the whole account.",
+    default=False,
+    whole_account=True,
+)
 
-TOOLSETS = (search, chat, transcripts, library, upload, public, public_upload, captions, evidence)
+TOOLSETS = (search, chat, transcripts, library, upload, public, public_upload, captions, evidence, folders)
