@@ -72,6 +72,10 @@ class _RunContext:
         return self.runner.settings.callback_url or None
 
     @property
+    def unique_id(self) -> str | None:
+        return self.runner.pinned.get("unique_id")
+
+    @property
     def reports_progress(self) -> bool:
         return self.on_progress is not None
 

@@ -91,6 +91,7 @@ LAYERS = """
     memories_mcp.operations.captions
     memories_mcp.operations.evidence
     memories_mcp.operations.folders
+    memories_mcp.operations.chatgpt
     memories_mcp.operations
 
     memories_mcp.sandbox.demo_data

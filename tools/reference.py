@@ -27,6 +27,8 @@ MAX_LINES = 14
 MAX_CHARACTERS = 160
 SAMPLES = {"talk.mp4": "quarterly-planning.mp4", "bicycle.jpg": "red-door.jpg"}
 """The files that the operations' examples name, and the demo files that they are copies of."""
+COMPOSITES = {"evidence", "chatgpt"}
+"""The toolsets of operations that the API does not have."""
 EFFECTS = {Effect.READ: "read-only", Effect.WRITE: "adds data", Effect.DESTRUCTIVE: "irreversible"}
 
 # The examples run with fixed ids, times and addresses, so that the documents change only with the code.
@@ -132,7 +134,7 @@ def coverage() -> Iterator[str]:
     yield "| API operation | Endpoints | MCP tool | LangChain tool | Toolset |\n| --- | --- | --- | --- | --- |"
     for operation in OPERATIONS:
         name, toolset = operation.name, operation.toolset
-        api_operation = "composite of several" if toolset == "evidence" else f"`{operation.endpoints[0].path}`"
+        api_operation = "composite of several" if toolset in COMPOSITES else f"`{operation.endpoints[0].path}`"
         endpoints = "<br>".join(f"`{endpoint}`" for endpoint in operation.endpoints)
         yield f"| {api_operation} | {endpoints} | [`{name}`](tools.md#{name}) | `{name}` | {toolset} |"
 

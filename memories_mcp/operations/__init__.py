@@ -10,6 +10,7 @@ from memories_mcp.operation import Effect, Operation
 from memories_mcp.operations import (
     captions,
     chat,
+    chatgpt,
     evidence,
     folders,
     library,
@@ -22,7 +23,20 @@ from memories_mcp.operations import (
 )
 from memories_mcp.operations.toolsets import TOOLSETS
 
-MODULES = (search, chat, transcripts, library, sessions, upload, public, public_upload, captions, evidence, folders)
+MODULES = (
+    search,
+    chat,
+    transcripts,
+    library,
+    sessions,
+    upload,
+    public,
+    public_upload,
+    captions,
+    evidence,
+    folders,
+    chatgpt,
+)
 """The modules of operations; importing them fills the toolsets."""
 OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(
     operation for toolset in TOOLSETS for operation in toolset.operations

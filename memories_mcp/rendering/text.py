@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from functools import singledispatch
@@ -11,7 +12,7 @@ from pydantic import BaseModel
 
 from memories_mcp.context import Pending
 from memories_mcp.errors import MemoriesError
-from memories_mcp.models.base import Output
+from memories_mcp.models.base import JsonOutput, Output
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.media import Video
 from memories_mcp.models.transcripts import Transcript
@@ -29,7 +30,10 @@ _KNOWN_STATUS_WORDS = {"PARSE", "UNPARSE", "FAIL"}
 
 
 def render(output: Output, nonce: str) -> str:
-    """Return a result as fenced text, followed by its note."""
+    """Return a result as fenced text, followed by its note; as JSON if its model requires that."""
+    if isinstance(output, JsonOutput):
+        prose = getattr(output, output.prose, "")
+        return json.dumps(output.structured_with(fence(prose, nonce) if prose else ""), ensure_ascii=False)
     body = "\n".join(_body(output))
     parts = (fence(body, nonce) if body else "", output.note)
     return "\n".join(part for part in parts if part)
