@@ -101,7 +101,7 @@ class Operation(Generic[In, Out]):
             "readOnlyHint": self.effect is Effect.READ,
             "destructiveHint": self.effect is Effect.DESTRUCTIVE,
             "idempotentHint": self.idempotent,
-            "openWorldHint": True,
+            "openWorldHint": bool(self.endpoints),
         }
 
     @cached_property

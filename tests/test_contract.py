@@ -105,7 +105,7 @@ def test_only_reads_are_offered_read_only(operation: AnyOperation) -> None:
 @each_operation
 def test_no_endpoint_of_a_write_is_ever_repeated(operation: AnyOperation) -> None:
     if operation.effect is Effect.READ:
-        assert operation.endpoints
+        assert operation.endpoints or operation.uses_files
     else:
         assert any(not endpoint.repeatable for endpoint in operation.endpoints)
 
@@ -172,6 +172,9 @@ async def test_without_a_key_it_names_the_variable(operation: AnyOperation, file
     async with Client(make_server(settings)) as client:
         result = await client.call_tool(operation.name, operation.example)
 
+    if not operation.endpoints:
+        assert not result.is_error
+        return
     assert result.is_error
     variable = "MEMORIES_CAPTION_API_KEY" if operation.toolset == "captions" else "MEMORIES_API_KEY"
     assert variable in str(result.content)
@@ -218,7 +221,7 @@ def _as_text(name: str, value: Any) -> set[str]:
         return {"yes" if value else "no"}
     if name == "size_bytes":
         return {format_megabytes(value), str(value)}
-    if name == "created_at":
+    if name in {"created_at", "modified_at"}:
         return {value, value[:16].replace("T", " ")}
     if name in {"status", "raw_status"}:  # the head of a list says what stands for what
         return {value, "ready unless noted (ready is PARSE, processing UNPARSE, failed FAIL)"}

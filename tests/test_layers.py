@@ -57,6 +57,7 @@ LAYERS = """
 
     memories_mcp.file_names
     memories_mcp.file_access
+    memories_mcp.file_listing
     memories_mcp.validation
     memories_mcp.context
     memories_mcp.operation
@@ -86,6 +87,7 @@ LAYERS = """
     memories_mcp.operations.library
     memories_mcp.operations.sessions
     memories_mcp.operations.upload
+    memories_mcp.operations.local_files
     memories_mcp.operations.public
     memories_mcp.operations.public_upload
     memories_mcp.operations.captions

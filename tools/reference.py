@@ -134,7 +134,10 @@ def coverage() -> Iterator[str]:
     yield "| API operation | Endpoints | MCP tool | LangChain tool | Toolset |\n| --- | --- | --- | --- | --- |"
     for operation in OPERATIONS:
         name, toolset = operation.name, operation.toolset
-        api_operation = "composite of several" if toolset in COMPOSITES else f"`{operation.endpoints[0].path}`"
+        if not operation.endpoints:
+            api_operation = "none: local files"
+        else:
+            api_operation = "composite of several" if toolset in COMPOSITES else f"`{operation.endpoints[0].path}`"
         endpoints = "<br>".join(f"`{endpoint}`" for endpoint in operation.endpoints)
         yield f"| {api_operation} | {endpoints} | [`{name}`](tools.md#{name}) | `{name}` | {toolset} |"
 
