@@ -77,6 +77,10 @@ class _RunContext:
         return self.runner.settings.callback_url or None
 
     @property
+    def unique_id(self) -> str | None:
+        return self.runner.pinned.get("unique_id")
+
+    @property
     def reports_progress(self) -> bool:
         return self.on_progress is not None
 
@@ -184,14 +188,16 @@ class Runner:
         key_hint: str = "",
     ) -> None:
         self.settings = settings
-        selected = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
-        self.operations: dict[str, AnyOperation] = {
-            operation.name: operation for operation in (*selected, *extra_operations)
-        }
         self.pinned: dict[str, Any] = {}
         if fixed_namespace or settings.unique_id:
             self.pinned["unique_id"] = settings.unique_id or None
             self.pinned["folder_id"] = None  # a folder belongs to the account, and may hold videos of any namespace
+        selected = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
+        self.operations: dict[str, AnyOperation] = {
+            operation.name: operation
+            for operation in (*selected, *extra_operations)
+            if not (operation.whole_account and "unique_id" in self.pinned)
+        }
         self.changed: ChangeHandler | None = None
         self.api = api or make_api(settings, limits or rate_limits_of(settings), key_hint=key_hint)
         self.files = Files(settings.files_root)
