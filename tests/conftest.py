@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import shutil
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio.from_thread
@@ -32,13 +35,31 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment() -> Iterator[None]:
+    """Remove the settings of this machine; let programs keep byte-code, which they would compile at each start."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("MEMORIES_") or name == "PYTHONDONTWRITEBYTECODE":
+                patch.delenv(name)
+        yield
 
-    for name in list(os.environ):
-        if name.startswith("MEMORIES_"):
-            monkeypatch.delenv(name)
+
+def asyncio_with_sleep(sleep: Callable[[float], Awaitable[None]]) -> Any:
+    """Return a stand-in for the module `asyncio`, for one importer of it, with another way to sleep."""
+    return SimpleNamespace(**{**vars(asyncio), "sleep": sleep})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _short_pauses() -> Iterator[None]:
+    """Shorten the pauses of uvicorn, by which each server stops 0.2 s late, and those between polls of a video.
+
+    The sandbox advances a video at each poll.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("uvicorn.server.asyncio", asyncio_with_sleep(lambda seconds: asyncio.sleep(seconds / 10)))
+        patch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.01,))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -128,9 +149,17 @@ async def runner(settings: Settings) -> AsyncIterator[Runner]:
 
 
 @pytest.fixture
-def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for processing with hardly a pause between polls; the sandbox advances a video at each."""
-    monkeypatch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.01,))
+def skipped_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the clock of the event loop jump over the pauses between polls, so that a wait runs out at once."""
+
+    async def jump(seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        time = loop.time
+        monkeypatch.setattr(loop, "time", lambda: time() + seconds)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr("memories_mcp.operations.common.polling._PAUSES", (1.0,))
+    monkeypatch.setattr("memories_mcp.operations.common.polling.asyncio", asyncio_with_sleep(jump))
 
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
