@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import TextIO
 from unittest import mock
 
 from memories_mcp.cli.main import main
@@ -23,11 +24,20 @@ def run_cli(*arguments: str, cwd: Path | None = None, **environment: str) -> sub
         return run_program(lambda: main(arguments))
 
 
-def run_program(program: Callable[[], int], typed: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a program to its end with these words on its standard input, and return what it printed."""
+def run_program(
+    program: Callable[[], int], typed: str = "", stdout: TextIO | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and return what it printed.
+
+    Args:
+        program: Returns its exit code.
+        typed: The text on its standard input.
+        stdout: Takes its output, which is then not returned.
+    """
     with ExitStack() as stack:
         stack.enter_context(mock.patch.dict(os.environ))  # which a program may change
-        out, err = (stack.enter_context(TemporaryFile("w+", encoding="utf-8")) for _ in range(2))
+        err = stack.enter_context(TemporaryFile("w+", encoding="utf-8"))
+        out = stdout or stack.enter_context(TemporaryFile("w+", encoding="utf-8"))
         stack.enter_context(mock.patch("sys.stdin", io.TextIOWrapper(io.BytesIO(typed.encode()), encoding="utf-8")))
         stack.enter_context(redirect_stdout(out))
         stack.enter_context(redirect_stderr(err))
@@ -36,6 +46,8 @@ def run_program(program: Callable[[], int], typed: str = "") -> subprocess.Compl
         except SystemExit as end:  # argparse ends so
             code = end.code if isinstance(end.code, int) else int(bool(end.code))
             err.write(end.code if isinstance(end.code, str) else "")
-        out.seek(0)
         err.seek(0)
+        if stdout:
+            return subprocess.CompletedProcess((), code, "", err.read())
+        out.seek(0)
         return subprocess.CompletedProcess((), code, out.read(), err.read())
