@@ -12,9 +12,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import anyio.from_thread
 import httpx2
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from pydantic import SecretStr
 
 from memories_mcp import sandbox
@@ -63,11 +63,15 @@ def _short_pauses() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def sandbox_url() -> Iterator[str]:
-    with (
-        anyio.from_thread.start_blocking_portal("asyncio") as portal,
-        portal.wrap_async_context_manager(sandbox.run_sandbox()) as url,
-    ):
+def portal() -> Iterator[BlockingPortal]:
+    """An event loop in a thread of its own, for servers that many tests share."""
+    with start_blocking_portal("asyncio") as portal:
+        yield portal
+
+
+@pytest.fixture(scope="session")
+def sandbox_url(portal: BlockingPortal) -> Iterator[str]:
+    with portal.wrap_async_context_manager(sandbox.run_sandbox()) as url:
         yield url
 
 
@@ -79,6 +83,10 @@ def key() -> str:
 @pytest.fixture
 def settings(sandbox_url: str, key: str) -> Settings:
     """An account of its own on the sandbox; `toolsets` is all, limits are off."""
+    return settings_of(key, sandbox_url)
+
+
+def settings_of(key: str, sandbox_url: str) -> Settings:
     return Settings(
         api_key=key,
         base_url=sandbox_url,
@@ -114,12 +122,13 @@ def open_house(live: Settings) -> Settings:
     return live
 
 
-@pytest.fixture
-async def url(open_house: Settings) -> AsyncIterator[str]:
-    """Where that server is reached."""
+@pytest.fixture(scope="session")
+def url(portal: BlockingPortal, sandbox_url: str) -> Iterator[str]:
+    """Where such a server is reached; tests share it and isolate themselves by fresh keys."""
     from memories_mcp.server.http.app import run_http_server
 
-    async with run_http_server(open_house) as url:
+    settings = settings_of("sk-test-of-the-operator", sandbox_url).change(sandbox=False, rate_limits={})
+    with portal.wrap_async_context_manager(run_http_server(settings)) as url:
         yield url
 
 
