@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import subprocess
-from collections.abc import Callable
-from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TextIO
 from unittest import mock
+
+# Imported early: its servers write to the stderr of its import, which must not be that of a program.
+import mcp.client.stdio  # noqa: F401  # pyright: ignore[reportUnusedImport] -- see above
 
 from memories_mcp.cli.main import main
 
@@ -39,6 +43,7 @@ def run_program(
         err = stack.enter_context(TemporaryFile("w+", encoding="utf-8"))
         out = stdout or stack.enter_context(TemporaryFile("w+", encoding="utf-8"))
         stack.enter_context(mock.patch("sys.stdin", io.TextIOWrapper(io.BytesIO(typed.encode()), encoding="utf-8")))
+        stack.enter_context(own_logging())
         stack.enter_context(redirect_stdout(out))
         stack.enter_context(redirect_stderr(err))
         try:
@@ -51,3 +56,17 @@ def run_program(
             return subprocess.CompletedProcess((), code, "", err.read())
         out.seek(0)
         return subprocess.CompletedProcess((), code, out.read(), err.read())
+
+
+@contextmanager
+def own_logging() -> Generator[None]:
+    """Let a program configure logging as in a process of its own, without an effect on that of the tests."""
+    root, packages = logging.getLogger(), [logging.getLogger(name) for name in ("memories_mcp", "langchain_tools")]
+    handlers, levels = root.handlers, [logger.level for logger in (root, *packages)]
+    root.handlers = []
+    try:
+        yield
+    finally:
+        root.handlers = handlers
+        for logger, level in zip((root, *packages), levels, strict=True):
+            logger.setLevel(level)
