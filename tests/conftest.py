@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import ssl
+import sys
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -33,6 +35,18 @@ BREAD = "PI-604418309112233984"
 MEETING_SESSION = "612990037562867712"
 
 
+# Byte-code is kept: the programs that tests start would compile the package at each start, and pytest all tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# Garbage is collected only while tests run, and the test modules and libraries are no candidates: a quarter less time.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
@@ -40,10 +54,10 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment() -> Iterator[None]:
-    """Remove the settings of this machine; let programs keep byte-code, which they would compile at each start."""
+    """Remove the settings of this machine."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith("MEMORIES_") or name == "PYTHONDONTWRITEBYTECODE":
+            if name.startswith("MEMORIES_"):
                 patch.delenv(name)
         yield
 
