@@ -166,7 +166,7 @@ async def test_a_part_of_a_moments_text_names_the_next_one() -> None:
         ("image:568102998803353601", "an image has no text"),
         ("612990037562867712", "get_session_detail takes it"),
         ("https://www.youtube.com/watch?v=x", "upload_platform_urls"),
-        ("v1#t=1,2", "short name used in one listing"),
+        ("v1#t=1,2", "is not a video's number"),
         ("VI1#t=9,1", "ends before it starts"),
         ("VI 1", "not an evidence ref"),
         ("", "required"),

@@ -208,19 +208,19 @@ def leaves(value: object, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-# Derived from what the text shows: a ref, or the fields that name a moment.
-_DERIVED = {"uri", "kind", "ref"}
+# Derived from what the text shows: a ref, or the fields that name a moment. Files of the service are for programs.
+_DERIVED = {"uri", "kind", "ref", "bucket", "blob"}
 
 
 def _as_text(name: str, value: Any) -> set[str]:
-    from memories_mcp.rendering.text import format_clock, format_megabytes
+    from memories_mcp.rendering.text import format_clock, format_size
 
     if name.endswith("_seconds"):
         return {format_clock(value)}
     if isinstance(value, bool):
         return {"yes" if value else "no"}
     if name == "size_bytes":
-        return {format_megabytes(value), str(value)}
+        return {format_size(value), str(value)}
     if name in {"created_at", "modified_at"}:
         return {value, value[:16].replace("T", " ")}
     if name in {"status", "raw_status"}:  # the head of a list says what stands for what

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -39,28 +39,32 @@ class Spelling:
 
     Attributes:
         separator: Matches between the values if a list of them is written as one text.
-        inside_items: Whether the separator never occurs in a value, so that the items of a real list are split too.
+        inside_items: Whether the items of a real list are split too.
         digits: Whether a number is one of the spellings; such a value can consist of digits only.
+        is_item: Returns whether a part is a value; a line is split only if every part of it is one. By default, a line
+            is always split.
         large: Whether a number beyond 2^53 is one too, unless a host may have rounded it.
     """
 
     separator: re.Pattern[str] = re.compile(r"\n+")
     inside_items: bool = False
     digits: bool = True
+    is_item: Callable[[str], bool] | None = None
     large: bool = False
 
 
-VIDEO_NUMBERS = Spelling(
-    re.compile(r"[,;\n]+|\s+(?=(?:VI|VE|PI-|mavi_)\w)", re.IGNORECASE), inside_items=True, digits=False
-)
 TASKS = Spelling(digits=False)
 FOLDERS = Spelling(large=True)
 LABELS = Spelling(re.compile(r"[,;\n]+"))
 HASHTAGS = Spelling(re.compile(r"[\s,;]+|(?<=\w)(?=#)"))
 URLS = Spelling(re.compile(r"[,;]?\s+|[,;](?=https?://)", re.IGNORECASE), inside_items=True)
 """A comma inside a URL is a part of it; one before a blank or before the next scheme separates."""
-REFS = Spelling(re.compile(r"[\s,;]+(?=[^\s,;#]+#|image:)"), inside_items=True)
-"""A ref has a comma between its times; a separator stands before the next ref."""
+REFS = Spelling(
+    re.compile(r"[\s,;]+(?=[^\s,;#]+#|image:)"),
+    inside_items=True,
+    is_item=lambda part: "#" in part or "image:" in part or "memories://" in part,
+)
+"""A ref has a comma between its times, and blanks in a video's name; a separator stands before the next ref."""
 PATHS = Spelling(re.compile(r"\n+|(?<=\.\w{3}),\s*|(?<=\.\w{4}),\s*"))
 """A file's name may have commas; one behind an extension separates."""
 
@@ -252,7 +256,17 @@ def _split_text(text: str, spelling: Spelling) -> Any:
 
 
 def _split(text: str, spelling: Spelling) -> list[str]:
-    return [part.strip().strip("\"'`") for part in spelling.separator.split(text)]
+    if spelling.is_item is None:
+        return _split_line(text, spelling)
+    parts: list[str] = []
+    for line in text.split("\n"):
+        values = _split_line(line, spelling)
+        parts += values if all(not value or spelling.is_item(value) for value in values) else [line]
+    return parts
+
+
+def _split_line(line: str, spelling: Spelling) -> list[str]:
+    return [part.strip().strip("\"'`") for part in spelling.separator.split(line)]
 
 
 # Readers of types
@@ -288,6 +302,17 @@ def _make_reader(annotation: Any, metadata: list[Any], read_model: Callable[[typ
 
 def _keep(value: Any) -> Any:
     return value
+
+
+AnnotationT = TypeVar("AnnotationT")
+
+
+def find_annotation(field: FieldInfo, kind: type[AnnotationT]) -> AnnotationT | None:
+    """Return the annotation of a kind on an argument's type or, for a list, on the type of its items."""
+    annotation, metadata = _flatten(field.annotation, field.metadata)
+    if get_origin(annotation) is list:
+        _, metadata = _flatten(get_args(annotation)[0], metadata)
+    return _find(kind, metadata)
 
 
 def longest_wait(field: FieldInfo) -> int | None:

@@ -9,16 +9,17 @@ from typing import Annotated, ClassVar, get_args
 
 from pydantic import AfterValidator, Field
 
-from memories_mcp.api.endpoints import PRIVATE_DETAILS, PUBLIC_DETAIL, PUBLIC_TRANSCRIPTS, SEARCH, TRANSCRIPTS
+from memories_mcp.api.endpoints import SEARCH
 from memories_mcp.context import Context
-from memories_mcp.errors import InvalidArguments, NotReady, RateLimited, UnexpectedResponse
+from memories_mcp.errors import InvalidArguments
 from memories_mcp.models.base import Input, JsonOutput, Row
 from memories_mcp.models.coercions import one_line, shorten
 from memories_mcp.models.evidence import Evidence, Reference, Track, parse_ref
 from memories_mcp.models.ids import describe_kind, is_public
+from memories_mcp.models.platforms import timed_link
 from memories_mcp.models.uris import video_uri
 from memories_mcp.operation import Effect
-from memories_mcp.operations.common.lookups import fetch_name_and_link
+from memories_mcp.operations.common.moments import READING, read_facts
 from memories_mcp.operations.common.search import Hits
 from memories_mcp.operations.common.transcripts import fetch_transcript
 from memories_mcp.operations.toolsets import chatgpt
@@ -136,7 +137,7 @@ class FetchedDocument(JsonOutput):
 @chatgpt.operation(
     title="Fetch",
     effect=Effect.READ,
-    endpoints=[*TRANSCRIPTS.values(), *PUBLIC_TRANSCRIPTS.values(), PRIVATE_DETAILS, PUBLIC_DETAIL],
+    endpoints=READING,
 )
 async def fetch(context: Context, args: Fetch) -> FetchedDocument:
     """Read what is seen and said around a moment that search found, or in a whole video.
@@ -144,7 +145,7 @@ async def fetch(context: Context, args: Fetch) -> FetchedDocument:
     The text of a long video comes in parts; its end names the id of the next one.
     """
     reference, part = _parse_id(args.id)
-    name, link = await _name_and_link(context, reference.video_no)
+    facts = await read_facts(context, reference.video_no, context.unique_id)
     segments = await _segments(context, reference)
     parts = list(_parts([_line(segment) for segment in segments])) or [""]
     if part > len(parts):
@@ -164,26 +165,18 @@ async def fetch(context: Context, args: Fetch) -> FetchedDocument:
         note += "."
     return FetchedDocument(
         id=args.id,
-        title=_title(name or reference.video_no, reference.start, reference.end),
+        title=_title(facts.video_name or reference.video_no, reference.start, reference.end),
         text=parts[part - 1],
-        url=_url(reference, link),
+        url=_url(reference, facts.video_url),
         metadata=metadata,
         note=note,
     )
 
 
-async def _name_and_link(context: Context, video_no: str) -> tuple[str | None, str | None]:
-    """Return a video's name and link, as far as they can be read: a text without them is better than an error."""
-    try:
-        return await fetch_name_and_link(context, video_no, context.unique_id)
-    except (NotReady, RateLimited, UnexpectedResponse):
-        return None, None
-
-
 def _url(reference: Reference, link: str | None) -> str:
     """Return the link of a public video's post; for a private video its resource, as its file has no lasting link."""
     if is_public(reference.video_no) and link and re.fullmatch(r"https?://\S+", link):
-        return link
+        return timed_link(link, reference.start)
     return video_uri(reference.video_no) if reference.start is None else reference.uri or video_uri(reference.video_no)
 
 

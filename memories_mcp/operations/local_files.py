@@ -18,7 +18,7 @@ from memories_mcp.models.coercions import Date
 from memories_mcp.operation import Effect
 from memories_mcp.operations.toolsets import upload
 from memories_mcp.rendering.budget import count_fitting
-from memories_mcp.rendering.text import format_megabytes, render_row
+from memories_mcp.rendering.text import format_size, render_row
 
 _MOST_FILES = 50
 _MOST_UNSEEN = 20
@@ -51,7 +51,7 @@ class LocalFile(Row):
 
 @render_row.register
 def _(file: LocalFile) -> str:
-    size = f"{file.size_bytes} bytes" if file.size_bytes < _SMALL else format_megabytes(file.size_bytes)
+    size = f"{file.size_bytes} bytes" if file.size_bytes < _SMALL else format_size(file.size_bytes)
     return f"{file.path}, {file.kind}, {size}, {file.modified_at:%Y-%m-%d %H:%M}"
 
 

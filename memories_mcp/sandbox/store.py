@@ -208,7 +208,7 @@ class Account:
         source = f"segments s join videos v on v.video_no = s.video_no where {where}"
 
         def matches(query: str) -> list[dict[str, Any]]:
-            sql = f"select s.*, v.name, v.tags, v.detail, bm25(words) as rank from words, {source}"
+            sql = f"select s.*, v.name, v.tags, v.detail, v.folder, bm25(words) as rank from words, {source}"
             return self.rows(f"{sql} and s.id = words.rowid and words match ?", *values, query)
 
         words_searched = search_words(words)
