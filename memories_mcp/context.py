@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, Protocol
 from memories_mcp.api import Api
 from memories_mcp.file_access import Files
 from memories_mcp.models.base import Row
+from memories_mcp.transcript_cache import KeptTranscripts
 
 CONFIRMATION_NEEDED = (
     "Nothing was done yet. Show this preview to the user. If the user agrees, call again with the same arguments and "
@@ -62,6 +63,11 @@ class Context(Protocol):
     @property
     def api(self) -> Api:
         """The API client, with the caller's key."""
+        ...
+
+    @property
+    def transcripts(self) -> KeptTranscripts:
+        """The transcripts that are kept for the caller's key."""
         ...
 
     @property

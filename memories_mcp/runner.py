@@ -25,6 +25,7 @@ from memories_mcp.rendering.budget import fit
 from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.text import render
 from memories_mcp.settings import Settings
+from memories_mcp.transcript_cache import KeptTranscripts, TranscriptCache
 
 ProgressHandler = Callable[[Progress], Awaitable[None]]
 """Receives the progress of a running operation."""
@@ -68,6 +69,10 @@ class _RunContext:
         return self.runner.api
 
     @property
+    def transcripts(self) -> KeptTranscripts:
+        return self.runner.transcripts
+
+    @property
     def callback_url(self) -> str | None:
         return self.runner.settings.callback_url or None
 
@@ -80,6 +85,7 @@ class _RunContext:
             await self.on_progress(Progress(done, total, message, kind))
 
     def changed(self, *uris: str) -> None:
+        self.runner.transcripts.drop(uris)
         if self.runner.changed:
             self.runner.changed(uris)
 
@@ -148,6 +154,7 @@ class Runner:
         settings: The caller's key and namespace, the API's host, the toolsets and the other settings.
         api: An API client to use instead of one for the settings. The runner closes it in both cases.
         limits: Rate limits to share with other runners of the same key; by default those of the settings.
+        transcripts: Kept transcripts to share with other runners of the process; by default the runner's own.
         extra_operations: Operations to offer in addition to those that the settings select.
         fixed_namespace: Whether to remove `unique_id` from the arguments even if the settings name no namespace.
         key_hint: Where a caller sets a missing key, for the error text; by default the variables of the environment.
@@ -158,6 +165,7 @@ class Runner:
         pinned: The arguments that the operator fixed, by name.
         changed: Receives the URIs of changed resources; set by the server.
         api: The API client.
+        transcripts: The transcripts that are kept for the key.
         files: The files that tools may access.
 
     Raises:
@@ -170,6 +178,7 @@ class Runner:
         *,
         api: Api | None = None,
         limits: RateLimiter | None = None,
+        transcripts: TranscriptCache | None = None,
         extra_operations: Sequence[AnyOperation] = (),
         fixed_namespace: bool = False,
         key_hint: str = "",
@@ -184,6 +193,7 @@ class Runner:
             self.pinned["unique_id"] = settings.unique_id or None
         self.changed: ChangeHandler | None = None
         self.api = api or make_api(settings, limits or rate_limits_of(settings), key_hint=key_hint)
+        self.transcripts = (transcripts or TranscriptCache()).of(settings.api_key)
         self.files = Files(settings.files_root)
 
     def restrict(self, offered: Callable[[AnyOperation], bool]) -> Runner:
@@ -239,6 +249,7 @@ class Runner:
         context = self.context(operation.name, dict(args), on_progress=on_progress, on_confirm=on_confirm)
         with collect_omissions() as omissions:
             output = await operation.function(context, args)
+        self.transcripts.record(output)
         output.add_note(describe_omissions(omissions.values()))
         if context.files.notes:
             output.add_note(" ".join(context.files.notes))

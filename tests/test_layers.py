@@ -58,6 +58,7 @@ LAYERS = """
     memories_mcp.file_names
     memories_mcp.file_access
     memories_mcp.validation
+    memories_mcp.transcript_cache
     memories_mcp.context
     memories_mcp.operation
     memories_mcp.confirmation

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import Field
 
@@ -19,6 +21,8 @@ from memories_mcp.models.coercions import (
 )
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.tolerance import collect_omissions, count_skipped, read_leniently
+
+_SIZE_SAMPLE = 200
 
 
 class Transcript(Output):
@@ -79,6 +83,12 @@ class Segments:
     def __len__(self) -> int:
         return len(self._raw)
 
+    @cached_property
+    def size(self) -> int:
+        """The size in memory, in bytes, estimated from a sample of the segments."""
+        sample = self._raw[:: max(1, len(self._raw) // _SIZE_SAMPLE)]
+        return 1000 + sum(map(_size, sample)) * len(self._raw) // max(1, len(sample))
+
     def between(self, start: float, end: float | None) -> list[int]:
         """Return the indices of the segments that overlap a window in seconds; no `end` means the video's end."""
         last = float("inf") if end is None else end
@@ -101,6 +111,16 @@ class Segments:
         """Return a segment's start in seconds, unrounded; `None` for a segment without a time."""
         with collect_omissions():  # `evidence` counts them
             return None if _parse_segment(self._raw[index]).start is None else self._starts[index]
+
+
+def _size(value: object) -> int:
+    """Return the size of JSON data in memory, in bytes."""
+    size = sys.getsizeof(value)
+    if isinstance(value, dict):
+        return size + sum(map(_size, cast(dict[str, object], value).values()))
+    if isinstance(value, list):
+        return size + sum(map(_size, cast(list[object], value)))
+    return size
 
 
 def _all_times(raw: list[dict[str, Any]]) -> list[tuple[float, float]]:

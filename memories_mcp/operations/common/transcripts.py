@@ -34,20 +34,30 @@ class Window(Input):
         return self
 
 
-async def fetch_transcript(context: Context, video_no: str, track: Track, unique_id: str | None) -> Segments:
-    """Fetch one track of a private or public video; it is empty if nothing is said or seen, or if it is not ready.
+async def fetch_transcript(
+    context: Context, video_no: str, track: Track, unique_id: str | None, *, keep: bool = True
+) -> Segments:
+    """Return one track of a private or public video; it is empty if nothing is said or seen, or if it is not ready.
+
+    A transcript that was fetched lately costs no request.
 
     Args:
         context: The context of the call.
         video_no: The video.
         track: The track.
         unique_id: The namespace; ignored for public videos.
+        keep: Whether to keep it for later reads; a loader that reads each transcript once does not.
     """
     public = is_public(video_no)
     endpoint = (PUBLIC_TRANSCRIPTS if public else TRANSCRIPTS)[track]
-    query = {"video_no": video_no, "unique_id": None if public else unique_id}
-    transcript = await context.api.call(endpoint, query=query, into=WireTranscript)
-    return Segments(video_no, track, transcript.segments)
+    namespace = None if public else unique_id
+
+    async def fetch() -> Segments:
+        query = {"video_no": video_no, "unique_id": namespace}
+        transcript = await context.api.call(endpoint, query=query, into=WireTranscript)
+        return Segments(video_no, track, transcript.segments)
+
+    return await context.transcripts.get(video_no, track, namespace, fetch, keep=keep)
 
 
 async def read_transcript(
