@@ -12,7 +12,7 @@ from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import NO_LIMITS, RateLimiter
 from memories_mcp.confirmation import TOKEN_ARGUMENT, ConfirmationTokens
 from memories_mcp.context import Context, Pending, Preview, Progress, ProgressKind
-from memories_mcp.errors import Declined
+from memories_mcp.errors import Declined, InvalidArguments
 from memories_mcp.file_access import Files
 from memories_mcp.models.base import Output, iter_parts
 from memories_mcp.models.evidence import Evidence
@@ -36,6 +36,11 @@ ChangeHandler = Callable[[Iterable[str]], None]
 
 Out = TypeVar("Out", bound=Output)
 AnyOperation = Operation[Any, Any]
+
+_NO_FILES = (
+    "no file can be written here: that takes MEMORIES_FILES_ROOT, a server that is not read-only, and over HTTP "
+    "MEMORIES_HTTP_FILES. Leave it out."
+)
 
 
 @dataclass(frozen=True)
@@ -196,11 +201,23 @@ class Runner:
         self.transcripts = (transcripts or TranscriptCache()).of(settings.api_key)
         self.files = Files(settings.files_root)
 
-    def restrict(self, offered: Callable[[AnyOperation], bool]) -> Runner:
-        """Return a runner that shares everything with this one but offers only some of its operations."""
+    def restrict(self, offered: Callable[[AnyOperation], bool], *, read_only: bool = False) -> Runner:
+        """Return a runner that shares everything with this one but offers less.
+
+        Args:
+            offered: Whether to offer an operation.
+            read_only: Whether to leave out the options with which an operation writes a file.
+        """
         runner = copy.copy(self)
+        runner.settings = self.settings.change(read_only=read_only or self.settings.read_only)
         runner.operations = {name: operation for name, operation in self.operations.items() if offered(operation)}
         return runner
+
+    def withheld(self, operation: AnyOperation) -> dict[str, Any]:
+        """Return the arguments that a caller cannot set, by name: the fixed ones, and file options without files."""
+        if self.settings.files_root and not self.settings.read_only:
+            return self.pinned
+        return self.pinned | operation.file_options
 
     def context(
         self,
@@ -245,7 +262,10 @@ class Runner:
             ApiError: The API refused the request.
             MemoriesError: Another failure that the text explains, such as a lost connection or a refused file.
         """
-        args = operation.validate(raw, self.pinned)
+        withheld = self.withheld(operation)
+        if refused := (raw or {}).keys() & withheld.keys() & operation.file_options.keys():
+            raise InvalidArguments([f"{name}: {_NO_FILES}" for name in sorted(refused)])
+        args = operation.validate(raw, withheld)
         context = self.context(operation.name, dict(args), on_progress=on_progress, on_confirm=on_confirm)
         with collect_omissions() as omissions:
             output = await operation.function(context, args)

@@ -29,6 +29,9 @@ async def run(options: argparse.Namespace, settings: Settings) -> int:
         case "ask":
             return await _ask(settings, options.question, options.video)
         case "transcript":
+            if options.save_as:
+                file, overwrite = options.save_as, options.overwrite
+                return await _save_transcript(settings, options.video_no, options.track, file, overwrite=overwrite)
             return await _transcript(settings, options.video_no, options.track, options.format)
         case "upload":
             return await _upload(settings, options.files, wait=options.wait)
@@ -78,6 +81,19 @@ async def _transcript(settings: Settings, video_no: str, track: Any, form: str) 
             file=sys.stderr,
         )
     return 0 if segments else 1
+
+
+async def _save_transcript(settings: Settings, video_no: str, track: Any, file: Path, *, overwrite: bool) -> int:
+    async with open_runner(settings) as runner:
+        local = _with_files_root(runner, file.parent)
+        arguments = {"video_no": video_no, "save_as": file.name, "overwrite": overwrite}
+        answer = await _call(local, transcript_tool(video_no, track), **arguments)
+    saved = answer.output.saved
+    if not saved:
+        _print_note(answer)
+        return 1
+    print(f"{file.with_name(saved.path)}: {saved.cues} cues")
+    return 0
 
 
 async def _upload(settings: Settings, files: list[Path], *, wait: bool) -> int:

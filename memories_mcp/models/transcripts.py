@@ -7,11 +7,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
-from memories_mcp.models.base import Output, Wire
+from memories_mcp.models.base import Output, Row, Wire
 from memories_mcp.models.coercions import (
     LARGEST_NUMBER,
     OptionalText,
@@ -23,6 +23,16 @@ from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.tolerance import collect_omissions, count_skipped, read_leniently
 
 _SIZE_SAMPLE = 200
+
+
+class SavedTranscript(Row):
+    """A file with the whole window of a transcript."""
+
+    path: str
+    """Below the files root."""
+    format: Literal["WebVTT", "SubRip"]
+    cues: int
+    """Segments in the file."""
 
 
 class Transcript(Output):
@@ -37,6 +47,8 @@ class Transcript(Output):
     """Pass as start_seconds to read on; absent at the end."""
     next_skip: int = 0
     """Pass as skip then."""
+    saved: SavedTranscript | None = None
+    """The file that was written; segments is only its beginning then."""
 
 
 class WireTranscript(Wire):

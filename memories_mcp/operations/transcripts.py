@@ -34,7 +34,8 @@ class GetVideoTranscription(Window, PrivateInput):
 async def get_video_transcription(context: Context, args: GetVideoTranscription) -> Transcript:
     """Read the visual transcription of a video: descriptions of what is SEEN, with times.
 
-    For spoken words, use get_audio_transcription. Long transcriptions are split into pages by time.
+    For spoken words, use get_audio_transcription. Long ones come in pages by time; the transcript resource
+    is WebVTT, whole.
     """
     return await read_transcript(context, args.video_no, "visual", args, args.unique_id)
 
@@ -52,7 +53,8 @@ class GetAudioTranscription(Window, PrivateInput):
 async def get_audio_transcription(context: Context, args: GetAudioTranscription) -> Transcript:
     """Read the audio transcription of a video: the words that are SAID, with times.
 
-    For what is seen, use get_video_transcription. Long transcriptions are split into pages by time.
+    For what is seen, use get_video_transcription. Long ones come in pages by time; the transcript resource
+    is WebVTT, whole.
     """
     return await read_transcript(context, args.video_no, "audio", args, args.unique_id)
 

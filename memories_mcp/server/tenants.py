@@ -239,4 +239,4 @@ class Tenants:
 
         files_vary = self.settings.http_files and bool(self.settings.http_token)
         private = narrows or bool(credentials.unique_id) or files_vary
-        return RequestScope(tenant, tenant.runner.restrict(is_offered), private)
+        return RequestScope(tenant, tenant.runner.restrict(is_offered, read_only=credentials.read_only), private)

@@ -46,16 +46,19 @@ class Tools:
     def __init__(self, resources: Resources, nonce: Callable[[], str] = make_nonce) -> None:
         self._resources = resources
         self._nonce = nonce
-        self._definitions: dict[tuple[str, bool], t.Tool] = {}
+        self._definitions: dict[tuple[str, frozenset[str]], t.Tool] = {}
 
     def list_tools(self, runner: Runner) -> list[t.Tool]:
         """Return the tools of a caller, identical in every request."""
-        return [self._definition(operation, runner.pinned) for operation in runner.operations.values()]
+        return [
+            self._definition(operation, frozenset(runner.withheld(operation)))
+            for operation in runner.operations.values()
+        ]
 
-    def _definition(self, operation: AnyOperation, pinned: dict[str, Any]) -> t.Tool:
-        key = operation.name, bool(pinned)
+    def _definition(self, operation: AnyOperation, withheld: frozenset[str]) -> t.Tool:
+        key = operation.name, withheld
         if key not in self._definitions:
-            self._definitions[key] = t.Tool.model_validate(operation.definition_without(pinned))
+            self._definitions[key] = t.Tool.model_validate(operation.definition_without(withheld))
         return self._definitions[key]
 
     async def call(
