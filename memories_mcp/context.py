@@ -81,6 +81,11 @@ class Context(Protocol):
         ...
 
     @property
+    def asks_confirmation(self) -> bool:
+        """Whether `confirm` shows its preview; the operator may have switched that off."""
+        ...
+
+    @property
     def reports_progress(self) -> bool:
         """Whether progress is reported to the caller; only then is streaming an answer useful."""
         ...

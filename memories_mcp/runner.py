@@ -82,6 +82,10 @@ class _RunContext:
         return self.runner.settings.callback_url or None
 
     @property
+    def asks_confirmation(self) -> bool:
+        return self.runner.settings.confirm
+
+    @property
     def reports_progress(self) -> bool:
         return self.on_progress is not None
 

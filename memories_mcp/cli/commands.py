@@ -87,7 +87,7 @@ async def _save_transcript(settings: Settings, video_no: str, track: Any, file: 
     async with open_runner(settings) as runner:
         local = _with_files_root(runner, file.parent)
         arguments = {"video_no": video_no, "save_as": file.name, "overwrite": overwrite}
-        answer = await _call(local, transcript_tool(video_no, track), **arguments)
+        answer = await _call(local, transcript_tool(video_no, track), None, **arguments)
     saved = answer.output.saved
     if not saved:
         _print_note(answer)

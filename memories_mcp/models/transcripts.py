@@ -119,6 +119,21 @@ class Segments:
                 moment = Evidence.at(self.video_no, self.track, segment.start, segment.end, text=segment.text)
                 yield index, moment.without_video()
 
+    @property
+    def end(self) -> float:
+        """The latest end of a segment with a time, in seconds."""
+        return max((end for end in self._ends if end < float("inf")), default=0.0)
+
+    def has_same_content(self, other: Segments) -> bool:
+        """Return whether other segments have the same times and texts."""
+        if len(self) != len(other):
+            return False
+        if self._raw == other._raw:
+            return True
+        with collect_omissions():  # `evidence` counts them
+            pairs = zip(self.evidence(range(len(self))), other.evidence(range(len(other))), strict=False)
+            return all(mine == theirs for mine, theirs in pairs)
+
     def start_of(self, index: int) -> float | None:
         """Return a segment's start in seconds, unrounded; `None` for a segment without a time."""
         with collect_omissions():  # `evidence` counts them

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
+from contextlib import suppress
 from typing import Annotated, get_args
 
 from pydantic import AfterValidator, Field, model_validator
@@ -51,6 +53,8 @@ _MOST_REFS = 50
 _OPENING_SEGMENTS = 12
 """The segments of each track that a ref without times gives."""
 _MOST_NOTES = 3
+_CHECK_SECONDS = 15
+"""How long the check of transcripts may take: 40 reads at the service's limit of five a second take eight."""
 
 
 class GetEvidence(PrivateInput):
@@ -294,12 +298,24 @@ class WaitUntilReady(PrivateInput):
     """Instead of video_nos: the task of an import."""
     max_seconds: WaitSeconds = Field(default=30, ge=0, le=LONGEST_SECONDS)
     """Longest wait; 0 returns the present state."""
+    check_transcripts: bool = False
+    """Also return which transcripts are there; takes two reads per video."""
 
     @model_validator(mode="after")
     def _check_one_of(self) -> WaitUntilReady:
         if bool(self.video_nos) == bool(self.task_id):
             raise ValueError("give either video_nos or task_id")
         return self
+
+
+class TranscriptState(Row):
+    """The transcripts of a video that have segments."""
+
+    video_no: str
+    visual: bool
+    """Whether there are scene descriptions."""
+    audio: bool
+    """Whether there are spoken words."""
 
 
 class Readiness(Output):
@@ -309,9 +325,15 @@ class Readiness(Output):
     """Whether every video can be searched and asked about."""
     videos: list[Video]
     """Each with its state."""
+    transcripts: list[TranscriptState] = []
+    """Which transcripts are there, if that was checked."""
 
 
-@evidence.operation(title="Wait until ready", effect=Effect.READ, endpoints=[LIST_VIDEOS, PUBLIC_DETAIL, TASK_STATUS])
+@evidence.operation(
+    title="Wait until ready",
+    effect=Effect.READ,
+    endpoints=[LIST_VIDEOS, PUBLIC_DETAIL, TASK_STATUS, *TRANSCRIPTS.values(), *PUBLIC_TRANSCRIPTS.values()],
+)
 async def wait_until_ready(context: Context, args: WaitUntilReady) -> Readiness:
     """Wait until uploaded videos, or the videos of an import, are processed; at most 45 seconds per call.
 
@@ -319,5 +341,47 @@ async def wait_until_ready(context: Context, args: WaitUntilReady) -> Readiness:
     minute, an hour of video ten minutes.
     """
     awaited = WaitTarget(args.video_nos or (), args.task_id, args.unique_id, args.max_seconds)
+    end = asyncio.get_running_loop().time() + LONGEST_SECONDS
     waited = await wait_until_processed(context, awaited)
-    return Readiness(ready=waited.ready, videos=waited.videos, note=waited.note)
+    readiness = Readiness(ready=waited.ready, videos=waited.videos, note=waited.note)
+    if args.check_transcripts:
+        await _check_transcripts(context, readiness, args.unique_id, end)
+    return readiness
+
+
+async def _check_transcripts(context: Context, readiness: Readiness, unique_id: str | None, end: float) -> None:
+    """Add which transcripts the videos have: only reading a transcript shows that, ready or not (API 3.4, 24).
+
+    Args:
+        context: The context of the call.
+        readiness: The result; transcripts and note are added.
+        unique_id: The namespace.
+        end: When the call must end, on the event loop's clock; what was not read until then stays unchecked.
+    """
+
+    async def has_segments(video_no: str, track: Track) -> bool:
+        with suppress(NotReady):
+            return len(await fetch_transcript(context, video_no, track, unique_id)) > 0
+        return False
+
+    async def check(video_no: str) -> TranscriptState:
+        visual, audio = await has_segments(video_no, "visual"), await has_segments(video_no, "audio")
+        return TranscriptState(video_no=video_no, visual=visual, audio=audio)
+
+    video_nos = [video.video_no for video in readiness.videos if video.status != "failed"]
+    if not video_nos:
+        return
+    tasks = [asyncio.create_task(check(video_no)) for video_no in video_nos]
+    try:
+        await asyncio.wait(tasks, timeout=min(_CHECK_SECONDS, end - asyncio.get_running_loop().time()))
+    finally:
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    readiness.transcripts = [outcome for outcome in outcomes if isinstance(outcome, TranscriptState)]
+    checked = {state.video_no for state in readiness.transcripts}
+    if unread := [video_no for video_no in video_nos if video_no not in checked]:
+        readiness.add_note(f"Transcripts not read: {show_ids(unread, 'some')}. Call again with max_seconds=0.")
+    ready = {video.video_no for video in readiness.videos if video.status == "ready"}
+    if any(state.video_no in ready and not (state.visual and state.audio) for state in readiness.transcripts):
+        readiness.add_note("A ready video lacks a transcript if nothing is seen or said, or if it is not made yet.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -122,12 +121,14 @@ def _progress_reporter(ctx: ServerRequestContext[Any, Any]) -> ProgressHandler |
 
     async def report(progress: Progress) -> None:
         nonlocal last
-        # The protocol requires growing values; the smallest step up keeps a message whose value did not grow.
-        last = progress.done if progress.done > last else math.nextafter(last, math.inf)
+        # The protocol requires growing values: a message without progress is worth one unit, and if that is more than
+        # all the work, the total no longer holds.
+        last = progress.done if progress.done > last else last + 1
+        total = None if progress.total is not None and last > progress.total else progress.total
         line = " ".join(progress.message.split())  # clients show progress on one line
         if len(line) > _MAX_PROGRESS_CHARACTERS:
             line = f"…{line[-_MAX_PROGRESS_CHARACTERS:]}"
-        await ctx.session.report_progress(last, progress.total, line)
+        await ctx.session.report_progress(last, total, line)
 
     return report
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -24,6 +24,8 @@ _PAUSES = (1.0, 2.0, 3.0, 5.0, 8.0)
 """Seconds between polls, the last one repeated: well under the service's limit of five a second (API 2.10)."""
 _UNKNOWN_POLLS = 2
 """First polls at which a video may be unknown, as the service lists an upload with a delay (API 2.9)."""
+_STEP_SECONDS = 0.1
+"""The least growth of the progress, in seconds, between two messages."""
 _POLL_SECONDS = 10
 """How long a poll may continue after the end of the wait."""
 
@@ -45,6 +47,8 @@ class WaitTarget:
         unique_id: The namespace.
         seconds: How long to wait; 0 polls once.
         after: The progress that the call has already reported; the wait continues from there.
+        is_reached: Returns whether the processing has had its effect, where the state alone may not show that: the wait
+            ends if it does, or if the videos were seen first in processing and then ready.
     """
 
     video_nos: Sequence[str] = ()
@@ -52,6 +56,7 @@ class WaitTarget:
     unique_id: str | None = None
     seconds: float = 0
     after: float = 0
+    is_reached: Callable[[], Awaitable[bool]] | None = None
 
     @property
     def next_call(self) -> str:
@@ -69,7 +74,7 @@ class WaitResult:
 
     Attributes:
         videos: The known videos with their states.
-        ready: Whether all videos are ready.
+        ready: Whether all videos are ready, and the effect of the processing is reached.
         note: What to do next, if anything.
     """
 
@@ -90,15 +95,18 @@ async def wait_until_processed(context: Context, awaited: WaitTarget) -> WaitRes
     # A poll has a time limit of its own: the service may hang, and public videos allow one request in two seconds.
     poll_deadline = min(deadline + _POLL_SECONDS, start + LONGEST_SECONDS)
     total = awaited.seconds if awaited.seconds and not awaited.after else None
+    reported = awaited.after - _STEP_SECONDS
 
     async def report(message: str) -> None:
+        nonlocal reported
         elapsed = min(now() - start, awaited.seconds)
-        await context.progress(round(awaited.after + elapsed, 2), total, message)
+        reported = round(max(awaited.after + elapsed, reported + _STEP_SECONDS), 1)
+        await context.progress(min(reported, total or reported), total, message)
 
     polls = 0
     videos: list[Video] = []
     is_waiting = True
-    has_state = False
+    has_state = was_processing = is_ready = False
     await report(_start_message(awaited))
     while True:
         pause = _PAUSES[min(polls, len(_PAUSES) - 1)]
@@ -106,6 +114,15 @@ async def wait_until_processed(context: Context, awaited: WaitTarget) -> WaitRes
             async with asyncio.timeout_at(poll_deadline):
                 strict = polls >= _UNKNOWN_POLLS or not awaited.seconds
                 videos = await _poll(context, awaited, deadline, strict=strict)
+                has_state = True
+                expected = len(awaited.video_nos or [1])  # a task brings at least one video
+                is_processing = any(video.status == "processing" for video in videos)
+                was_processing = was_processing or is_processing
+                is_waiting = len(videos) < expected or is_processing
+                is_ready = not is_waiting and all(video.status == "ready" for video in videos)
+                if awaited.is_reached and is_ready and not was_processing:
+                    is_waiting = True
+                    is_waiting = not await awaited.is_reached()
         except TimeoutError:
             break
         except RateLimited as error:
@@ -114,16 +131,13 @@ async def wait_until_processed(context: Context, awaited: WaitTarget) -> WaitRes
                 raise
             await report(f"Rate limit reached; next poll in {pause:.0f} s")
         else:
-            has_state = True
-            expected = len(awaited.video_nos or [1])  # a task brings at least one video
-            is_waiting = len(videos) < expected or any(video.status == "processing" for video in videos)
-            await report(_state_message(videos, awaited))
+            unseen = is_waiting and is_ready
+            await report("The change is not visible yet" if unseen else _state_message(videos, awaited))
         if not is_waiting or now() + pause > deadline:
             break
         await asyncio.sleep(pause)
         polls += 1
-    ready = not is_waiting and all(video.status == "ready" for video in videos)
-    return WaitResult(videos, ready, _note(videos, awaited))
+    return WaitResult(videos, is_ready and not is_waiting, _note(videos, awaited))
 
 
 async def _poll(context: Context, awaited: WaitTarget, deadline: float, *, strict: bool) -> list[Video]:
