@@ -14,6 +14,7 @@ from conftest import BIKE, BREAD, MEETING, FakeWire, calling, envelope, run
 from mcp import Client
 
 from memories_mcp.api import Api
+from memories_mcp.context import Progress
 from memories_mcp.runner import Runner
 from memories_mcp.server.app import make_server
 from memories_mcp.settings import Settings
@@ -52,6 +53,21 @@ async def test_a_wait_grows_by_tenths_of_a_second_up_to_its_length() -> None:
     assert len(heard.all) == 7
     assert {total for _, total in heard.all} == {20}
     assert all(round(progress, 1) == progress for progress, _ in heard.all)
+
+
+async def test_every_message_of_a_wait_grows_for_every_surface() -> None:
+    states, done = iter(["UNPARSE"] * 5 + ["PARSE"]), list[float]()
+
+    async def follow(progress: Progress) -> None:
+        done.append(progress.done)
+
+    wire = FakeWire(lambda _: envelope({"videos": [{"video_no": "VI1", "status": next(states)}]}))
+    async with calling(wire) as runner:
+        arguments = {"video_nos": ["VI1"], "max_seconds": 20}
+        await runner.run(runner.operations["wait_until_ready"], arguments, on_progress=follow)
+
+    assert len(done) == 7
+    assert all(earlier < later <= 20 for earlier, later in pairwise(done))
 
 
 async def test_an_upload_with_a_wait_grows_in_one_line(live: Settings, files_root: Path) -> None:
