@@ -10,8 +10,8 @@ from memories_mcp.models.base import Row
 from memories_mcp.transcript_cache import KeptTranscripts
 
 CONFIRMATION_NEEDED = (
-    "Nothing was done yet. Show this preview to the user. If the user agrees to it, or has asked for exactly this, call "
-    "again with the same arguments and confirmation_token."
+    "Nothing was done yet. Show this preview to the user. If the user agrees to it, or has asked for exactly this, "
+    "call again with the same arguments and confirmation_token."
 )
 """The note of a result that holds a `Pending`."""
 

@@ -254,7 +254,7 @@ async def test_a_transcript_that_cannot_be_read_is_unchecked(monkeypatch: pytest
 
 
 async def test_a_check_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories_mcp.operations.evidence._CHECK_SECONDS", 0)
+    monkeypatch.setattr("memories_mcp.operations.common.polling._CHECK_SECONDS", 0)
     usual = library("PARSE", envelope(None))
     async with calling(FakeWire(usual)) as runner:
         waited = await run(runner, "wait_until_ready", video_nos=["VI1"], check_transcripts=True)

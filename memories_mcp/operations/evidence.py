@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from contextlib import suppress
 from typing import Annotated, get_args
 
 from pydantic import AfterValidator, Field, model_validator
@@ -36,7 +35,13 @@ from memories_mcp.models.spellings import REFS, TimeInSeconds, WaitSeconds
 from memories_mcp.models.transcripts import Segments
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.lookups import fetch_name_and_link
-from memories_mcp.operations.common.polling import LONGEST_SECONDS, WaitTarget, wait_until_processed
+from memories_mcp.operations.common.polling import (
+    LONGEST_SECONDS,
+    TranscriptState,
+    WaitTarget,
+    check_transcripts,
+    wait_until_processed,
+)
 from memories_mcp.operations.common.transcripts import fetch_transcript, transcript_tool
 from memories_mcp.operations.toolsets import evidence
 from memories_mcp.rendering.budget import BUDGET, count_fitting, json_size
@@ -53,8 +58,6 @@ _MOST_REFS = 50
 _OPENING_SEGMENTS = 12
 """The segments of each track that a ref without times gives."""
 _MOST_NOTES = 3
-_CHECK_SECONDS = 15
-"""How long the check of transcripts may take: 40 reads at the service's limit of five a second take eight."""
 
 
 class GetEvidence(PrivateInput):
@@ -308,16 +311,6 @@ class WaitUntilReady(PrivateInput):
         return self
 
 
-class TranscriptState(Row):
-    """The transcripts of a video that have segments."""
-
-    video_no: str
-    visual: bool
-    """Whether there are scene descriptions."""
-    audio: bool
-    """Whether there are spoken words."""
-
-
 class Readiness(Output):
     """The progress of the processing."""
 
@@ -345,43 +338,6 @@ async def wait_until_ready(context: Context, args: WaitUntilReady) -> Readiness:
     waited = await wait_until_processed(context, awaited)
     readiness = Readiness(ready=waited.ready, videos=waited.videos, note=waited.note)
     if args.check_transcripts:
-        await _check_transcripts(context, readiness, args.unique_id, end)
+        readiness.transcripts, note = await check_transcripts(context, waited.videos, args.unique_id, end)
+        readiness.add_note(note)
     return readiness
-
-
-async def _check_transcripts(context: Context, readiness: Readiness, unique_id: str | None, end: float) -> None:
-    """Add which transcripts the videos have: only reading a transcript shows that, ready or not (API 3.4, 24).
-
-    Args:
-        context: The context of the call.
-        readiness: The result; transcripts and note are added.
-        unique_id: The namespace.
-        end: When the call must end, on the event loop's clock; what was not read until then stays unchecked.
-    """
-
-    async def has_segments(video_no: str, track: Track) -> bool:
-        with suppress(NotReady):
-            return len(await fetch_transcript(context, video_no, track, unique_id)) > 0
-        return False
-
-    async def check(video_no: str) -> TranscriptState:
-        visual, audio = await has_segments(video_no, "visual"), await has_segments(video_no, "audio")
-        return TranscriptState(video_no=video_no, visual=visual, audio=audio)
-
-    video_nos = [video.video_no for video in readiness.videos if video.status != "failed"]
-    if not video_nos:
-        return
-    tasks = [asyncio.create_task(check(video_no)) for video_no in video_nos]
-    try:
-        await asyncio.wait(tasks, timeout=min(_CHECK_SECONDS, end - asyncio.get_running_loop().time()))
-    finally:
-        for task in tasks:
-            task.cancel()
-        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    readiness.transcripts = [outcome for outcome in outcomes if isinstance(outcome, TranscriptState)]
-    checked = {state.video_no for state in readiness.transcripts}
-    if unread := [video_no for video_no in video_nos if video_no not in checked]:
-        readiness.add_note(f"Transcripts not read: {show_ids(unread, 'some')}. Call again with max_seconds=0.")
-    ready = {video.video_no for video in readiness.videos if video.status == "ready"}
-    if any(state.video_no in ready and not (state.visual and state.audio) for state in readiness.transcripts):
-        readiness.add_note("A ready video lacks a transcript if nothing is seen or said, or if it is not made yet.")
