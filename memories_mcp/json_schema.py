@@ -1,8 +1,8 @@
 """Portable JSON Schemas of pydantic models, and the generated tool definitions.
 
 The schemas have no `title` keys, no `anyOf` for optionals and no `null` defaults: some providers reject or misread
-these, and all of them cost tokens. Lengths of strings and lists and lone lower limits of 0 and 1 are omitted too: models
-keep them anyway; validation enforces them and explains violations.
+these, and all of them cost tokens. Lengths of strings and lists and lone lower limits of 0 and 1 are omitted too:
+models keep them anyway, and validation enforces them and explains violations.
 """
 
 from __future__ import annotations

@@ -16,10 +16,16 @@ from pydantic.fields import FieldInfo
 
 from memories_mcp.api import Endpoint
 from memories_mcp.context import Context
+from memories_mcp.errors import InvalidArguments
 from memories_mcp.file_access import LOCAL
 from memories_mcp.json_schema import load_definition
 from memories_mcp.models.base import Input, Output
 from memories_mcp.validation import validate
+
+_NO_FILES = (
+    "no file can be written here: that takes MEMORIES_FILES_ROOT, a server that is not read-only, and over HTTP "
+    "MEMORIES_HTTP_FILES. Leave it out."
+)
 
 
 class Effect(Enum):
@@ -144,7 +150,10 @@ class Operation(Generic[In, Out]):
         Raises:
             InvalidArguments: Lists every problem, one line each; pinned and unknown arguments are refused.
         """
-        return validate(self.input, raw or {}, pinned)
+        raw = raw or {}
+        if refused := raw.keys() & pinned.keys() & self.file_options.keys():
+            raise InvalidArguments([f"{name}: {_NO_FILES}" for name in sorted(refused)])
+        return validate(self.input, raw, pinned)
 
 
 def _annotations(argument: FieldInfo) -> list[Any]:

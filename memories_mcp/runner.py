@@ -12,15 +12,18 @@ from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import NO_LIMITS, RateLimiter
 from memories_mcp.confirmation import TOKEN_ARGUMENT, ConfirmationTokens
 from memories_mcp.context import Context, Pending, Preview, Progress, ProgressKind
-from memories_mcp.errors import Declined, InvalidArguments
+from memories_mcp.errors import Declined
 from memories_mcp.file_access import Files
 from memories_mcp.models.base import Output, iter_parts
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.tolerance import collect_omissions, describe_omissions
-from memories_mcp.models.uris import in_namespace
-from memories_mcp.operation import Operation
+from memories_mcp.models.uris import VIDEOS, in_namespace
+from memories_mcp.operation import Effect, Operation
 from memories_mcp.operations import select
+from memories_mcp.operations.common.names import StandIns
+from memories_mcp.operations.common.newest import NewestVideos
+from memories_mcp.operations.common.posts import KnownPosts
 from memories_mcp.rendering.budget import fit
 from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.text import render
@@ -37,11 +40,6 @@ ChangeHandler = Callable[[Iterable[str]], None]
 Out = TypeVar("Out", bound=Output)
 AnyOperation = Operation[Any, Any]
 
-_NO_FILES = (
-    "no file can be written here: that takes MEMORIES_FILES_ROOT, a server that is not read-only, and over HTTP "
-    "MEMORIES_HTTP_FILES. Leave it out."
-)
-
 
 @dataclass(frozen=True)
 class RunResult(Generic[Out]):
@@ -51,11 +49,13 @@ class RunResult(Generic[Out]):
         text: Compact text, with text from videos and the network fenced.
         structured: The same facts as JSON data.
         output: The same facts as the operation's output model.
+        unique_id: The namespace of the call; `None` for the default one, and for operations without a namespace.
     """
 
     text: str
     structured: dict[str, Any]
     output: Out
+    unique_id: str | None
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,8 @@ class _RunContext:
 
     def changed(self, *uris: str) -> None:
         self.runner.transcripts.drop(uris)
+        if any(uri.startswith(VIDEOS) for uri in uris):
+            self.runner.newest_videos.invalidate()
         if self.runner.changed:
             self.runner.changed(uris)
 
@@ -176,6 +178,8 @@ class Runner:
         api: The API client.
         transcripts: The transcripts that are kept for the key.
         files: The files that tools may access.
+        newest_videos: The newest videos of each namespace.
+        stand_ins: Replaces names and URLs in arguments by numbers.
 
     Raises:
         ConfigurationError: The settings name an unknown toolset, tool or class of rate limits.
@@ -200,10 +204,14 @@ class Runner:
         self.pinned: dict[str, Any] = {}
         if fixed_namespace or settings.unique_id:
             self.pinned["unique_id"] = settings.unique_id or None
+            self.pinned["folder_id"] = None  # a folder belongs to the account, and may hold videos of any namespace
         self.changed: ChangeHandler | None = None
         self.api = api or make_api(settings, limits or rate_limits_of(settings), key_hint=key_hint)
         self.transcripts = (transcripts or TranscriptCache()).of(settings.api_key)
         self.files = Files(settings.files_root)
+        self.newest_videos = NewestVideos(self.api)
+        self._posts = KnownPosts()
+        self.stand_ins = StandIns(self.newest_videos, self._posts)
 
     def restrict(self, offered: Callable[[AnyOperation], bool], *, read_only: bool = False) -> Runner:
         """Return a runner that shares everything with this one but offers less.
@@ -219,9 +227,8 @@ class Runner:
 
     def withheld(self, operation: AnyOperation) -> dict[str, Any]:
         """Return the arguments that a caller cannot set, by name: the fixed ones, and file options without files."""
-        if self.settings.files_root and not self.settings.read_only:
-            return self.pinned
-        return self.pinned | operation.file_options
+        writes_files = self.settings.files_root and not self.settings.read_only
+        return self.pinned if writes_files else self.pinned | operation.file_options
 
     def context(
         self,
@@ -262,14 +269,14 @@ class Runner:
 
         Raises:
             InvalidArguments: The arguments are invalid; no request was sent.
+            AmbiguousName: Several videos have a name in the arguments; the operation did not run.
             Declined: The user refused to confirm.
             ApiError: The API refused the request.
             MemoriesError: Another failure that the text explains, such as a lost connection or a refused file.
         """
-        withheld = self.withheld(operation)
-        if refused := (raw or {}).keys() & withheld.keys() & operation.file_options.keys():
-            raise InvalidArguments([f"{name}: {_NO_FILES}" for name in sorted(refused)])
-        args = operation.validate(raw, withheld)
+        args = operation.validate(raw, self.withheld(operation))
+        args, sentences = await self.stand_ins.resolve(args, strict=operation.effect is Effect.DESTRUCTIVE)
+        # A confirmation is bound to the numbers: it does not count for another video that has the name by then.
         context = self.context(operation.name, dict(args), on_progress=on_progress, on_confirm=on_confirm)
         with collect_omissions() as omissions:
             output = await operation.function(context, args)
@@ -277,11 +284,14 @@ class Runner:
         output.add_note(describe_omissions(omissions.values()))
         if context.files.notes:
             output.add_note(" ".join(context.files.notes))
-        self.add_namespaces(output, getattr(args, "unique_id", None))
+        unique_id: str | None = getattr(args, "unique_id", None)
+        self.add_namespaces(output, unique_id)
+        self._posts.record(output)
+        output.quote(sentences)
         if args.reading_notes:
             output.note = " ".join([*args.reading_notes, *filter(None, [output.note])])
         fit(output)
-        return RunResult(render(output, nonce or make_nonce()), output.structured(), output)
+        return RunResult(render(output, nonce or make_nonce()), output.structured(), output, unique_id)
 
     def add_namespaces(self, output: Output, unique_id: str | None) -> None:
         """Add the namespace to the URI of each evidence in a result, in place, so that a client can read the URI."""

@@ -180,7 +180,7 @@ class Settings:
     caption_base_url: str = setting("MEMORIES_CAPTION_BASE_URL", "Base URL of the caption service", CAPTION_URL, _url)
     callback_url: str = setting(
         "MEMORIES_CALLBACK_URL",
-        "URL to which the service reports finished uploads and video captions",
+        "URL to which the service reports finished uploads, and sends video captions in place of answering with them",
         "",
         _callback_url,
     )

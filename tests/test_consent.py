@@ -41,7 +41,7 @@ def service(transcription: httpx2.Response | Exception) -> FakeWire:
     def answer(request: httpx2.Request) -> httpx2.Response:
         if request.url.path.endswith("list_videos"):
             return envelope({"videos": [{"video_no": "VI1", "video_name": "Repair", "status": "PARSE"}]})
-        if not request.url.path.endswith("get_video_transcription"):
+        if not request.url.path.endswith(("get_video_transcription", "get_video_caption")):
             return envelope({"video_no": "VI1"})
         if isinstance(transcription, Exception):
             raise transcription

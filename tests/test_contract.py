@@ -203,8 +203,8 @@ def leaves(value: object, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-# Derived from what the text shows: a ref, or the fields that name a moment.
-_DERIVED = {"uri", "kind", "ref"}
+# Derived from what the text shows: a ref, or the fields that name a moment. Files of the service are for programs.
+_DERIVED = {"uri", "kind", "ref", "bucket", "blob"}
 
 
 def _as_text(name: str, value: Any) -> set[str]:

@@ -12,7 +12,6 @@ import httpx2
 import pytest
 from conftest import FakeWire, calling, envelope, run
 
-from memories_mcp.errors import ConfigurationError
 from memories_mcp.models.base import ConfirmableInput
 from memories_mcp.operations import OPERATIONS
 
@@ -265,12 +264,3 @@ async def test_no_request_to_the_api_carries_the_confirmation_token(name: str) -
         sent = f"{request.url} {request.headers.raw} {request.content.decode()}"
         assert "confirmation" not in sent
         assert token not in sent
-
-
-async def test_a_videos_caption_without_a_callback_refuses_and_names_the_setting() -> None:
-    wire = FakeWire(answered)
-    async with calling(wire) as runner:
-        with pytest.raises(ConfigurationError, match="MEMORIES_CALLBACK_URL"):
-            await run(runner, "caption_video_url", url="https://x.example/a.mp4", user_prompt="x")
-
-    assert wire.requests == []

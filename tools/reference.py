@@ -118,6 +118,34 @@ async def _answer(settings: Settings, operation: AnyOperation) -> str:
     return text
 
 
+NEWER_PARTS = """
+## Newer than v1.2
+
+These parts rest on documents that are newer than v1.2. No answer of the service to them was ever recorded.
+
+| Part | Source | Certainty |
+| --- | --- | --- |
+| `get_metadata` | the service's OpenAPI document of July 2026 | path and fields are documented. It and \
+`get_private_video_details` replace each other where an account lacks one, or where one finds nothing |
+| `get_video_caption` | the same | path and parameter are documented, the answer is not: it is read like a \
+transcription. Not a tool of its own: `get_video_transcription`, `get_evidence` and the transcript resources use it \
+where an account lacks the path of v1.2 |
+| `uploadSync`, `uploadFileSync` | the service's pages on captions, not the OpenAPI document | paths and answer are \
+documented; the request is taken to be that of `upload` and `uploadFile` without `callback` |
+| filters of `search_videos` and `list_videos` | the OpenAPI document | names and types are documented. Lists \
+compare `datetime_taken` with *not before*; for searches the comparison is not documented, and the same is assumed. \
+Older versions of the service ignore filters: rows that do not fit are left out here, and a note names the filters \
+that rows do not show |
+| `folder_id` of uploads and imports | the OpenAPI document | documented for videos and imports, not for images. Not \
+offered in a fixed namespace: a folder belongs to the account |
+| the time zone of `datetime_taken` | none | no document names one. UTC is assumed: the one pair of examples of an \
+image, `2025-09-07 22:52:00` on upload and `1757285520000` in a search, agrees with it |
+
+`get_metadata` and `get_video_caption` take no `unique_id`. If a call has one, a list shows first that the video is \
+in that
+namespace."""
+
+
 def coverage() -> Iterator[str]:
     """List each operation of the API with its endpoints and its tool."""
     yield f"{HEAD}# Coverage\n"
@@ -131,6 +159,7 @@ def coverage() -> Iterator[str]:
         api_operation = "composite of several" if toolset == "evidence" else f"`{operation.endpoints[0].path}`"
         endpoints = "<br>".join(f"`{endpoint}`" for endpoint in operation.endpoints)
         yield f"| {api_operation} | {endpoints} | [`{name}`](tools.md#{name}) | `{name}` | {toolset} |"
+    yield NEWER_PARTS
 
 
 def configuration(options: dict[str, str]) -> Iterator[str]:

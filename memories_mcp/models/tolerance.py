@@ -85,6 +85,11 @@ def count_again(omissions: Iterable[Omissions], answer: str) -> None:
         call[answer] = Omissions(sum(counts.rows for counts in collected), sum(counts.values for counts in collected))
 
 
+def count_skipped_in_call() -> int:
+    """Return how many rows were skipped in the answers of the running call."""
+    return sum(omissions.rows for omissions in (_call.get() or {}).values())
+
+
 def count_skipped(rows: int = 1) -> None:
     """Count rows that are no objects or have no id."""
     _current().rows += rows

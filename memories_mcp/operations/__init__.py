@@ -12,6 +12,7 @@ from memories_mcp.operations import (
     chat,
     evidence,
     library,
+    library_changes,
     public,
     public_upload,
     search,
@@ -21,7 +22,19 @@ from memories_mcp.operations import (
 )
 from memories_mcp.operations.toolsets import TOOLSETS
 
-MODULES = (search, chat, transcripts, library, sessions, upload, public, public_upload, captions, evidence)
+MODULES = (
+    search,
+    chat,
+    transcripts,
+    library,
+    library_changes,
+    sessions,
+    upload,
+    public,
+    public_upload,
+    captions,
+    evidence,
+)
 """The modules of operations; importing them fills the toolsets."""
 OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(
     operation for toolset in TOOLSETS for operation in toolset.operations

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from memories_mcp.api.endpoints import LIST_VIDEOS, SUMMARY, TRANSCRIPTS, UPDATE_TRANSCRIPTION
+from memories_mcp.api.endpoints import LIST_VIDEOS, SUMMARY, TRANSCRIPTS, UPDATE_TRANSCRIPTION, VIDEO_CAPTION
 from memories_mcp.context import CONFIRMATION_NEEDED, Context, Pending, Preview
 from memories_mcp.errors import MemoriesError
 from memories_mcp.models.base import ConfirmableInput, Output, PrivateInput, Row
@@ -46,15 +46,17 @@ class GetVideoTranscription(Window, PrivateInput):
     video_no: Annotated[VideoNo, private_only("get_public_video_transcription")] = Field(
         examples=["VI612515093881740229"]
     )
-    """The video, such as VI611471886560694272."""
+    """Video number or name."""
 
 
-@transcripts.operation(title="Read what is seen", effect=Effect.READ, endpoints=[TRANSCRIPTS["visual"]])
+@transcripts.operation(
+    title="Read what is seen", effect=Effect.READ, endpoints=[TRANSCRIPTS["visual"], VIDEO_CAPTION, LIST_VIDEOS]
+)
 async def get_video_transcription(context: Context, args: GetVideoTranscription) -> Transcript:
     """Read the visual transcription of a video: descriptions of what is SEEN, with times.
 
-    For spoken words, use get_audio_transcription. Long ones come in pages by time; the transcript resource
-    is WebVTT, whole.
+    For spoken words, use get_audio_transcription. Long ones come in pages, and whole as a WebVTT
+    resource.
     """
     return await read_transcript(context, args.video_no, "visual", args, args.unique_id)
 
@@ -65,15 +67,15 @@ class GetAudioTranscription(Window, PrivateInput):
     video_no: Annotated[VideoNo, private_only("get_public_audio_transcription")] = Field(
         examples=["VI612515093881740229"]
     )
-    """The video, such as VI611471886560694272."""
+    """Video number or name."""
 
 
 @transcripts.operation(title="Read what is said", effect=Effect.READ, endpoints=[TRANSCRIPTS["audio"]])
 async def get_audio_transcription(context: Context, args: GetAudioTranscription) -> Transcript:
     """Read the audio transcription of a video: the words that are SAID, with times.
 
-    For what is seen, use get_video_transcription. Long ones come in pages by time; the transcript resource
-    is WebVTT, whole.
+    For what is seen, use get_video_transcription. Long ones come in pages, and whole as a WebVTT
+    resource.
     """
     return await read_transcript(context, args.video_no, "audio", args, args.unique_id)
 
@@ -82,7 +84,7 @@ class GenerateSummary(PrivateInput):
     """Arguments of `generate_summary`."""
 
     video_no: PrivateVideoNo = Field(examples=["VI612515093881740229"])
-    """The video, such as VI611471886560694272."""
+    """Video number or name."""
     summary_type: Literal["CHAPTER", "TOPIC"] = Field(default="CHAPTER", serialization_alias="type")
     """CHAPTER: parts in order of time; TOPIC: parts by subject, without times."""
 
@@ -131,7 +133,7 @@ class UpdateVideoTranscription(PrivateInput, ConfirmableInput, WaitArguments):
     """Arguments of `update_video_transcription`."""
 
     video_no: PrivateVideoNo = Field(examples=["VI612515093881740229"])
-    """The video, such as VI611471886560694272."""
+    """Video number or name."""
     prompt: str = Field(min_length=1, max_length=2000, examples=["Name every object that is handled."])
     """What the new descriptions should focus on."""
 
@@ -151,7 +153,7 @@ class TranscriptionUpdate(Output):
 @transcripts.operation(
     title="Replace scene descriptions",
     effect=Effect.DESTRUCTIVE,
-    endpoints=[UPDATE_TRANSCRIPTION, LIST_VIDEOS, TRANSCRIPTS["visual"]],
+    endpoints=[UPDATE_TRANSCRIPTION, LIST_VIDEOS, TRANSCRIPTS["visual"], VIDEO_CAPTION],
 )
 async def update_video_transcription(context: Context, args: UpdateVideoTranscription) -> TranscriptionUpdate:
     """Replace the visual transcription of a video permanently with a new one made from your prompt. There is no undo.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from pydantic import Field, RootModel, model_validator
+from pydantic import Field, RootModel
 
 from memories_mcp.api.endpoints import (
     LIST_VIDEOS,
@@ -21,8 +21,9 @@ from memories_mcp.errors import MemoriesError
 from memories_mcp.file_access import LocalPath
 from memories_mcp.models.base import Output, PrivateInput, Wire
 from memories_mcp.models.coercions import DateFromMillis, Id, OptionalLine, wire_list, wire_names
-from memories_mcp.models.ids import show_ids
+from memories_mcp.models.ids import FolderId, show_ids
 from memories_mcp.models.media import StatusFields
+from memories_mcp.models.recordings import Place, RecordingDate
 from memories_mcp.models.spellings import LABELS, PATHS
 from memories_mcp.models.uris import VIDEOS
 from memories_mcp.operation import Effect
@@ -51,28 +52,25 @@ MAX_VIDEO_BYTES = 3 * 1024**3
 Tag = Annotated[str, Field(min_length=1, max_length=100), LABELS]
 
 
-class CaptureDetails(PrivateInput):
+class CaptureDetails(Place, PrivateInput):
     """Place, time and camera of a recording."""
 
     tags: list[Tag] | None = Field(default=None, max_length=20)
     """Labels to filter searches by."""
-    datetime_taken: str | None = Field(default=None, min_length=19, max_length=19)
-    """Time of recording, YYYY-MM-DD HH:MM:SS."""
+    datetime_taken: RecordingDate | None = None
+    """Time of recording, such as 2025-10-03T14:30Z; UTC without an offset."""
     camera_model: str | None = Field(default=None, max_length=200)
     """Camera model."""
-    latitude: float | None = Field(default=None, ge=-90, le=90)
-    """Place of recording; requires longitude."""
-    longitude: float | None = Field(default=None, ge=-180, le=180)
-    """Place of recording; requires latitude."""
-
-    @model_validator(mode="after")
-    def _check_coordinates(self) -> CaptureDetails:
-        if (self.latitude is None) != (self.longitude is None):
-            raise ValueError("latitude and longitude go together")
-        return self
 
 
-class VideoUpload(CaptureDetails, WaitArguments):
+class InFolder(PrivateInput):
+    """The folder of new videos; the documents give none for images."""
+
+    folder_id: FolderId | None = None
+    """Default folder if left out."""
+
+
+class VideoUpload(CaptureDetails, InFolder, WaitArguments):
     """Arguments that both ways of uploading a video share."""
 
     video_transcription_prompt: str | None = Field(default=None, max_length=2000)
@@ -184,7 +182,7 @@ async def _find_same_named(context: Context, uploaded: Uploaded, unique_id: str 
         return []
 
 
-class UploadPlatformUrls(UrlImport, PrivateInput):
+class UploadPlatformUrls(UrlImport, InFolder):
     """Arguments of `upload_platform_urls`."""
 
 
@@ -197,7 +195,7 @@ async def upload_platform_urls(context: Context, args: UploadPlatformUrls) -> Im
     return await start_import(context, SCRAPE_URLS, args, "callback_url")
 
 
-class UploadCreator(CreatorImport, PrivateInput):
+class UploadCreator(CreatorImport, InFolder):
     """Arguments of `upload_creator`."""
 
 
@@ -207,7 +205,7 @@ async def upload_creator(context: Context, args: UploadCreator) -> ImportResult:
     return await start_import(context, SCRAPE_CREATOR, args, "callback_url")
 
 
-class UploadHashtag(HashtagImport, PrivateInput):
+class UploadHashtag(HashtagImport, InFolder):
     """Arguments of `upload_hashtag`."""
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from memories_mcp.api import Target
-from memories_mcp.api.endpoints import PUBLIC_TRANSCRIPTS, TRANSCRIPTS
+from memories_mcp.api.endpoints import PUBLIC_TRANSCRIPTS, TRANSCRIPTS, VIDEO_CAPTION
 from memories_mcp.context import Context
 from memories_mcp.errors import FileRefused
 from memories_mcp.file_access import LOCAL, LocalPath
@@ -20,6 +20,7 @@ from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.spellings import TimeInSeconds
 from memories_mcp.models.transcripts import SavedTranscript, Segments, Transcript, WireTranscript
+from memories_mcp.operations.common.lookups import call_either
 from memories_mcp.rendering.budget import BUDGET, ENVELOPE, json_size
 from memories_mcp.rendering.subtitles import SUBTITLE_FORMATS
 from memories_mcp.rendering.text import format_clock
@@ -71,7 +72,10 @@ async def fetch_transcript(
 
     async def fetch() -> Segments:
         query = {"video_no": video_no, "unique_id": namespace}
-        transcript = await context.api.call(endpoint, query=query, into=WireTranscript)
+        if track == "visual" and not public:
+            transcript = await call_either(context, endpoint, VIDEO_CAPTION, query=query, into=WireTranscript)
+        else:
+            transcript = await context.api.call(endpoint, query=query, into=WireTranscript)
         return Segments(video_no, track, transcript.segments)
 
     return await context.transcripts.get(video_no, track, namespace, fetch, keep=keep)
