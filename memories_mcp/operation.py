@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from memories_mcp.api import Endpoint
 from memories_mcp.context import Context
 from memories_mcp.errors import InvalidArguments
-from memories_mcp.file_access import LOCAL
+from memories_mcp.file_access import LOCAL, OPTION
 from memories_mcp.json_schema import load_definition
 from memories_mcp.models.base import Input, Output
 from memories_mcp.validation import validate
@@ -58,6 +58,7 @@ class Operation(Generic[In, Out]):
         name: The name of the tool; also the name of the function.
         title: The title that MCP clients display.
         toolset: The name of the toolset.
+        whole_account: Whether a call reaches the videos of all namespaces.
         effect: The effect of a call.
         idempotent: Whether a second call with the same arguments changes and costs nothing more.
         endpoints: Every endpoint that the function may call.
@@ -70,6 +71,7 @@ class Operation(Generic[In, Out]):
     name: str
     title: str
     toolset: str
+    whole_account: bool
     effect: Effect
     idempotent: bool
     endpoints: tuple[Endpoint, ...]
@@ -105,21 +107,19 @@ class Operation(Generic[In, Out]):
             "readOnlyHint": self.effect is Effect.READ and not self.file_options,
             "destructiveHint": self.effect is Effect.DESTRUCTIVE,
             "idempotentHint": self.idempotent,
-            "openWorldHint": True,
+            "openWorldHint": bool(self.endpoints),
         }
 
     @cached_property
     def uses_files(self) -> bool:
-        """Whether a required argument is the path of a local file, or a list of such paths."""
-        return any(field.is_required() and LOCAL in _annotations(field) for field in self.input.model_fields.values())
+        """Whether an argument is the path of a local file or folder, or a list of such paths."""
+        return any(LOCAL in _annotations(field) for field in self.input.model_fields.values())
 
     @cached_property
     def file_options(self) -> dict[str, Any]:
         """The optional arguments with which the operation writes a file, and their defaults."""
         fields = self.input.model_fields.items()
-        return {
-            name: field.default for name, field in fields if not field.is_required() and LOCAL in _annotations(field)
-        }
+        return {name: field.default for name, field in fields if OPTION in _annotations(field)}
 
     @property
     def example(self) -> dict[str, Any]:
@@ -172,6 +172,7 @@ class Toolset:
         name: The name, as used in `--toolsets`.
         about: The purpose, in one sentence.
         default: Whether the toolset is offered without `--toolsets`.
+        whole_account: Whether the operations reach the videos of all namespaces; not offered in a fixed namespace.
         define: Returns the definition of an operation; the default loads the file that `make definitions` wrote.
         operations: The operations in the order of their registration.
     """
@@ -179,6 +180,7 @@ class Toolset:
     name: str
     about: str
     default: bool = True
+    whole_account: bool = False
     define: DefinitionSource = field(default=_load_definition, repr=False)
     operations: list[Operation[Any, Any]] = field(default_factory=list[Operation[Any, Any]], repr=False)
 
@@ -205,6 +207,7 @@ class Toolset:
                     name=function.__name__,
                     title=title,
                     toolset=self.name,
+                    whole_account=self.whole_account,
                     effect=effect,
                     idempotent=repeatable if idempotent is None else idempotent,
                     endpoints=tuple(endpoints),

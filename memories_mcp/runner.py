@@ -86,6 +86,10 @@ class _RunContext:
         return self.runner.settings.confirm
 
     @property
+    def unique_id(self) -> str | None:
+        return self.runner.pinned.get("unique_id")
+
+    @property
     def reports_progress(self) -> bool:
         return self.on_progress is not None
 
@@ -197,14 +201,16 @@ class Runner:
         key_hint: str = "",
     ) -> None:
         self.settings = settings
-        selected = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
-        self.operations: dict[str, AnyOperation] = {
-            operation.name: operation for operation in (*selected, *extra_operations)
-        }
         self.pinned: dict[str, Any] = {}
         if fixed_namespace or settings.unique_id:
             self.pinned["unique_id"] = settings.unique_id or None
             self.pinned["folder_id"] = None  # a folder belongs to the account, and may hold videos of any namespace
+        selected = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
+        self.operations: dict[str, AnyOperation] = {
+            operation.name: operation
+            for operation in (*selected, *extra_operations)
+            if not (operation.whole_account and "unique_id" in self.pinned)
+        }
         self.changed: ChangeHandler | None = None
         self.api = api or make_api(settings, limits or rate_limits_of(settings), key_hint=key_hint)
         self.transcripts = (transcripts or TranscriptCache()).of(settings.api_key)
@@ -214,12 +220,7 @@ class Runner:
         self.stand_ins = StandIns(self.newest_videos, self._posts)
 
     def restrict(self, offered: Callable[[AnyOperation], bool], *, read_only: bool = False) -> Runner:
-        """Return a runner that shares everything with this one but offers less.
-
-        Args:
-            offered: Whether to offer an operation.
-            read_only: Whether to leave out the options with which an operation writes a file.
-        """
+        """Return a runner that shares everything with this one but offers less, and with `read_only` writes no file."""
         runner = copy.copy(self)
         runner.settings = self.settings.change(read_only=read_only or self.settings.read_only)
         runner.operations = {name: operation for name, operation in self.operations.items() if offered(operation)}
@@ -227,8 +228,8 @@ class Runner:
 
     def withheld(self, operation: AnyOperation) -> dict[str, Any]:
         """Return the arguments that a caller cannot set, by name: the fixed ones, and file options without files."""
-        writes_files = self.settings.files_root and not self.settings.read_only
-        return self.pinned if writes_files else self.pinned | operation.file_options
+        closed = self.settings.read_only or not self.settings.files_root
+        return self.pinned | (operation.file_options if closed else {})
 
     def context(
         self,
@@ -246,8 +247,7 @@ class Runner:
             on_progress: Receives progress.
             on_confirm: Asks the user for confirmation; without it, a confirmation takes a preview and a token.
         """
-        files = replace(self.files, notes=[])
-        return _RunContext(self, operation, arguments or {}, files, on_progress, on_confirm)
+        return _RunContext(self, operation, arguments or {}, replace(self.files, notes=[]), on_progress, on_confirm)
 
     async def run(
         self,

@@ -186,7 +186,7 @@ class Settings:
     )
     unique_id: str = setting(
         "MEMORIES_UNIQUE_ID",
-        "Namespace of every call; removes the argument `unique_id` from all tools",
+        "Namespace of every call; removes `unique_id` and `folder_id` from all tools, and the toolset `folders`",
         "",
         str.strip,
     )

@@ -47,6 +47,7 @@ ANSWERS: dict[str, Any] = {
     "uploadFile": {"task_id": "1"}, "uploadImg": {"text": "t"},
     "uploadSync": {"text": "t"}, "uploadFileSync": {"text": "t"},
     "get_metadata": {"video_no": "VI1", "status": "PARSE"},
+    "folders": {"folders": [{"folder_id": 671631448308117504, "folder_name": "Archive"}]},
     **{path: {"content": "c", "session_id": "1"} for path in ("chat", "marketer_chat", "chat_personal")},
 }  # fmt: skip
 

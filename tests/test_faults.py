@@ -146,7 +146,7 @@ async def run_all(cells: list[Cell], work: Any) -> None:
 @cache
 def requests_of_all_tools(files_root: Path) -> list[Cell]:
     """Return a cell without a fault for each request that a tool sends, streaming or not."""
-    calls = [Cell(operation, streams) for operation in OPERATIONS for streams in (False, True)]
+    calls = [Cell(operation, streams) for operation in CALLING for streams in (False, True)]
     sequences: dict[str, list[str]] = {}
 
     async def work(cell: Cell) -> None:
@@ -197,7 +197,9 @@ _FENCED = re.compile(r"<untrusted-n>\n.*?\n</untrusted-n>", re.DOTALL)
 _NEXT_STEP = re.compile(r"\b(check|try|call|set|ask|copy|find)\b[^.]*\.$|list_sessions\b.*\.$", re.IGNORECASE)
 _SENDS_AGAIN = re.compile(r"^(Try|Wait)\b")
 
-MAY_STAY_AS_IT_IS = {("get_evidence", "get_private_video_details")}
+CALLING = [operation for operation in OPERATIONS if operation.endpoints]
+"""The tools that send requests: all but those of local files."""
+MAY_STAY_AS_IT_IS = {("get_evidence", "get_private_video_details"), ("fetch", "get_private_video_details")}
 """A tool whose result does not change when a request fails, as it gives a name and a link in addition."""
 HAVE_ANOTHER_PATH = {"get_video_transcription", "get_video_caption", "get_private_video_details", "get_metadata"}
 """Requests that another path replaces where an account lacks the first one."""
@@ -265,7 +267,7 @@ def test_each_fault_ends_in_a_clear_text_and_leaves_nothing_behind(
     findings.keys += [f"{cell} in the log" for cell in cells if holds_part_of(cell.key, log)]
 
     assert findings == Findings()
-    assert {cell.operation.name for cell in cells} == {operation.name for operation in OPERATIONS}
+    assert {cell.operation.name for cell in cells} == {operation.name for operation in CALLING}
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
@@ -357,8 +359,8 @@ async def test_over_mcp_each_fault_is_a_tool_error_of_one_client(
             assert not (await client.call_tool("list_videos", {})).is_error
     texts = [block.text for answer in answers.values() for block in answer.content if isinstance(block, TextContent)]
 
-    assert len(texts) == len(answers) == len(OPERATIONS)
-    assert [name for name, answer in answers.items() if not answer.is_error] == ["get_evidence"]
+    assert len(texts) == len(answers) == len(CALLING)
+    assert [name for name, answer in answers.items() if not answer.is_error] == ["get_evidence", "fetch"]
     assert not holds_part_of(key, "\n".join(texts))
     assert not holds_part_of(key, logged(caplog))
     assert not _NAMES_OF_CODE.search(_FENCED.sub("", "\n".join(texts)))

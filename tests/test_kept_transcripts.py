@@ -238,7 +238,6 @@ async def test_descriptions_that_the_service_replaces_without_a_word_are_read_ag
     assert texts == [f"Segment 0: {word}" for word in ("old", "old", "new")]
 
 
-@pytest.mark.usefixtures("quick_polls")
 async def test_a_part_of_a_transcript_is_not_kept_while_the_video_is_in_processing() -> None:
     states = iter(["UNPARSE", "PARSE"])
     counts = iter([1, 2, 3])

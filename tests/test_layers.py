@@ -59,6 +59,7 @@ LAYERS = """
 
     memories_mcp.file_names
     memories_mcp.file_access
+    memories_mcp.file_listing
     memories_mcp.validation
     memories_mcp.transcript_cache
     memories_mcp.context
@@ -96,10 +97,13 @@ LAYERS = """
     memories_mcp.operations.library_changes
     memories_mcp.operations.sessions
     memories_mcp.operations.upload
+    memories_mcp.operations.local_files
     memories_mcp.operations.public
     memories_mcp.operations.public_upload
     memories_mcp.operations.captions
     memories_mcp.operations.evidence
+    memories_mcp.operations.folders
+    memories_mcp.operations.chatgpt
     memories_mcp.operations
 
     memories_mcp.sandbox.faults
@@ -115,6 +119,7 @@ LAYERS = """
     memories_mcp.sandbox.routes.chat
     memories_mcp.sandbox.routes.transcripts
     memories_mcp.sandbox.routes.library
+    memories_mcp.sandbox.routes.folders
     memories_mcp.sandbox.routes.sessions
     memories_mcp.sandbox.routes.upload
     memories_mcp.sandbox.routes.public

@@ -19,6 +19,7 @@ NUMBERS: dict[str, tuple[float, float | None]] = {
     "from_character": (0, None),
     "from_message": (1, None),
     "latitude": (-90, 90),
+    "list_folder_videos.page_size": (1, None),
     "longitude": (-180, 180),
     "offset": (0, None),
     "page": (1, None),
@@ -52,6 +53,7 @@ TEXTS: dict[str, int] = {
 LISTS: dict[str, int] = {
     "hashtags": 20,
     "list_videos.video_nos": 200,
+    "move_videos_to_folder.video_nos": 500,
     "paths": 50,
     "persons": 5,
     "refs": 50,
@@ -63,7 +65,11 @@ LISTS: dict[str, int] = {
 UNLIMITED_HERE = {
     "confirmation_token",
     "datetime_taken",
+    "folder",
     "folder_id",
+    "id",
+    "name",
+    "new_name",
     "max_seconds",
     "session_id",
     "unique_id",

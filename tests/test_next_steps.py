@@ -71,7 +71,7 @@ def named_calls(text: str, given: dict[str, Any], own: str) -> list[tuple[str, d
     ("name", "arguments"), CALLS, ids=[f"{name}-{number}" for number, (name, _) in enumerate(CALLS)]
 )
 async def test_a_named_next_step_is_accepted(
-    settings: Settings, files_root: Path, name: str, arguments: dict[str, Any], quick_polls: None
+    settings: Settings, files_root: Path, name: str, arguments: dict[str, Any]
 ) -> None:
     shutil.copy(demo_data.MEDIA / "red-door.jpg", files_root / "zzqq.jpg")
     runner = Runner(settings.change(files_root=files_root, confirm=False))

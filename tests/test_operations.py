@@ -16,7 +16,7 @@ from memories_mcp.runner import Runner
 from memories_mcp.sandbox import demo_data
 from memories_mcp.settings import Settings
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_polls")]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture

@@ -248,7 +248,10 @@ async def test_the_operators_callback_goes_where_the_endpoint_wants_it(name: str
 
 @pytest.mark.parametrize("name", CONFIRMABLE)
 async def test_no_request_to_the_api_carries_the_confirmation_token(name: str) -> None:
-    wire = FakeWire(lambda _: envelope({"taskId": "t", "videos": [{"video_no": VIDEO, "status": "PARSE"}]}))
+    folders = [{"folder_id": 671631448308117504, "folder_name": "Archive"}]
+    status = "UNPARSE" if name == "delete_folder" else "PARSE"
+    rows = {"videos": [{"video_no": VIDEO, "status": status}], "folders": folders}
+    wire = FakeWire(lambda _: envelope({"taskId": "t", **rows}))
     async with calling(wire) as runner:
         arguments = runner.operations[name].example
         if name == "delete_videos":

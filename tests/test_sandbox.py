@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from command_line import run_cli
 from conftest import BIKE, MEETING, SAMPLES, order, run
 
 from memories_mcp import sandbox
@@ -237,7 +238,6 @@ async def test_a_seed_does_not_repeat_the_ids_of_a_stored_account(files_root: Pa
 
 ENDINGS = {
     "killed": "os.kill(os.getpid(), signal.SIGKILL)",
-    "terminated": "os.kill(os.getpid(), signal.SIGTERM)",
     "closed loop": "loop.close()",
     "fork": "child = os.fork()\nif not child: sys.exit()\nos.waitpid(child, 0)\nloop.run_until_complete(download())",
 }
@@ -352,9 +352,7 @@ def test_the_sandbox_runs_alone_for_any_client(tmp_path: Path) -> None:
 
 def test_a_port_in_use_is_reported(sandbox_url: str) -> None:
     port = sandbox_url.rsplit(":", 1)[1]
-    command = [sys.executable, "-m", "memories_mcp", "sandbox", "--port", port]
-    process = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    result = run_cli("sandbox", "--port", port)
 
-    assert process.returncode == 2
-    assert f"Cannot listen on port {port} of 127.0.0.1: Address already in use." in process.stderr
-    assert "Traceback" not in process.stderr
+    assert result.returncode == 2
+    assert f"Cannot listen on port {port} of 127.0.0.1: Address already in use." in result.stderr

@@ -227,17 +227,6 @@ async def test_two_calls_run_at_once() -> None:
 
 # ---- as a subprocess
 
-SERVER = StdioServerParameters(command=sys.executable, args=["-m", "memories_mcp", "--sandbox"])
-
-
-async def test_over_stdio_it_serves_a_real_client() -> None:
-    async with Client(SERVER) as client:
-        tools = await client.list_tools()
-        result = await client.call_tool("search_videos", {"query": "chain"})
-
-    assert len(tools.tools) > 10
-    assert not result.is_error
-
 
 def test_over_stdio_stdout_is_protocol_and_nothing_else() -> None:
     hello = {

@@ -221,8 +221,7 @@ async def test_a_service_that_caps_its_pages_and_ignores_filters_still_finds_eve
     assert {each.video_no for each in ready.videos} == {"VI5", "VI150", "VI249"}
 
 
-async def test_a_video_that_is_unknown_at_the_first_poll_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.01,))
+async def test_a_video_that_is_unknown_at_the_first_poll_is_waited_for() -> None:
     ready = envelope({"videos": [{"video_no": "VI1", "status": "PARSE"}]})
     async with calling(FakeWire(envelope({"videos": []}), ready)) as runner:
         assert (await run(runner, "wait_until_ready", video_nos=["VI1"])).ready
@@ -317,7 +316,9 @@ async def test_segments_without_words_are_in_no_evidence() -> None:
     assert {each.text for each in report.moments[0].segments} == {"c0", "c2", "c4"}
 
 
-async def test_a_video_that_was_not_found_in_a_short_wait_is_not_called_ready_or_unlooked_at() -> None:
+async def test_a_video_that_was_not_found_in_a_short_wait_is_not_called_ready_or_unlooked_at(
+    skipped_pauses: None,
+) -> None:
     state = await answered({"videos": []}, "wait_until_ready", video_nos=["VI1"], max_seconds=1)
 
     assert not state.ready

@@ -146,8 +146,7 @@ async def test_a_segment_keeps_its_words_when_its_times_cannot_be_read() -> None
 
 
 @pytest.mark.anyio
-async def test_polling_counts_an_odd_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.01,))
+async def test_polling_counts_an_odd_row_once() -> None:
     polls = [
         envelope({"videos": [{"video_no": "VI1", "status": state, "duration": "N/A"}]})
         for state in ("UNPARSE", "UNPARSE", "PARSE")

@@ -19,7 +19,7 @@ from memories_mcp.runner import Runner
 from memories_mcp.server.app import make_server
 from memories_mcp.settings import Settings
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_polls")]
+pytestmark = pytest.mark.anyio
 
 UPLOAD: dict[str, Any] = {"url": "https://videos.example/holiday.mp4"}
 
@@ -151,6 +151,7 @@ async def test_a_video_that_was_in_processing_and_is_ready_is_done_even_if_the_w
     assert sum(request.url.path.endswith("get_video_transcription") for request in wire.requests) == 1
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 async def test_descriptions_that_do_not_change_in_time_are_not_called_new() -> None:
     updated, _ = await update(service(iter(["old"]), iter(["PARSE"])), wait_seconds=1)
 
@@ -158,6 +159,7 @@ async def test_descriptions_that_do_not_change_in_time_are_not_called_new() -> N
     assert "have not changed yet" in updated.note
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 async def test_a_video_still_in_processing_says_what_to_call() -> None:
     updated, _ = await update(service(iter(["old"]), iter(["PARSE", "UNPARSE"])), wait_seconds=1)
 

@@ -70,6 +70,8 @@ def decode_response(body: bytes, response: httpx2.Response, endpoint: Endpoint) 
     except NotFound as error:
         if "public" in endpoint.path:  # lists and namespaces have no public videos
             error.next_step = "Copy the video_no again from the result that contains it."
+        elif endpoint.path.startswith("folders"):
+            error.next_step = "Check the folder with list_folders, and the videos with list_videos."
         raise
 
 

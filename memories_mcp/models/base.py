@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Self, TypeVar, cast, get_args
+from typing import Annotated, Any, ClassVar, Self, TypeVar, cast, get_args
 
 from pydantic import (
     AliasGenerator,
@@ -169,6 +169,29 @@ class Output(Row):
         fields = self.model_dump(mode="json", exclude_defaults=True)
         if self._quotations:
             fields["note"] = " ".join([*self._quotations, *filter(None, [self.note])])
+        return fields
+
+
+class JsonOutput(Output):
+    """A result whose text is its structured form as JSON, where the contract of a client requires exactly these fields.
+
+    The note has no field of its own: it follows the prose, if there is prose.
+
+    Attributes:
+        prose: The field with untrusted prose, which the text fences; empty if there is none.
+    """
+
+    prose: ClassVar[str] = ""
+
+    def structured(self) -> dict[str, Any]:
+        """Return the result as JSON data without the note."""
+        return self.structured_with(getattr(self, self.prose, ""))
+
+    def structured_with(self, prose: str) -> dict[str, Any]:
+        """Return the result as JSON data, with another form of the prose, which the note follows."""
+        fields = self.model_dump(mode="json", exclude_defaults=True, exclude={"note"})
+        if self.prose:
+            fields[self.prose] = "\n".join(part for part in (prose, self.note) if part)
         return fields
 
 

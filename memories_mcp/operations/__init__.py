@@ -10,9 +10,12 @@ from memories_mcp.operation import Effect, Operation
 from memories_mcp.operations import (
     captions,
     chat,
+    chatgpt,
     evidence,
+    folders,
     library,
     library_changes,
+    local_files,
     public,
     public_upload,
     search,
@@ -30,10 +33,13 @@ MODULES = (
     library_changes,
     sessions,
     upload,
+    local_files,
     public,
     public_upload,
     captions,
     evidence,
+    folders,
+    chatgpt,
 )
 """The modules of operations; importing them fills the toolsets."""
 OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(

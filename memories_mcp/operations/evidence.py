@@ -10,8 +10,6 @@ from pydantic import AfterValidator, Field, model_validator
 
 from memories_mcp.api.endpoints import (
     LIST_VIDEOS,
-    METADATA,
-    PRIVATE_DETAILS,
     PUBLIC_DETAIL,
     PUBLIC_TRANSCRIPTS,
     SEARCH,
@@ -30,7 +28,7 @@ from memories_mcp.models.sessions import WireSession
 from memories_mcp.models.spellings import REFS, TimeInSeconds, WaitSeconds
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.filters import search_library, video_check
-from memories_mcp.operations.common.moments import Moment, read_moments, untimed_note
+from memories_mcp.operations.common.moments import READING, Moment, read_moments, untimed_note
 from memories_mcp.operations.common.paging import why_empty
 from memories_mcp.operations.common.polling import (
     LONGEST_SECONDS,
@@ -103,17 +101,7 @@ class EvidenceReport(Output):
 @evidence.operation(
     title="Read evidence",
     effect=Effect.READ,
-    endpoints=[
-        *TRANSCRIPTS.values(),
-        VIDEO_CAPTION,
-        *PUBLIC_TRANSCRIPTS.values(),
-        SEARCH,
-        SESSION_DETAIL,
-        PRIVATE_DETAILS,
-        METADATA,
-        LIST_VIDEOS,
-        PUBLIC_DETAIL,
-    ],
+    endpoints=[SEARCH, SESSION_DETAIL, *READING],
 )
 async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
     """Find and read what your videos show and say about a question, ready to quote with times.

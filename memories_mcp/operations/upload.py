@@ -105,7 +105,7 @@ class Uploaded(Output, StatusFields):
 
 @upload.operation(title="Upload a video file", effect=Effect.WRITE, endpoints=[UPLOAD, LIST_VIDEOS])
 async def upload_video_file(context: Context, args: UploadVideoFile) -> Uploaded:
-    """Add a video file from the files root to your own library.
+    """Add a video file from the files root, where list_local_files finds it, to your own library.
 
     Returns the video_no once the file is sent; processing then takes minutes.
     """

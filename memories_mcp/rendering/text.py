@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 
 from memories_mcp.context import Pending
 from memories_mcp.errors import MemoriesError
-from memories_mcp.models.base import NotInText, Output
+from memories_mcp.models.base import JsonOutput, NotInText, Output
 from memories_mcp.models.evidence import Evidence, Reference
 from memories_mcp.models.media import Video
 from memories_mcp.models.transcripts import Transcript
@@ -33,7 +34,13 @@ _KNOWN_STATUS_WORDS = {"PARSE", "UNPARSE", "FAIL"}
 
 
 def render(output: Output, nonce: str) -> str:
-    """Return a result as fenced text, followed by its note; text of the service in the note stands in the fence."""
+    """Return a result as fenced text, followed by its note; as JSON if its model requires that.
+
+    Text of the service that belongs to the note stands in the fence.
+    """
+    if isinstance(output, JsonOutput):
+        prose = getattr(output, output.prose, "")
+        return json.dumps(output.structured_with(fence(prose, nonce) if prose else ""), ensure_ascii=False)
     body = "\n".join([*output.quotations, *_body(output)])
     parts = (fence(body, nonce) if body else "", output.note)
     return "\n".join(part for part in parts if part)
@@ -120,9 +127,10 @@ def format_video(name: str | None, creator: str | None, view_count: int | None) 
     return ", ".join(part for part in (name, creator and f"by {creator}", views) if part)
 
 
-def format_megabytes(size: int) -> str:
-    """Return a size in bytes as megabytes: 698 MB."""
-    return f"{size / 1e6:.0f} MB" if size >= 10_000_000 else f"{size / 1e6:.3g} MB"
+def format_size(size: int) -> str:
+    """Return a size in bytes as megabytes, a small one as kilobytes: 698 MB, 28.5 kB."""
+    unit, size_in_unit = ("MB", size / 1e6) if size >= 1_000_000 else ("kB", size / 1e3)
+    return f"{size_in_unit:.0f} {unit}" if size_in_unit >= 10 else f"{size_in_unit:.3g} {unit}"
 
 
 @singledispatch
@@ -142,7 +150,7 @@ def _(video: Video) -> str:
     if video.raw_status not in _KNOWN_STATUS_WORDS:
         state = f"{video.status} ({video.raw_status})"
     length = "" if video.duration_seconds is None else format_clock(video.duration_seconds)
-    size = "" if video.size_bytes is None else format_megabytes(video.size_bytes)
+    size = "" if video.size_bytes is None else format_size(video.size_bytes)
     added = "" if video.created_at is None else f"{video.created_at:%Y-%m-%d %H:%M}"
     cause = f"({video.cause})" if video.cause else ""
     recording = f"[{text}]" if (text := _recording(video)) else ""

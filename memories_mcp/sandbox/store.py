@@ -33,6 +33,7 @@ create table messages (session_id text, role text, content text, thinkings text 
 create table images (
     id text primary key, namespace text, name text, description text, tags text, media text, taken integer,
     camera text, latitude real, longitude real);
+create table folders (folder_id integer primary key, name text unique);
 create table tasks (task_id text primary key, namespace text, videos text, polls integer default 0);
 """
 

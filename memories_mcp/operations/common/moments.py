@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import get_args
 
+from memories_mcp.api.endpoints import (
+    LIST_VIDEOS,
+    METADATA,
+    PRIVATE_DETAILS,
+    PUBLIC_DETAIL,
+    PUBLIC_TRANSCRIPTS,
+    TRANSCRIPTS,
+    VIDEO_CAPTION,
+)
 from memories_mcp.context import Context
 from memories_mcp.errors import NotReady, RateLimited, UnexpectedResponse
 from memories_mcp.models.base import Row
@@ -17,6 +26,18 @@ from memories_mcp.rendering.text import format_span, format_video, render_row
 
 _OPENING_SEGMENTS = 12
 """The segments of each track that a ref without times gives."""
+
+
+READING = (
+    *TRANSCRIPTS.values(),
+    VIDEO_CAPTION,
+    *PUBLIC_TRANSCRIPTS.values(),
+    PRIVATE_DETAILS,
+    METADATA,
+    LIST_VIDEOS,
+    PUBLIC_DETAIL,
+)
+"""The endpoints that reading a video and its transcripts may call."""
 
 
 class Moment(Row):
@@ -63,7 +84,7 @@ async def read_moments(
         video_name: The name, for a video whose details have none.
     """
     video_no = refs[0].video_no
-    facts = await _facts(context, video_no, unique_id)
+    facts = await read_facts(context, video_no, unique_id)
     video = Moment(
         video_no=video_no,
         video_name=facts.video_name or video_name,
@@ -125,8 +146,14 @@ def untimed_note(moment: Moment) -> str | None:
     )
 
 
-async def _facts(context: Context, video_no: str, unique_id: str | None) -> VideoFacts:
-    """Return a video's name and link, as far as they can be read: moments without them are better than an error."""
+async def read_facts(context: Context, video_no: str, unique_id: str | None) -> VideoFacts:
+    """Return a video's name and link, as far as they can be read: moments without them are better than an error.
+
+    Args:
+        context: The context of the call.
+        video_no: The video.
+        unique_id: The namespace; ignored for public videos.
+    """
     try:
         return await fetch_facts(context, video_no, unique_id)
     except (NotReady, RateLimited, UnexpectedResponse):

@@ -14,7 +14,7 @@ from memories_mcp.api import Target
 from memories_mcp.api.endpoints import PUBLIC_TRANSCRIPTS, TRANSCRIPTS, VIDEO_CAPTION
 from memories_mcp.context import Context
 from memories_mcp.errors import FileRefused
-from memories_mcp.file_access import LOCAL, LocalPath
+from memories_mcp.file_access import OPTION, SavePath
 from memories_mcp.models.base import Input
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.ids import is_public
@@ -35,12 +35,12 @@ class Window(Input):
     start_seconds: TimeInSeconds = Field(default=0, ge=0)
     """From here on."""
     end_seconds: TimeInSeconds | None = Field(default=None, ge=0)
-    """Up to here; leave out for the end."""
+    """Up to here."""
     skip: int = Field(default=0, ge=0)
-    """Segments to leave out: next_skip of an earlier result."""
-    save_as: LocalPath | None = Field(default=None, exclude=True)
-    """New .vtt or .srt file, below the files root, for the whole window."""
-    overwrite: Annotated[bool, LOCAL] = Field(default=False, exclude=True)
+    """next_skip of an earlier result."""
+    save_as: SavePath | None = Field(default=None, exclude=True)
+    """New .vtt or .srt file for the whole window."""
+    overwrite: Annotated[bool, OPTION] = Field(default=False, exclude=True)
     """Replace an existing file."""
 
     @model_validator(mode="after")
