@@ -1,8 +1,8 @@
 """Portable JSON Schemas of pydantic models, and the generated tool definitions.
 
 The schemas have no `title` keys, no `anyOf` for optionals and no `null` defaults: some providers reject or misread
-these, and all of them cost tokens. Lengths of strings and lists and lone lower limits of 0 and 1 are omitted too:
-models keep them anyway, and validation enforces them and explains violations.
+these, and all of them cost tokens. Lengths of strings and lists, lower limits of 0 and 1, and defaults of 0, 1 and
+false are omitted too: models keep them anyway, and validation enforces limits and explains violations.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _PortableSchema(GenerateJsonSchema):
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         json_schema = super().default_schema(schema)
-        if self.mode == "serialization" or json_schema.get("default") in (None, [], ""):
+        if self.mode == "serialization" or json_schema.get("default") in (None, [], "", 0, 1):  # False and True too
             json_schema.pop("default", None)
         return json_schema
 
@@ -70,7 +70,7 @@ class _PortableSchema(GenerateJsonSchema):
 
 
 def _without_low_minimum(schema: JsonSchemaValue) -> JsonSchemaValue:
-    if schema.get("minimum") in (0, 1) and "maximum" not in schema:
+    if schema.get("minimum") in (0, 1):
         del schema["minimum"]
     return schema
 

@@ -13,15 +13,9 @@ from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_tools import MemoriesToolkit, MemoriesTranscriptLoader, aingest, ingest
 from memories_mcp.errors import Unauthorized
-from memories_mcp.operations.common import polling
 from memories_mcp.sandbox import demo_data
 
-pytestmark = pytest.mark.usefixtures("no_limits", "quick_polls")
-
-
-@pytest.fixture
-def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polling, "_PAUSES", (0.01,))
+pytestmark = pytest.mark.usefixtures("no_limits")
 
 
 @pytest.fixture

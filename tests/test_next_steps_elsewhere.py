@@ -150,7 +150,7 @@ async def invoke(toolkit: MemoriesToolkit, name: str, arguments: dict[str, Any])
     ("name", "arguments"), CALLS, ids=[f"{name}-{number}" for number, (name, _) in enumerate(CALLS)]
 )
 async def test_a_next_step_that_langchain_hands_to_a_model_is_accepted(
-    toolkit: MemoriesToolkit, live: Settings, name: str, arguments: dict[str, Any], quick_polls: None
+    toolkit: MemoriesToolkit, live: Settings, name: str, arguments: dict[str, Any]
 ) -> None:
     numbers: dict[str, str] = {}
     for stand_in, url in ((FAILED, f"{live.base_url}/media/broken.mp4"), (FRESH, "https://example.com/a.mp4")):
@@ -213,7 +213,7 @@ async def test_a_tool_that_a_toolkit_proposes_is_one_of_its_tools(account: dict[
 
 
 async def test_a_video_that_the_loader_refuses_is_loaded_after_the_wait_that_it_names(
-    account: dict[str, Any], toolkit: MemoriesToolkit, quick_polls: None
+    account: dict[str, Any], toolkit: MemoriesToolkit
 ) -> None:
     uploaded = await invoke(toolkit, "upload_video_url", {"url": "https://example.com/a.mp4"})
     number = uploaded.artifact["structured_content"]["video_no"]

@@ -24,6 +24,8 @@ SHOWN_BY = {
     "chat_with_videos": "list_sessions", "chat_with_library": "list_sessions",
     "chat_with_public_videos": "list_sessions", "delete_videos": "list_videos",
     "update_video_transcription": "get_video_transcription", "download_video": BILLED, "caption_video_url": BILLED,
+    "create_folder": "list_folders", "rename_folder": "list_folders", "delete_folder": "list_folders",
+    "move_videos_to_folder": "list_folder_videos",
     "caption_video_file": BILLED, "caption_image_url": BILLED, "caption_image_file": BILLED,
 }  # fmt: skip
 
@@ -36,7 +38,13 @@ UNCLEAR = {
     "too large": httpx2.Response(200, content=b"[" + b" " * 2 * 1024 * 1024),
     "cut": httpx2.ReadError("cut"),
 }
-LISTED = envelope({"videos": [{"video_no": number} for number in ("VI611702946038315594", "VI612515093881740229")]})
+LISTS = {
+    "list_videos": envelope(
+        {"videos": [{"video_no": number} for number in ("VI611702946038315594", "VI612515093881740229")]}
+    ),
+    "/folders": envelope({"folders": [{"folder_id": 671631448308117504, "folder_name": "Archive"}]}),
+    "/folders/videos": envelope({"videos": []}),
+}
 
 
 def copied(answer: httpx2.Response | Exception) -> httpx2.Response:
@@ -61,7 +69,8 @@ async def test_the_next_step_names_what_shows_whether_it_was_carried_out(
     operation = next(operation for operation in OPERATIONS if operation.name == name)
 
     def answer(request: httpx2.Request) -> httpx2.Response:
-        return copied(LISTED if request.url.path.endswith("list_videos") else UNCLEAR[case])
+        listed = next((listed for end, listed in LISTS.items() if request.url.path.endswith(end)), UNCLEAR[case])
+        return copied(listed)
 
     async with calling(
         FakeWire(answer), files_root=files_root, confirm=False, callback_url="https://c.example", max_response_mib=1

@@ -166,7 +166,11 @@ async def test_cancelling_over_mcp_stops_the_looks_at_once() -> None:
 
 @pytest.mark.parametrize(
     "operation",
-    [each for each in OPERATIONS if each.toolset in {"upload", "public_upload"} and each.name != "upload_images"],
+    [
+        each
+        for each in OPERATIONS
+        if each.toolset in {"upload", "public_upload"} and each.name not in {"upload_images", "list_local_files"}
+    ],
     ids=lambda operation: operation.name,
 )
 def test_every_upload_of_videos_can_wait(operation: Any) -> None:
@@ -194,7 +198,7 @@ async def test_a_file_is_sent_first_and_waited_for_then_in_one_line_of_progress(
 
     assert uploaded.status == "ready"
     assert followed.done == sorted(followed.done)
-    assert any("MB sent" in each for each in followed.messages)
+    assert any("kB sent" in each for each in followed.messages)
     assert followed.messages[-1] == "1 of 1 ready"
 
 

@@ -85,7 +85,7 @@ def _type(schema: dict[str, Any]) -> str:
         return f"list of {_type(schema['items'])}"
     name, minimum, maximum = schema.get("type", "object"), schema.get("minimum"), schema.get("maximum")
     if maximum is not None:
-        return f"{name}, {minimum or 0} to {maximum}"
+        return f"{name}, {minimum} to {maximum}" if minimum is not None else f"{name}, at most {maximum}"
     return name if minimum is None else f"{name}, at least {minimum}"
 
 

@@ -15,6 +15,7 @@ from memories_mcp.api.endpoints import (
     MOVE_TO_FOLDER,
     RENAME_FOLDER,
 )
+from memories_mcp.api.responses import is_temporary
 from memories_mcp.context import CONFIRMATION_NEEDED, Context, Pending, Preview
 from memories_mcp.errors import ApiError, InvalidArguments, MemoriesError, NotFound
 from memories_mcp.models.base import ConfirmableInput, Input, Output, Page, Row
@@ -262,7 +263,7 @@ async def delete_folder(context: Context, args: DeleteFolder) -> DeletedFolder:
     try:
         await context.api.call(DELETE_FOLDER, form={"folder_id": folder_id}, into=object)
     except ApiError as error:
-        if error.code in {"0001", "0003"} and not isinstance(error, NotFound):
+        if error.code in {"0001", "0003"} and type(error) is ApiError and not is_temporary(error):
             error.next_step = "If it holds ready videos, move them with move_videos_to_folder, then try again."
         raise
     if videos:

@@ -58,7 +58,7 @@ class CaptureDetails(Place, PrivateInput):
     tags: list[Tag] | None = Field(default=None, max_length=20)
     """Labels to filter searches by."""
     datetime_taken: RecordingDate | None = None
-    """Time of recording, such as 2025-10-03T14:30Z; UTC without an offset."""
+    """Time of recording, such as 2025-10-03T14:30Z."""
     camera_model: str | None = Field(default=None, max_length=200)
     """Camera model."""
 
