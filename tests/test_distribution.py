@@ -188,8 +188,8 @@ def dependencies_of(wheel: Path) -> dict[str, Distribution]:
         if (requirement.marker and not requirement.marker.evaluate({"extra": extra})) or (line, extra) in visited:
             continue
         visited.add((line, extra))
-        found = needed.setdefault(requirement.name.lower(), distribution(requirement.name))
-        pending += [(other, name) for other in found.requires or () for name in ("", *requirement.extras)]
+        installed = needed.setdefault(requirement.name.lower(), distribution(requirement.name))
+        pending += [(other, name) for other in installed.requires or () for name in ("", *requirement.extras)]
     return needed
 
 
