@@ -75,6 +75,11 @@ class Context(Protocol):
         ...
 
     @property
+    def unique_id(self) -> str | None:
+        """The fixed namespace, for operations without the argument `unique_id`; the others get it as that argument."""
+        ...
+
+    @property
     def reports_progress(self) -> bool:
         """Whether progress is reported to the caller; only then is streaming an answer useful."""
         ...

@@ -52,6 +52,7 @@ class Operation(Generic[In, Out]):
         name: The name of the tool; also the name of the function.
         title: The title that MCP clients display.
         toolset: The name of the toolset.
+        whole_account: Whether a call reaches the videos of all namespaces.
         effect: The effect of a call.
         idempotent: Whether a second call with the same arguments changes and costs nothing more.
         endpoints: Every endpoint that the function may call.
@@ -64,6 +65,7 @@ class Operation(Generic[In, Out]):
     name: str
     title: str
     toolset: str
+    whole_account: bool
     effect: Effect
     idempotent: bool
     endpoints: tuple[Endpoint, ...]
@@ -99,7 +101,7 @@ class Operation(Generic[In, Out]):
             "readOnlyHint": self.effect is Effect.READ,
             "destructiveHint": self.effect is Effect.DESTRUCTIVE,
             "idempotentHint": self.idempotent,
-            "openWorldHint": True,
+            "openWorldHint": bool(self.endpoints),
         }
 
     @cached_property
@@ -149,6 +151,7 @@ class Toolset:
         name: The name, as used in `--toolsets`.
         about: The purpose, in one sentence.
         default: Whether the toolset is offered without `--toolsets`.
+        whole_account: Whether the operations reach the videos of all namespaces; not offered in a fixed namespace.
         define: Returns the definition of an operation; the default loads the file that `make definitions` wrote.
         operations: The operations in the order of their registration.
     """
@@ -156,6 +159,7 @@ class Toolset:
     name: str
     about: str
     default: bool = True
+    whole_account: bool = False
     define: DefinitionSource = field(default=_load_definition, repr=False)
     operations: list[Operation[Any, Any]] = field(default_factory=list[Operation[Any, Any]], repr=False)
 
@@ -182,6 +186,7 @@ class Toolset:
                     name=function.__name__,
                     title=title,
                     toolset=self.name,
+                    whole_account=self.whole_account,
                     effect=effect,
                     idempotent=repeatable if idempotent is None else idempotent,
                     endpoints=tuple(endpoints),

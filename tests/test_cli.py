@@ -166,6 +166,10 @@ def test_the_configurations_in_the_documents_are_valid() -> None:
     configs = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
     [codex] = [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
 
+    [openai_tool] = [config for config in configs if config.get("type") == "mcp"]
+    configs.remove(openai_tool)
+
+    assert openai_tool.keys() >= {"server_label", "server_url"}
     assert len(configs) == 3
     for config in [*configs, codex]:
         servers = config.get("mcpServers") or config.get("servers") or config["mcp_servers"]

@@ -1,4 +1,4 @@
-"""The commands search, ask, transcript, upload and download."""
+"""The commands search, ask and transcript, and files that are uploaded and downloaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(live: Settings, *arguments: str, cwd: Path | None = None) -> subprocess.
     return run_cli(*arguments, cwd=cwd, MEMORIES_BASE_URL=live.base_url, MEMORIES_API_KEY=live.api_key)
 
 
-def test_search_prints_one_moment_a_line(live: Settings) -> None:
+def test_search_prints_the_best_moment_first(live: Settings) -> None:
     done = run(live, "search", "price of the Team plan", "-k", "2")
 
     assert done.returncode == 0

@@ -68,7 +68,8 @@ async def test_an_answer_beyond_the_limit_is_refused_with_a_next_step(
             await run(runner, name, **arguments)
         await runner.aclose()
 
-    assert "MEMORIES_MAX_RESPONSE_MIB" in caught.value.next_step
+    assert "MEMORIES_MAX_RESPONSE_MIB" in caught.value.summary
+    assert caught.value.next_step
 
 
 MEASURE = """

@@ -53,6 +53,7 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
 
 def named_calls(text: str, given: dict[str, Any], own: str) -> list[tuple[str, dict[str, Any]]]:
     """Return the calls that a text names: its tools, with `argument=value` or the caller's value `as ARGUMENT`."""
+    text = re.sub(r"\bTried [^.]*\.", "", text)  # what was done already
     stated: dict[str, Any] = dict(re.findall(r"\b([a-z_]+)=([\w-]+)", text))
     value = next((item for key, item in given.items() if key not in {"prompt", "query", "path"}), None)
     stated |= dict.fromkeys(re.findall(r"\bas ([a-z]+_[a-z]+)\b", text), value)

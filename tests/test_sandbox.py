@@ -288,7 +288,9 @@ FAULTS: list[sandbox.Fault] = [
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+@pytest.mark.parametrize(
+    "operation", [operation for operation in OPERATIONS if operation.endpoints], ids=lambda operation: operation.name
+)
 async def test_a_fault_raises_an_error_and_leaves_no_file(
     operation: Operation[Any, Any], fault: sandbox.Fault, settings: Settings, files_root: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -110,8 +110,9 @@ def everything(words: str, count: int, *, caption: bool, bare: bool) -> bytes:
         "summary": words, "session_id": "1", "thinkings": [{"title": words, "content": words}] * 3,
         "music_name": words, "hash_tag": words, "video_url": words, "taskId": "1",
     }  # fmt: skip
+    folders = [{"folder_id": 671631448308117504, "folder_name": words}] * count
     lists = ("videos", "sessions", "messages", "transcriptions", "items", "item")
-    data = [row] * count * 4 if bare else {**row, **dict.fromkeys(lists, [row] * count)}
+    data = [row] * count * 4 if bare else {**row, **dict.fromkeys(lists, [row] * count), "folders": folders}
     return json.dumps({"code": 0 if caption else "0000", "data": data}).encode()
 
 

@@ -76,7 +76,7 @@ async def test_a_call_gives_text_and_structured_content(client: Client) -> None:
 
     assert not result.is_error
     assert text(result).startswith(
-        "<untrusted-fixed>\nmoments (2); ref of v1 = VI612515093881740229#t=START,END&kind=clip:\n"
+        "<untrusted-fixed>\nmoments (2):\nVI612515093881740229 = Quarterly planning meeting\nVI612515093881740229#t="
     )
     assert text(result).rstrip().endswith("</untrusted-fixed>")
     jsonschema.validate(result.structured_content, OPERATIONS[0].output_schema)

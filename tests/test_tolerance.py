@@ -247,7 +247,7 @@ async def test_looking_once_at_many_public_videos_does_not_outlast_its_time() ->
     ("name", "arguments", "data"),
     [
         ("chat_with_videos", {"prompt": "x", "video_nos": ["VI1"]}, {"content": "null\n"}),
-        ("get_video_transcription", {"video_no": "null"}, {"transcriptions": [{"content": "null"}]}),
+        ("get_video_transcription", {"video_no": "VI1"}, {"transcriptions": [{"content": "null"}]}),
         ("get_session_detail", {"session_id": "1"}, {"messages": [{"role": "NULL", "content": "null"}]}),
         ("list_videos", {}, httpx2.Response(200, content=b'{"code":"0000","data":{"videos":[{"video_no":"VI1",'
                                             b'"create_time":1e999}],"current_page":"null"}}')),

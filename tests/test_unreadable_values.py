@@ -328,7 +328,7 @@ def test_one_odd_value_loses_no_other_row_and_is_counted(
     try:
         output = replay(answers, name, root)
     except NotFound:  # the list no longer names the requested video
-        assert name in {"wait_until_ready", "update_video_transcription"}
+        assert name in {"wait_until_ready", "update_video_transcription"} or "folder" in name
         return
     except MemoriesError as error:
         assert ESSENCE.get(name) == path[-1] and error.next_step, (name, path)  # noqa: PT017, PT018

@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 
 from memories_mcp.api.endpoints import Endpoint
 from memories_mcp.api.event_stream import Event, EventReader, LineReader, is_terminator
+from memories_mcp.api.explanations import explain
 from memories_mcp.api.responses import api_error, next_step_if_unclear
 from memories_mcp.api.retry import LateRateLimit
 from memories_mcp.errors import ApiError, MemoriesError, RateLimited, UnexpectedResponse
@@ -59,10 +60,12 @@ class ChatAssembler:
 
     Args:
         endpoint: The endpoint that streams, for the advice of an error.
+        key: The key of the request, which no error may repeat.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, key: str) -> None:
         self._endpoint = endpoint
+        self._key = key
         self._lines = LineReader()
         self._reader = EventReader()
         self._has_begun = False  # whether anything came that a refused question does not bring
@@ -106,6 +109,7 @@ class ChatAssembler:
             list(self._close())
         except MemoriesError as reported:
             error = reported  # the reason that the service gave
+            explain(error, self._endpoint, self._key)
         return self._answer(error)
 
     def _feed(self, chunk: bytes) -> Iterator[ChatEvent]:

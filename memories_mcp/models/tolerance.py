@@ -72,6 +72,11 @@ def describe_omissions(omissions: Iterable[Omissions]) -> str | None:
     return f"{'; '.join(parts)}." if parts else None
 
 
+def count_skipped_in_call() -> int:
+    """Return how many rows were skipped in the answers of the running call."""
+    return sum(omissions.rows for omissions in (_call.get() or {}).values())
+
+
 def count_skipped(rows: int = 1) -> None:
     """Count rows that are no objects or have no id."""
     _current().rows += rows

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from memories_mcp.models.base import Output, Wire
 from memories_mcp.models.coercions import (
@@ -39,14 +39,21 @@ class WireTranscript(Wire):
     """A transcript, as sent; `Segments` validates its rows one by one when they are needed."""
 
     segments: Annotated[list[Any], wire_list()] = Field(
-        default=[], validation_alias=wire_names("transcriptions", "transcription", "segments")
+        default=[],
+        validation_alias=wire_names("transcriptions", "transcription", "segments", "captions", "video_captions"),
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_rows(cls, answer: Any) -> Any:
+        """Read bare rows: no answer of the newer path for scene descriptions is recorded (API 6)."""
+        return {"segments": cast(list[Any], answer)} if isinstance(answer, list) else answer
 
 
 class _WireSegment(Wire):
     start: Seconds = Field(default=None, validation_alias=wire_names("start_time", "start"))
     end: Seconds = Field(default=None, validation_alias=wire_names("end_time", "end"))
-    text: OptionalText = Field(default=None, validation_alias=wire_names("content", "text"))
+    text: OptionalText = Field(default=None, validation_alias=wire_names("content", "text", "caption"))
 
 
 class Segments:

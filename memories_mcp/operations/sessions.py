@@ -15,7 +15,7 @@ from memories_mcp.operation import Effect
 from memories_mcp.operations.common.paging import fit_page
 from memories_mcp.operations.toolsets import library
 from memories_mcp.rendering.budget import BUDGET, json_size
-from memories_mcp.rendering.text import render_row
+from memories_mcp.rendering.text import cut_text, render_row
 
 _PAGE_SIZE = 20
 """Sessions on a page, fixed by the service (API 2.8)."""
@@ -69,7 +69,7 @@ async def get_session_detail(context: Context, args: GetSessionDetail) -> Sessio
     """Read a past conversation: its messages and the moments that support the answers."""
     source = await context.api.call(SESSION_DETAIL, query=args.wire(), into=WireSession)
     session = Session(
-        session_id=args.session_id, title=source.title[:300], messages=[], message_count=len(source.messages)
+        session_id=args.session_id, title=cut_text(source.title, 300), messages=[], message_count=len(source.messages)
     )
     remaining = BUDGET - 2000  # room for the title and the note
     continuation = ""
@@ -135,7 +135,7 @@ def _shorten(message: Message, budget: int) -> tuple[Message, int, str]:
     short = Message(role=message.role, content=message.content)
     if json_size(short) > budget:
         while short.content and json_size(short) > budget:
-            short.content = short.content[: len(short.content) * 3 // 4]
+            short.content = cut_text(short.content, len(short.content) * 3 // 4)
         return short, len(short.content), ""
     remaining = budget - json_size(short)
     thinkings = [*message.thinkings]

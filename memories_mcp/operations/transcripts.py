@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from memories_mcp.api.endpoints import LIST_VIDEOS, SUMMARY, TRANSCRIPTS, UPDATE_TRANSCRIPTION
+from memories_mcp.api.endpoints import LIST_VIDEOS, SUMMARY, TRANSCRIPTS, UPDATE_TRANSCRIPTION, VIDEO_CAPTION
 from memories_mcp.context import CONFIRMATION_NEEDED, Context, Pending, Preview
 from memories_mcp.models.base import ConfirmableInput, Output, PrivateInput, Row
 from memories_mcp.models.coercions import Count, Id, Line, Seconds, Text, text_as, wire_list, wire_names
@@ -27,10 +27,12 @@ class GetVideoTranscription(Window, PrivateInput):
     video_no: Annotated[VideoNo, private_only("get_public_video_transcription")] = Field(
         examples=["VI612515093881740229"]
     )
-    """The video, such as VI611471886560694272."""
+    """Video number or name."""
 
 
-@transcripts.operation(title="Read what is seen", effect=Effect.READ, endpoints=[TRANSCRIPTS["visual"]])
+@transcripts.operation(
+    title="Read what is seen", effect=Effect.READ, endpoints=[TRANSCRIPTS["visual"], VIDEO_CAPTION, LIST_VIDEOS]
+)
 async def get_video_transcription(context: Context, args: GetVideoTranscription) -> Transcript:
     """Read the visual transcription of a video: descriptions of what is SEEN, with times.
 
@@ -45,7 +47,7 @@ class GetAudioTranscription(Window, PrivateInput):
     video_no: Annotated[VideoNo, private_only("get_public_audio_transcription")] = Field(
         examples=["VI612515093881740229"]
     )
-    """The video, such as VI611471886560694272."""
+    """Video number or name."""
 
 
 @transcripts.operation(title="Read what is said", effect=Effect.READ, endpoints=[TRANSCRIPTS["audio"]])
@@ -61,7 +63,7 @@ class GenerateSummary(PrivateInput):
     """Arguments of `generate_summary`."""
 
     video_no: PrivateVideoNo = Field(examples=["VI612515093881740229"])
-    """The video, such as VI611471886560694272."""
+    """Video number or name."""
     summary_type: Literal["CHAPTER", "TOPIC"] = Field(default="CHAPTER", serialization_alias="type")
     """CHAPTER: parts in order of time; TOPIC: parts by subject, without times."""
 
@@ -110,7 +112,7 @@ class UpdateVideoTranscription(PrivateInput, ConfirmableInput):
     """Arguments of `update_video_transcription`."""
 
     video_no: PrivateVideoNo = Field(examples=["VI612515093881740229"])
-    """The video, such as VI611471886560694272."""
+    """Video number or name."""
     prompt: str = Field(min_length=1, max_length=2000, examples=["Name every object that is handled."])
     """What the new descriptions should focus on."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, RootModel, model_validator
+from pydantic import Field, RootModel
 
 from memories_mcp.api.endpoints import (
     LIST_VIDEOS,
@@ -20,7 +20,9 @@ from memories_mcp.errors import MemoriesError
 from memories_mcp.file_access import LocalPath
 from memories_mcp.models.base import Output, PrivateInput, Wire
 from memories_mcp.models.coercions import DateFromMillis, Id, OptionalLine, wire_list, wire_names
+from memories_mcp.models.ids import FolderId
 from memories_mcp.models.media import StatusFields
+from memories_mcp.models.recordings import Place, RecordingDate
 from memories_mcp.models.spellings import LABELS, PATHS
 from memories_mcp.models.uris import VIDEOS
 from memories_mcp.operation import Effect
@@ -44,28 +46,25 @@ MAX_VIDEO_BYTES = 3 * 1024**3
 Tag = Annotated[str, Field(min_length=1, max_length=100), LABELS]
 
 
-class CaptureDetails(PrivateInput):
+class CaptureDetails(Place, PrivateInput):
     """Place, time and camera of a recording."""
 
     tags: list[Tag] | None = Field(default=None, max_length=20)
     """Labels to filter searches by."""
-    datetime_taken: str | None = Field(default=None, min_length=19, max_length=19)
-    """Time of recording, YYYY-MM-DD HH:MM:SS."""
+    datetime_taken: RecordingDate | None = None
+    """Time of recording, such as 2025-10-03T14:30Z."""
     camera_model: str | None = Field(default=None, max_length=200)
     """Camera model."""
-    latitude: float | None = Field(default=None, ge=-90, le=90)
-    """Place of recording; requires longitude."""
-    longitude: float | None = Field(default=None, ge=-180, le=180)
-    """Place of recording; requires latitude."""
-
-    @model_validator(mode="after")
-    def _check_coordinates(self) -> CaptureDetails:
-        if (self.latitude is None) != (self.longitude is None):
-            raise ValueError("latitude and longitude go together")
-        return self
 
 
-class VideoUpload(CaptureDetails, WaitArguments):
+class InFolder(PrivateInput):
+    """The folder of new videos; the documents give none for images."""
+
+    folder_id: FolderId | None = None
+    """Default folder if left out."""
+
+
+class VideoUpload(CaptureDetails, InFolder, WaitArguments):
     """Arguments that both ways of uploading a video share."""
 
     video_transcription_prompt: str | None = Field(default=None, max_length=2000)
@@ -98,7 +97,7 @@ class Uploaded(Output, StatusFields):
 
 @upload.operation(title="Upload a video file", effect=Effect.WRITE, endpoints=[UPLOAD, LIST_VIDEOS])
 async def upload_video_file(context: Context, args: UploadVideoFile) -> Uploaded:
-    """Add a video file from the files root to your own library.
+    """Add a video file from the files root, where list_local_files finds it, to your own library.
 
     Returns the video_no once the file is sent; processing then takes minutes.
     """
@@ -154,7 +153,7 @@ async def _wait_for_processing(
     return uploaded
 
 
-class UploadPlatformUrls(UrlImport, PrivateInput):
+class UploadPlatformUrls(UrlImport, InFolder):
     """Arguments of `upload_platform_urls`."""
 
 
@@ -167,7 +166,7 @@ async def upload_platform_urls(context: Context, args: UploadPlatformUrls) -> Im
     return await start_import(context, SCRAPE_URLS, args, "callback_url")
 
 
-class UploadCreator(CreatorImport, PrivateInput):
+class UploadCreator(CreatorImport, InFolder):
     """Arguments of `upload_creator`."""
 
 
@@ -177,7 +176,7 @@ async def upload_creator(context: Context, args: UploadCreator) -> ImportResult:
     return await start_import(context, SCRAPE_CREATOR, args, "callback_url")
 
 
-class UploadHashtag(HashtagImport, PrivateInput):
+class UploadHashtag(HashtagImport, InFolder):
     """Arguments of `upload_hashtag`."""
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from memories_mcp.models.base import Output
 from memories_mcp.rendering.fence import make_nonce
-from memories_mcp.rendering.text import render
+from memories_mcp.rendering.text import cut_text, render
 
 BUDGET = 24_000
 """The largest size of a result in characters: under 8,000 tokens of English."""
@@ -64,7 +64,7 @@ def _size(output: Output) -> int:
 
     Rendering the text is skipped where the structured form is so small that the text cannot be over the budget.
     """
-    size = json_size(output)
+    size = json_size(output) + sum(len(sentence) + 1 for sentence in output.quotations)
     if size < BUDGET * 0.8:
         return size
     return max(size, len(render(output, make_nonce())))
@@ -107,7 +107,7 @@ def _cut_texts(row: BaseModel, limit: int) -> None:
     for name in type(row).model_fields:
         value: object = getattr(row, name)
         if isinstance(value, str) and len(value) > limit and name != "note":
-            setattr(row, name, f"{value[:limit]}…")
+            setattr(row, name, f"{cut_text(value, limit)}…")
         elif isinstance(value, BaseModel):
             _cut_texts(value, limit)
         elif isinstance(value, list):
@@ -116,4 +116,4 @@ def _cut_texts(row: BaseModel, limit: int) -> None:
                 if isinstance(item, BaseModel):
                     _cut_texts(item, limit)
             if any(isinstance(item, str) and len(item) > limit for item in items):
-                setattr(row, name, [str(item)[:limit] for item in items])
+                setattr(row, name, [cut_text(str(item), limit) for item in items])

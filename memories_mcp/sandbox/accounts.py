@@ -104,6 +104,7 @@ def _template() -> bytes:
             latitude=image["latitude"],
             longitude=image["longitude"],
         )
+    account.db.execute("insert into folders values (?, ?)", (demo_data.FOLDER_ID, "Archive"))
     for session in reversed(demo_data.sessions()):
         account.add_session(session["session_id"], "default", session["title"])
         for message in session["messages"]:

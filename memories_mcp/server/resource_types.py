@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from memories_mcp.api.endpoints import LIST_SESSIONS, LIST_VIDEOS
 from memories_mcp.models.base import Input
 from memories_mcp.models.evidence import Track
-from memories_mcp.models.ids import Namespace, SessionId, VideoNo, is_public
+from memories_mcp.models.ids import Namespace, SessionId, VideoNumber, is_public
 from memories_mcp.models.sessions import SessionPage
 from memories_mcp.models.spellings import TimeInSeconds
 from memories_mcp.models.uris import SESSIONS, VIDEOS, transcript_uri
@@ -49,7 +49,7 @@ class ListVariables(UriVariables):
 class VideoVariables(UriVariables):
     """The variables of a video."""
 
-    video_no: VideoNo
+    video_no: VideoNumber
 
 
 class TranscriptVariables(VideoVariables):

@@ -97,8 +97,7 @@ class Tools:
             )
         content: list[t.ContentBlock] = [t.TextContent(text=answer.text)]
         if scope.runner.settings.links and is_version_at_least(ctx.protocol_version, _LINKS_SINCE):
-            unique_id = str((params.arguments or {}).get("unique_id") or "")
-            content += make_links(answer.output, scope, self._resources, unique_id, BUDGET - len(answer.text))
+            content += make_links(answer.output, scope, self._resources, answer.unique_id, BUDGET - len(answer.text))
         return t.CallToolResult(content=content, structured_content=answer.structured)
 
 

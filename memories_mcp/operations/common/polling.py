@@ -32,7 +32,7 @@ class WaitArguments(Input):
     """Arguments of an upload that can wait for the processing."""
 
     wait_seconds: WaitSeconds = Field(default=0, ge=0, le=LONGEST_SECONDS, exclude=True)
-    """How long to wait for the processing, which goes on when the time is up."""
+    """Seconds to wait for the processing."""
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ import math
 
 from pydantic import Field, model_validator
 
-from memories_mcp.api.endpoints import PUBLIC_TRANSCRIPTS, TRANSCRIPTS
+from memories_mcp.api.endpoints import PUBLIC_TRANSCRIPTS, TRANSCRIPTS, VIDEO_CAPTION
 from memories_mcp.context import Context
 from memories_mcp.models.base import Input
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.spellings import TimeInSeconds
 from memories_mcp.models.transcripts import Segments, Transcript, WireTranscript
+from memories_mcp.operations.common.lookups import call_either
 from memories_mcp.rendering.budget import BUDGET, ENVELOPE, json_size
 from memories_mcp.rendering.text import format_clock
 
@@ -46,7 +47,10 @@ async def fetch_transcript(context: Context, video_no: str, track: Track, unique
     public = is_public(video_no)
     endpoint = (PUBLIC_TRANSCRIPTS if public else TRANSCRIPTS)[track]
     query = {"video_no": video_no, "unique_id": None if public else unique_id}
-    transcript = await context.api.call(endpoint, query=query, into=WireTranscript)
+    if track == "visual" and not public:
+        transcript = await call_either(context, endpoint, VIDEO_CAPTION, query=query, into=WireTranscript)
+    else:
+        transcript = await context.api.call(endpoint, query=query, into=WireTranscript)
     return Segments(video_no, track, transcript.segments)
 
 
