@@ -117,7 +117,7 @@ class MemoriesTranscriptLoader(MemoriesComponent, BaseLoader):
         length = round(self.chunk_seconds * 1000)
         for track in tracks:
             try:
-                transcript = await fetch_transcript(context, video.video_no, track, unique_id)
+                transcript = await fetch_transcript(context, video.video_no, track, unique_id, keep=False)
             except NotFound:
                 if self.video_nos is not None:
                     raise

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from memories_mcp.api import SourceFile, Target
+from memories_mcp.api import SourceFile, Target, atomic_write
 from memories_mcp.errors import ConfigurationError, FileRefused
 from memories_mcp.file_names import (
     appearance,
@@ -29,7 +29,7 @@ from memories_mcp.models.coercions import remove_invisible
 
 
 class _Local:
-    """Type of the annotation that marks an argument as the path of a local file."""
+    """Type of the annotation that marks an argument as the path of a local file, or as an option of such a path."""
 
 
 LOCAL = _Local()
@@ -37,6 +37,10 @@ LocalPath = Annotated[str, Field(min_length=1, max_length=1000), LOCAL]
 """A path below the files root; an operation with such an argument is not offered where file access is off."""
 LocalFolder = Annotated[str, Field(max_length=1000), LOCAL]
 """The path of a folder below the files root, or of the root."""
+OPTION = _Local()
+"""Marks an optional argument with which an operation writes a file; it is not offered where no file can be written."""
+SavePath = Annotated[str, Field(min_length=1, max_length=1000), OPTION]
+"""The path below the files root of a file that an operation can write besides its result."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +176,15 @@ class Files:
                 f"{path} cannot be written: {error.strerror}.", next_step="Choose another name."
             ) from None
         return Target(self._root, target.relative_to(self._root).parts, overwrite)
+
+    def write(self, target: Target, content: bytes) -> None:
+        """Write a file that `writable` returned, whole or not at all.
+
+        Raises:
+            FileRefused: The file cannot be written, or was created meanwhile and may not be replaced.
+        """
+        with atomic_write(target) as write:
+            write(content)
 
     @property
     def _root(self) -> Path:

@@ -28,6 +28,7 @@ from memories_mcp.rendering.budget import fit
 from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.text import render
 from memories_mcp.settings import Settings
+from memories_mcp.transcript_cache import KeptTranscripts, TranscriptCache
 
 ProgressHandler = Callable[[Progress], Awaitable[None]]
 """Receives the progress of a running operation."""
@@ -73,8 +74,16 @@ class _RunContext:
         return self.runner.api
 
     @property
+    def transcripts(self) -> KeptTranscripts:
+        return self.runner.transcripts
+
+    @property
     def callback_url(self) -> str | None:
         return self.runner.settings.callback_url or None
+
+    @property
+    def asks_confirmation(self) -> bool:
+        return self.runner.settings.confirm
 
     @property
     def unique_id(self) -> str | None:
@@ -89,6 +98,7 @@ class _RunContext:
             await self.on_progress(Progress(done, total, message, kind))
 
     def changed(self, *uris: str) -> None:
+        self.runner.transcripts.drop(uris)
         if any(uri.startswith(VIDEOS) for uri in uris):
             self.runner.newest_videos.invalidate()
         if self.runner.changed:
@@ -159,6 +169,7 @@ class Runner:
         settings: The caller's key and namespace, the API's host, the toolsets and the other settings.
         api: An API client to use instead of one for the settings. The runner closes it in both cases.
         limits: Rate limits to share with other runners of the same key; by default those of the settings.
+        transcripts: Kept transcripts to share with other runners of the process; by default the runner's own.
         extra_operations: Operations to offer in addition to those that the settings select.
         fixed_namespace: Whether to remove `unique_id` from the arguments even if the settings name no namespace.
         key_hint: Where a caller sets a missing key, for the error text; by default the variables of the environment.
@@ -169,6 +180,7 @@ class Runner:
         pinned: The arguments that the operator fixed, by name.
         changed: Receives the URIs of changed resources; set by the server.
         api: The API client.
+        transcripts: The transcripts that are kept for the key.
         files: The files that tools may access.
         newest_videos: The newest videos of each namespace.
         stand_ins: Replaces names and URLs in arguments by numbers.
@@ -183,6 +195,7 @@ class Runner:
         *,
         api: Api | None = None,
         limits: RateLimiter | None = None,
+        transcripts: TranscriptCache | None = None,
         extra_operations: Sequence[AnyOperation] = (),
         fixed_namespace: bool = False,
         key_hint: str = "",
@@ -200,16 +213,23 @@ class Runner:
         }
         self.changed: ChangeHandler | None = None
         self.api = api or make_api(settings, limits or rate_limits_of(settings), key_hint=key_hint)
+        self.transcripts = (transcripts or TranscriptCache()).of(settings.api_key)
         self.files = Files(settings.files_root)
         self.newest_videos = NewestVideos(self.api)
         self._posts = KnownPosts()
         self.stand_ins = StandIns(self.newest_videos, self._posts)
 
-    def restrict(self, offered: Callable[[AnyOperation], bool]) -> Runner:
-        """Return a runner that shares everything with this one but offers only some of its operations."""
+    def restrict(self, offered: Callable[[AnyOperation], bool], *, read_only: bool = False) -> Runner:
+        """Return a runner that shares everything with this one but offers less, and with `read_only` writes no file."""
         runner = copy.copy(self)
+        runner.settings = self.settings.change(read_only=read_only or self.settings.read_only)
         runner.operations = {name: operation for name, operation in self.operations.items() if offered(operation)}
         return runner
+
+    def withheld(self, operation: AnyOperation) -> dict[str, Any]:
+        """Return the arguments that a caller cannot set, by name: the fixed ones, and file options without files."""
+        closed = self.settings.read_only or not self.settings.files_root
+        return self.pinned | (operation.file_options if closed else {})
 
     def context(
         self,
@@ -227,8 +247,7 @@ class Runner:
             on_progress: Receives progress.
             on_confirm: Asks the user for confirmation; without it, a confirmation takes a preview and a token.
         """
-        files = replace(self.files, notes=[])
-        return _RunContext(self, operation, arguments or {}, files, on_progress, on_confirm)
+        return _RunContext(self, operation, arguments or {}, replace(self.files, notes=[]), on_progress, on_confirm)
 
     async def run(
         self,
@@ -255,12 +274,13 @@ class Runner:
             ApiError: The API refused the request.
             MemoriesError: Another failure that the text explains, such as a lost connection or a refused file.
         """
-        args = operation.validate(raw, self.pinned)
+        args = operation.validate(raw, self.withheld(operation))
         args, sentences = await self.stand_ins.resolve(args, strict=operation.effect is Effect.DESTRUCTIVE)
         # A confirmation is bound to the numbers: it does not count for another video that has the name by then.
         context = self.context(operation.name, dict(args), on_progress=on_progress, on_confirm=on_confirm)
         with collect_omissions() as omissions:
             output = await operation.function(context, args)
+        self.transcripts.record(output)
         output.add_note(describe_omissions(omissions.values()))
         if context.files.notes:
             output.add_note(" ".join(context.files.notes))

@@ -154,10 +154,9 @@ def test_a_pinned_namespace_leaves_the_schema_and_is_refused_as_an_argument(oper
 
 
 @each_operation
-def test_mcp_and_langchain_show_one_schema(operation: AnyOperation) -> None:
-    tool = next(
-        tool for tool in MemoriesToolkit(toolsets=["all"], api_key=None).get_tools() if tool.name == operation.name
-    )
+def test_mcp_and_langchain_show_one_schema(operation: AnyOperation, tmp_path: Path) -> None:
+    kit = MemoriesToolkit(toolsets=["all"], api_key=None, files_root=tmp_path)
+    tool = next(tool for tool in kit.get_tools() if tool.name == operation.name)
     shown = convert_to_openai_tool(tool)["function"]
 
     assert shown["name"] == operation.name

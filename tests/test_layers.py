@@ -61,6 +61,7 @@ LAYERS = """
     memories_mcp.file_access
     memories_mcp.file_listing
     memories_mcp.validation
+    memories_mcp.transcript_cache
     memories_mcp.context
     memories_mcp.operation
     memories_mcp.confirmation

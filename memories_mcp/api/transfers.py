@@ -31,14 +31,14 @@ OnBytes = Callable[[int, int | None], Awaitable[None]]
 _PROGRESS_SECONDS = 0.25
 
 _PART = re.compile(r"\.memories-[0-9a-f]{16}\.part")
-"""The name of an incomplete download."""
+"""The name of an incomplete file."""
 _ABANDONED_SECONDS = 24 * 60 * 60
 """Age of an incomplete download at which no process can still write to it."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """The file that a download writes.
+    """A file to write.
 
     Attributes:
         root: The folder that contains it, with symbolic links resolved; it exists.
@@ -90,7 +90,7 @@ def atomic_write(target: Target) -> Generator[Callable[[bytes], object], None, N
             in_place = False
         if not in_place:
             raise FileRefused(
-                f"{name} is not where it was asked for: its folder was moved or replaced during the download.",
+                f"{name} is not where it was asked for: its folder was moved or replaced meanwhile.",
                 next_step="Look for the complete file in the moved folder.",
             )
 
@@ -102,7 +102,7 @@ def _refused(name: str) -> Generator[None, None, None]:
         yield
     except FileExistsError:
         raise FileRefused(
-            f"{name} was not replaced: another process created the file during the download.",
+            f"{name} was not replaced: another process created the file meanwhile.",
             next_step="Choose another name, or set overwrite to true.",
         ) from None
     except OSError as error:

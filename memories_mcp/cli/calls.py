@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from memories_mcp.cli.progress import ProgressBar
-from memories_mcp.errors import ConfigurationError
+from memories_mcp.errors import ConfigurationError, FileRefused
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.operations import select
 from memories_mcp.rendering.text import format_span
@@ -67,3 +68,18 @@ async def find_number(runner: Runner, video: str) -> str:
     for sentence in sentences:
         print(sentence, file=sys.stderr)
     return video_no
+
+
+def with_files_root(runner: Runner, folder: Path) -> Runner:
+    """Return a runner with the same connections that reads and writes files in `folder`."""
+    if not folder.is_dir():
+        raise FileRefused(f"{folder} is not a folder.", next_step="Check the path.")
+    return Runner(runner.settings.change(files_root=resolve_path(folder)), api=runner.api)
+
+
+def resolve_path(path: Path) -> Path:
+    """Return a path with its symbolic links resolved."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # the current folder was deleted, or links form a circle
+        raise FileRefused(f"{path} leads nowhere.", next_step="Check the path and the current folder.") from None

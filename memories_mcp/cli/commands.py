@@ -6,9 +6,10 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from memories_mcp.cli.calls import allowed_operation, call_tool, find_number, print_moment, print_note
+from memories_mcp.cli.calls import allowed_operation, call_tool, find_number, print_moment, print_note, with_files_root
 from memories_mcp.cli.progress import ProgressBar
 from memories_mcp.errors import MemoriesError
 from memories_mcp.models.chat import ChatAnswer
@@ -113,12 +114,27 @@ _WRITERS: dict[str, Callable[[str, Any, list[Evidence]], str]] = {
 }
 
 
+async def _save_transcript(runner: Runner, video_no: str, options: argparse.Namespace, limits: dict[str, Any]) -> int:
+    file: Path = options.save_as
+    local = with_files_root(runner, file.parent)
+    limits = {**limits, "save_as": file.name, "overwrite": options.overwrite}
+    answer = await call_tool(local, transcript_tool(video_no, options.track), None, video_no=video_no, **limits)
+    saved = answer.output.saved
+    if not saved:
+        print_note(answer)
+        return 1
+    print(f"{file.with_name(saved.path)}: {saved.cues} cues")
+    return 0
+
+
 async def _transcript(settings: Settings, options: argparse.Namespace) -> int:
     track = options.track
     limits = {"start_seconds": options.start, "end_seconds": options.end}
     window = validate(Window, {name: text for name, text in limits.items() if text is not None}, {})
     async with open_runner(settings) as runner:
         video_no = await find_number(runner, options.video)
+        if options.save_as:
+            return await _save_transcript(runner, video_no, options, limits)
         allowed_operation(settings, transcript_tool(video_no, track))
         # Fetched directly, because the tool returns one page at a time.
         transcript = await fetch_transcript(runner.context(), video_no, track, runner.settings.unique_id or None)

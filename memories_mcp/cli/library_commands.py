@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from memories_mcp.cli.calls import allowed_operation, call_tool, find_number, print_note
+from memories_mcp.cli.calls import (
+    allowed_operation,
+    call_tool,
+    find_number,
+    print_note,
+    resolve_path,
+    with_files_root,
+)
 from memories_mcp.cli.progress import ConfirmingProgress, ProgressBar
 from memories_mcp.context import Preview
-from memories_mcp.errors import ConfigurationError, FileRefused, MemoriesError
+from memories_mcp.errors import ConfigurationError, MemoriesError
 from memories_mcp.media_types import IMAGE_EXTENSIONS
 from memories_mcp.models.media import StatusFields, Video
 from memories_mcp.models.platforms import is_profile, platform_of
@@ -111,8 +118,8 @@ async def _upload(settings: Settings, sources: list[str], *, wait: bool) -> int:
 
 async def _upload_file(runner: Runner, source: str, bar: ProgressBar, *, wait: bool) -> tuple[bool, str]:
     """Upload one file and return whether that succeeded, with its ids and state."""
-    file = _resolve(Path(source))  # the user named this file, so a symlink may lead anywhere
-    local = _with_files_root(runner, file.parent)
+    file = resolve_path(Path(source))  # the user named this file, so a symlink may lead anywhere
+    local = with_files_root(runner, file.parent)
     name = local.files.find(file.name)
     other_name = f" (from {name})" if name != file.name else ""
     if file.suffix.lower() in IMAGE_EXTENSIONS:
@@ -158,7 +165,7 @@ async def _download(settings: Settings, video: str, target: Path | None, *, over
         if target.is_dir():
             target /= f"{video_no}.mp4"
         with ProgressBar(target.name) as bar:
-            local = _with_files_root(runner, target.parent)
+            local = with_files_root(runner, target.parent)
             arguments = {"video_no": video_no, "path": target.name, "overwrite": overwrite}
             answer = await call_tool(local, "download_video", bar, **arguments)
     print(target.with_name(answer.output.path))
@@ -192,17 +199,3 @@ async def _delete(settings: Settings, video_nos: list[str], *, yes: bool) -> int
 
 async def _agree(preview: Preview) -> bool:
     return True
-
-
-def _with_files_root(runner: Runner, folder: Path) -> Runner:
-    """Return a runner with the same connections that reads and writes files in `folder`."""
-    if not folder.is_dir():
-        raise FileRefused(f"{folder} is not a folder.", next_step="Check the path.")
-    return Runner(runner.settings.change(files_root=_resolve(folder)), api=runner.api)
-
-
-def _resolve(path: Path) -> Path:
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError):  # the current folder was deleted, or links form a circle
-        raise FileRefused(f"{path} leads nowhere.", next_step="Check the path and the current folder.") from None

@@ -118,6 +118,8 @@ def _add_reading_commands(add: Callable[[str, str], argparse.ArgumentParser]) ->
     formats = transcript.add_mutually_exclusive_group()
     for name, title in zip(TRANSCRIPT_FORMATS, ("WebVTT", "SubRip", "plain text (default)"), strict=True):
         formats.add_argument(f"--{name}", dest="format", action="store_const", const=name, help=f"print {title}")
+    formats.add_argument("--save-as", type=Path, metavar="FILE", help="write to a new .vtt or .srt file instead")
+    transcript.add_argument("--overwrite", action="store_true", help="replace an existing file")
     transcript.set_defaults(format="text")
 
 

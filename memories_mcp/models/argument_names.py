@@ -79,6 +79,7 @@ _SYNONYMS = {
     "similarity": "threshold min_similarity min_score score",
     "quality": "resolution",
     "overwrite": "force replace",
+    "save_as": "path file filename output output_path destination save",
     "confirmation_token": "token confirm confirmation",
     "include_thinkings": "thinking thinkings include_thinking reasoning include_reasoning",
     "thinking": "thinkings include_thinkings reasoning",

@@ -69,7 +69,7 @@ class ConfirmableInput(Input):
     """Arguments of an operation that cannot be undone."""
 
     confirmation_token: str | None = Field(default=None, exclude=True)
-    """From the preview that the first call returned; only after the user agreed."""
+    """From the first call's preview; agreement counts only if the user saw it or asked for exactly this."""
 
 
 @cache

@@ -72,6 +72,19 @@ def describe_omissions(omissions: Iterable[Omissions]) -> str | None:
     return f"{'; '.join(parts)}." if parts else None
 
 
+def count_again(omissions: Iterable[Omissions], answer: str) -> None:
+    """Count in this call what was left out of an answer that another call requested.
+
+    Args:
+        omissions: What was left out.
+        answer: Names the answer within the call, so that it is counted once.
+    """
+    collected = list(omissions)
+    call = _call.get()
+    if call is not None and collected:
+        call[answer] = Omissions(sum(counts.rows for counts in collected), sum(counts.values for counts in collected))
+
+
 def count_skipped_in_call() -> int:
     """Return how many rows were skipped in the answers of the running call."""
     return sum(omissions.rows for omissions in (_call.get() or {}).values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from typing import Annotated
 
@@ -10,9 +11,12 @@ from pydantic import AfterValidator, Field, model_validator
 from memories_mcp.api.endpoints import (
     LIST_VIDEOS,
     PUBLIC_DETAIL,
+    PUBLIC_TRANSCRIPTS,
     SEARCH,
     SESSION_DETAIL,
     TASK_STATUS,
+    TRANSCRIPTS,
+    VIDEO_CAPTION,
 )
 from memories_mcp.context import Context
 from memories_mcp.errors import FATAL_ERRORS, MemoriesError
@@ -26,7 +30,13 @@ from memories_mcp.operation import Effect
 from memories_mcp.operations.common.filters import search_library, video_check
 from memories_mcp.operations.common.moments import READING, Moment, read_moments, untimed_note
 from memories_mcp.operations.common.paging import why_empty
-from memories_mcp.operations.common.polling import LONGEST_SECONDS, WaitTarget, wait_until_processed
+from memories_mcp.operations.common.polling import (
+    LONGEST_SECONDS,
+    TranscriptState,
+    WaitTarget,
+    check_transcripts,
+    wait_until_processed,
+)
 from memories_mcp.operations.common.search import drop_repeated
 from memories_mcp.operations.common.transcripts import transcript_tool
 from memories_mcp.operations.toolsets import evidence
@@ -218,6 +228,8 @@ class WaitUntilReady(PrivateInput):
     """Instead of video_nos: the task of an import."""
     max_seconds: WaitSeconds = Field(default=30, ge=0, le=LONGEST_SECONDS)
     """Longest wait; 0 returns the present state."""
+    check_transcripts: bool = False
+    """Also return which transcripts are there: two reads per video."""
 
     @model_validator(mode="after")
     def _check_one_of(self) -> WaitUntilReady:
@@ -233,9 +245,22 @@ class Readiness(Output):
     """Whether every video can be searched and asked about."""
     videos: list[Video]
     """Each with its state."""
+    transcripts: list[TranscriptState] = []
+    """Which transcripts are there, if that was checked."""
 
 
-@evidence.operation(title="Wait until ready", effect=Effect.READ, endpoints=[LIST_VIDEOS, PUBLIC_DETAIL, TASK_STATUS])
+@evidence.operation(
+    title="Wait until ready",
+    effect=Effect.READ,
+    endpoints=[
+        LIST_VIDEOS,
+        PUBLIC_DETAIL,
+        TASK_STATUS,
+        *TRANSCRIPTS.values(),
+        VIDEO_CAPTION,
+        *PUBLIC_TRANSCRIPTS.values(),
+    ],
+)
 async def wait_until_ready(context: Context, args: WaitUntilReady) -> Readiness:
     """Wait until uploaded videos, or the videos of an import, are processed; at most 45 seconds per call.
 
@@ -243,5 +268,10 @@ async def wait_until_ready(context: Context, args: WaitUntilReady) -> Readiness:
     minute, an hour of video ten minutes.
     """
     awaited = WaitTarget(args.video_nos or (), args.task_id, args.unique_id, args.max_seconds)
+    end = asyncio.get_running_loop().time() + LONGEST_SECONDS
     waited = await wait_until_processed(context, awaited)
-    return Readiness(ready=waited.ready, videos=waited.videos, note=waited.note)
+    readiness = Readiness(ready=waited.ready, videos=waited.videos, note=waited.note)
+    if args.check_transcripts:
+        readiness.transcripts, note = await check_transcripts(context, waited.videos, args.unique_id, end)
+        readiness.add_note(note)
+    return readiness

@@ -186,7 +186,10 @@ class GetPublicVideoTranscription(Window):
 
 @public.operation(title="Read what is seen (public)", effect=Effect.READ, endpoints=[PUBLIC_TRANSCRIPTS["visual"]])
 async def get_public_video_transcription(context: Context, args: GetPublicVideoTranscription) -> Transcript:
-    """Read the visual transcription of a public video: descriptions of what is SEEN, with times."""
+    """Read the visual transcription of a public video: descriptions of what is SEEN, with times.
+
+    Whole as a WebVTT resource.
+    """
     return await read_transcript(context, args.video_no, "visual", args, None)
 
 
@@ -201,5 +204,8 @@ class GetPublicAudioTranscription(Window):
 
 @public.operation(title="Read what is said (public)", effect=Effect.READ, endpoints=[PUBLIC_TRANSCRIPTS["audio"]])
 async def get_public_audio_transcription(context: Context, args: GetPublicAudioTranscription) -> Transcript:
-    """Read the audio transcription of a public video: the words that are SAID, with times."""
+    """Read the audio transcription of a public video: the words that are SAID, with times.
+
+    Whole as a WebVTT resource.
+    """
     return await read_transcript(context, args.video_no, "audio", args, None)

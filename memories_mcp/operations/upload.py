@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from pydantic import Field, RootModel
@@ -20,7 +21,7 @@ from memories_mcp.errors import MemoriesError
 from memories_mcp.file_access import LocalPath
 from memories_mcp.models.base import Output, PrivateInput, Wire
 from memories_mcp.models.coercions import DateFromMillis, Id, OptionalLine, wire_list, wire_names
-from memories_mcp.models.ids import FolderId
+from memories_mcp.models.ids import FolderId, show_ids
 from memories_mcp.models.media import StatusFields
 from memories_mcp.models.recordings import Place, RecordingDate
 from memories_mcp.models.spellings import LABELS, PATHS
@@ -35,10 +36,15 @@ from memories_mcp.operations.common.imports import (
     UrlImport,
     start_import,
 )
-from memories_mcp.operations.common.polling import WaitArguments, WaitTarget, wait_until_processed
+from memories_mcp.operations.common.lookups import find_same_named
+from memories_mcp.operations.common.polling import LONGEST_SECONDS, WaitArguments, WaitTarget, wait_until_processed
 from memories_mcp.operations.common.search import MAX_IMAGE_BYTES
 from memories_mcp.operations.common.transfers import byte_progress
 from memories_mcp.operations.toolsets import upload
+
+_NAME_SECONDS = 3
+"""How long an upload that waits looks for videos of the same name."""
+_MOST_SAME_NAMED = 5
 
 MAX_VIDEO_BYTES = 3 * 1024**3
 """The largest video file that the API accepts (API 2.11)."""
@@ -93,6 +99,8 @@ class Uploaded(Output, StatusFields):
     video_no: Id
     video_name: OptionalLine = None
     uploaded_at: DateFromMillis = Field(default=None, validation_alias=wire_names("upload_time"))
+    tags: list[str] = []
+    """The tags that were sent."""
 
 
 @upload.operation(title="Upload a video file", effect=Effect.WRITE, endpoints=[UPLOAD, LIST_VIDEOS])
@@ -137,9 +145,14 @@ async def _wait_for_processing(
     uploaded.note = (
         f"The video is being processed. Call wait_until_ready with video_nos={uploaded.video_no} before using it."
     )
+    uploaded.tags = args.tags or []
     if not args.wait_seconds:
         return uploaded
-    awaited = WaitTarget([uploaded.video_no], unique_id=args.unique_id, seconds=args.wait_seconds, after=after)
+    now = asyncio.get_running_loop().time
+    end = now() + LONGEST_SECONDS
+    same_named = await _find_same_named(context, uploaded, args.unique_id)
+    seconds = min(args.wait_seconds, round(end - now(), 1))
+    awaited = WaitTarget([uploaded.video_no], unique_id=args.unique_id, seconds=seconds, after=after)
     try:
         waited = await wait_until_processed(context, awaited)
     except MemoriesError as error:  # the upload succeeded, so its video_no must reach the caller
@@ -150,7 +163,23 @@ async def _wait_for_processing(
     for video in waited.videos:
         uploaded.status, uploaded.raw_status, uploaded.cause = video.status, video.raw_status, video.cause
     uploaded.note = waited.note
+    if same_named:
+        uploaded.add_note(
+            f"The name is also that of {show_ids(same_named[:_MOST_SAME_NAMED], 'another video')}. If it is the same "
+            "recording, offer to remove one with delete_videos."
+        )
     return uploaded
+
+
+async def _find_same_named(context: Context, uploaded: Uploaded, unique_id: str | None) -> list[str]:
+    """Return the other videos of the uploaded one's name; none if they cannot be listed quickly."""
+    if not uploaded.video_name:
+        return []
+    try:
+        async with asyncio.timeout(_NAME_SECONDS):
+            return await find_same_named(context, uploaded.video_no, uploaded.video_name, unique_id)
+    except (MemoriesError, TimeoutError):
+        return []
 
 
 class UploadPlatformUrls(UrlImport, InFolder):
@@ -200,6 +229,8 @@ class UploadedImages(Output):
 
     image_ids: list[str]
     """In the order of `paths`."""
+    tags: list[str] = []
+    """The tags that were sent."""
 
 
 class _ImageId(Wire):
@@ -221,4 +252,4 @@ async def upload_images(context: Context, args: UploadImages) -> UploadedImages:
         image_ids = await context.api.call(
             UPLOAD_IMAGES, form=args.wire(), files=parts, on_bytes=byte_progress(context, "sent"), into=_ImageIds
         )
-    return UploadedImages(image_ids=[image.id for image in image_ids.root])
+    return UploadedImages(image_ids=[image.id for image in image_ids.root], tags=args.tags or [])

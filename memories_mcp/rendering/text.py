@@ -194,6 +194,8 @@ def _transcript(transcript: Transcript) -> list[str]:
     """Return a head with the rule for refs, and one line per segment."""
     rule = _REF_RULE.format(transcript.video_no, transcript.track)
     head = f"{transcript.video_no} {transcript.track}; ref = {rule}"
+    if transcript.saved:
+        head = f"saved: {render_row(transcript.saved)}\n{head}"
     return [head, *(_segment(segment, transcript.track) for segment in transcript.segments)]
 
 

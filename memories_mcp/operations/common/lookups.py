@@ -63,6 +63,19 @@ async def find_videos(context: Context, video_nos: Sequence[str], unique_id: str
     return [videos[video_no] for video_no in video_nos if video_no in videos]
 
 
+async def find_same_named(context: Context, video_no: str, name: str, unique_id: str | None) -> list[str]:
+    """Return the other videos of the namespace that have exactly this name, as far as one request shows them.
+
+    Args:
+        context: The context of the call.
+        video_no: The video that has the name.
+        name: The name.
+        unique_id: The namespace.
+    """
+    listed = await _list_videos(context, 1, {"video_name": name}, unique_id)
+    return [video.video_no for video in listed if video.video_name == name and video.video_no != video_no]
+
+
 async def _list_videos(context: Context, page: int, filters: dict[str, Any], unique_id: str | None) -> list[Video]:
     body = {"page": page, "size": _LARGEST_PAGE, "unique_id": unique_id, **filters}
     listing = await context.api.call(LIST_VIDEOS, json=body, into=WireVideoPage)
