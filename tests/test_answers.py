@@ -23,11 +23,11 @@ def recorded(name: str) -> httpx2.Response:
 
 
 async def test_a_recorded_search_of_whole_videos_has_neither_times_nor_scores() -> None:
-    found = await answered(recorded("10-search.json"), "search_videos", query="x", search_type="BY_VIDEO")
+    search = await answered(recorded("10-search.json"), "search_videos", query="x", search_type="BY_VIDEO")
 
-    assert found.moments[0].video_no == "VI611471886560694272"
-    assert [each.start_seconds for each in found.moments] == [None, None, None]
-    assert found.moments[2].video_name == "足球"
+    assert search.moments[0].video_no == "VI611471886560694272"
+    assert [moment.start_seconds for moment in search.moments] == [None, None, None]
+    assert search.moments[2].video_name == "足球"
 
 
 async def test_a_recorded_chat_keeps_answer_session_and_reasoning() -> None:
@@ -37,7 +37,7 @@ async def test_a_recorded_chat_keeps_answer_session_and_reasoning() -> None:
 
     assert answer.answer.startswith("Here are the key highlights")
     assert answer.session_id == "611587302624489472"
-    assert [each.title for each in answer.thinkings] == [
+    assert [thinking.title for thinking in answer.thinkings] == [
         "Based on selected videos, fetch detailed information",
         "Rerank detailed information",
     ]
@@ -59,11 +59,11 @@ async def test_a_recorded_transcription_keeps_every_segment_over_its_pages() -> 
         page = await answered(
             recorded("16-get_video_transcription.json"), "get_video_transcription", video_no="VI1", start_seconds=start
         )
-        texts += [each.text for each in page.segments if each.text not in texts]
+        texts += [segment.text for segment in page.segments if segment.text not in texts]
         start = page.next_start_seconds
     sent = json.loads(recorded("16-get_video_transcription.json").content)["data"]["transcriptions"]
 
-    assert texts == list(dict.fromkeys(each["content"].strip() for each in sent))
+    assert texts == list(dict.fromkeys(row["content"].strip() for row in sent))
 
 
 async def test_a_recorded_silent_video_is_an_empty_transcript_that_says_why() -> None:
@@ -84,8 +84,8 @@ async def test_a_recorded_summary_by_topics_has_no_times() -> None:
 async def test_recorded_video_lists_keep_states_and_causes() -> None:
     page = await answered(recorded("23-list_videos.json"), "list_videos", size=200)
 
-    assert {each.status for each in page.videos} == {"ready", "processing", "failed"}
-    failed = next(each for each in page.videos if each.status == "failed")
+    assert {video.status for video in page.videos} == {"ready", "processing", "failed"}
+    failed = next(video for video in page.videos if video.status == "failed")
     assert (failed.raw_status, failed.cause, failed.duration_seconds) == ("FAIL", "Indexing failed.", None)
     assert page.total == int(json.loads(recorded("23-list_videos.json").content)["data"]["total_count"])
     assert (await answered(recorded("8-list_videos.json"), "list_videos")).videos[0].size_bytes == 169612362
@@ -96,7 +96,7 @@ async def test_recorded_sessions_keep_ids_as_strings_and_messages_in_order() -> 
     detail = await answered(recorded("27-get_session_detail.json"), "get_session_detail", session_id="1")
 
     assert sessions.sessions[3].session_id == "553235038557175809"
-    assert [each.role for each in detail.messages] == ["user", "assistant", "user", "assistant"]
+    assert [message.role for message in detail.messages] == ["user", "assistant", "user", "assistant"]
     assert detail.title == "Learn How to Make Sushi"
 
 
@@ -123,9 +123,9 @@ CLIP = {"videoNo": "VI1", "videoName": "Talk", "startTime": "13", "endTime": "18
 
 async def test_quirk_9_22_search_rows_come_bare_or_under_several_keys() -> None:
     for data in ([CLIP], {"videos": [CLIP]}, {"results": [CLIP]}, {"items": [CLIP]}):
-        found = await answered(data, "search_videos", query="x")
+        search = await answered(data, "search_videos", query="x")
 
-        assert [each.ref for each in found.moments] == ["VI1#t=13,18&kind=clip"]
+        assert [moment.ref for moment in search.moments] == ["VI1#t=13,18&kind=clip"]
 
 
 async def test_quirk_9_22_the_oldest_search_answers_with_code_success() -> None:
@@ -136,20 +136,20 @@ async def test_quirk_9_22_the_oldest_search_answers_with_code_success() -> None:
 
 async def test_quirk_10_14_image_search_is_an_object_with_item() -> None:
     data = {"item": [{"id": 568102998803353601, "name": "dog", "img_url": "https://i/1.jpg"}], "current_page": 0}
-    found = await answered(data, "search_videos", query="x", search_type="BY_IMAGE")
+    search = await answered(data, "search_videos", query="x", search_type="BY_IMAGE")
 
-    assert found.moments[0].ref == "image:568102998803353601"
-    assert found.moments[0].uri is None
+    assert search.moments[0].ref == "image:568102998803353601"
+    assert search.moments[0].uri is None
 
 
 async def test_quirk_10_16_caption_rows_lose_their_vectors() -> None:
     row = {"video_no": "VI1", "text": "A dog", "vector": [0.1] * 9, "user_id": "u", "start_time": 1.5, "end_time": 3}
-    found = await answered([row], "search_videos", query="x", search_type="BY_CAPTION")
+    search = await answered([row], "search_videos", query="x", search_type="BY_CAPTION")
 
-    assert found.moments[0].model_dump(exclude_defaults=True).keys() == {
+    assert search.moments[0].model_dump(exclude_defaults=True).keys() == {
         "ref", "video_no", "kind", "start_seconds", "end_seconds", "text", "uri",
     }  # fmt: skip
-    assert found.moments[0].ref == "VI1#t=1.5,3&kind=visual"
+    assert search.moments[0].ref == "VI1#t=1.5,3&kind=visual"
 
 
 @pytest.mark.parametrize("nothing", ["null", "", None, "absent"])
@@ -157,10 +157,10 @@ async def test_quirk_10_4_every_spelling_of_nothing_is_nothing(nothing: str | No
     row: dict[str, Any] = {"videoNo": "VI1", "endTime": nothing, "startTime": nothing, "score": nothing}
     if nothing == "absent":
         row = {"videoNo": "VI1"}
-    found = await answered([row], "search_videos", query="x")
+    search = await answered([row], "search_videos", query="x")
 
-    assert found.moments[0].ref == "VI1#kind=clip"
-    assert found.moments[0].score is None
+    assert search.moments[0].ref == "VI1#kind=clip"
+    assert search.moments[0].score is None
 
 
 async def test_quirk_10_5_numbers_as_strings_and_ids_beyond_2_53() -> None:
@@ -191,7 +191,7 @@ async def test_quirk_9_11_references_are_found_wherever_they_hide(place: str) ->
         data["thinkings"] = [{"title": "a", "content": "b"}, {"title": "c", "content": "d", "refs": [REF]}]
     answer = await answered(data, "chat_with_videos", prompt="x", video_nos=["VI1"])
 
-    assert [each.ref for each in answer.evidence] == REFS
+    assert [moment.ref for moment in answer.evidence] == REFS
     assert answer.evidence[1].video_name == "Talk"
 
 
@@ -205,7 +205,7 @@ async def test_quirk_9_10_a_session_with_references_and_its_id_beside_data() -> 
 
     assert session.session_id == "590197794380320770"
     assert session.messages[0].role == "assistant"
-    assert [each.ref for each in session.messages[0].evidence] == REFS
+    assert [moment.ref for moment in session.messages[0].evidence] == REFS
 
 
 async def test_quirk_9_18_transcriptions_in_the_documented_spelling() -> None:
@@ -220,7 +220,7 @@ async def test_a_segment_without_times_is_not_lost() -> None:
     data = {"transcriptions": [{"content": "hi", "startTime": "null", "endTime": "null"}]}
     transcript = await answered(data, "get_audio_transcription", video_no="VI1")
 
-    assert [each.text for each in transcript.segments] == ["hi"]
+    assert [segment.text for segment in transcript.segments] == ["hi"]
 
 
 async def test_quirk_10_12_every_word_for_a_state_is_understood() -> None:
@@ -264,8 +264,8 @@ async def test_what_cannot_be_read_names_the_field() -> None:
 
 
 async def test_an_empty_search_says_why_it_can_be_empty() -> None:
-    found = await answered([], "search_videos", query="x", unique_id="team")
+    search = await answered([], "search_videos", query="x", unique_id="team")
 
-    assert found.moments == []
+    assert search.moments == []
     for reason in ("namespace 'team'", "unique_id", "processed", "matches"):
-        assert reason in found.note
+        assert reason in search.note

@@ -89,14 +89,15 @@ async def hits(operation: Operation[Any, Any], files_root: Path) -> set[Hit]:
 
 
 async def test_the_inventory_is_numbered_and_names_no_endpoint_twice() -> None:
-    named = {(each["host"], each["path"], each["body"]) for each in INVENTORY}
+    named = {(endpoint["host"], endpoint["path"], endpoint["body"]) for endpoint in INVENTORY}
 
-    assert [each["n"] for each in INVENTORY] == list(range(1, len(named) + 1))
+    assert [endpoint["n"] for endpoint in INVENTORY] == list(range(1, len(named) + 1))
 
 
 async def test_every_endpoint_is_hit_by_some_tool_with_its_encoding_and_no_other_is(files_root: Path) -> None:
     listed = {
-        (each["method"], HOSTS[each["host"]], PREFIXES[each["host"]] + each["path"], each["body"]) for each in INVENTORY
+        (endpoint["method"], HOSTS[endpoint["host"]], PREFIXES[endpoint["host"]] + endpoint["path"], endpoint["body"])
+        for endpoint in INVENTORY
     }
     hit: set[Hit] = set()
     for operation in OPERATIONS:
@@ -107,8 +108,8 @@ async def test_every_endpoint_is_hit_by_some_tool_with_its_encoding_and_no_other
 
 async def test_each_tool_declares_what_it_hits(files_root: Path) -> None:
     for operation in OPERATIONS:
-        declared = {(each.method, HOSTS[each.host], each.full_path) for each in operation.endpoints}
-        assert {each[:3] for each in await hits(operation, files_root)} <= declared, operation.name
+        declared = {(endpoint.method, HOSTS[endpoint.host], endpoint.full_path) for endpoint in operation.endpoints}
+        assert {hit[:3] for hit in await hits(operation, files_root)} <= declared, operation.name
 
 
 TROUBLES = {
@@ -128,15 +129,17 @@ async def test_what_costs_or_changes_something_is_never_sent_twice_after_it_left
     operation: Operation[Any, Any], trouble: str, files_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("memories_mcp.api.retry.FIRST_BACKOFF", 0.0)
-    once = {each.full_path for each in operation.endpoints if not each.repeatable}
+    once = {endpoint.full_path for endpoint in operation.endpoints if not endpoint.repeatable}
 
     def troubled(request: httpx2.Request) -> httpx2.Response:
         if request.url.path not in once:
             return answer(request)
-        found = TROUBLES[trouble]
-        if isinstance(found, Exception):
-            raise found
-        return httpx2.Response(found.status_code, content=found.content, headers=found.headers)
+        answer_or_error = TROUBLES[trouble]
+        if isinstance(answer_or_error, Exception):
+            raise answer_or_error
+        return httpx2.Response(
+            answer_or_error.status_code, content=answer_or_error.content, headers=answer_or_error.headers
+        )
 
     async def follow(progress: Progress) -> None: ...
 

@@ -50,7 +50,7 @@ def connected(settings: Settings, era: Era, person: ElicitationFnT | None = None
 async def numbers(client: Client) -> list[str]:
     listed = await client.call_tool("list_videos", {})
     assert listed.structured_content
-    return [each["video_no"] for each in listed.structured_content["videos"]]
+    return [video["video_no"] for video in listed.structured_content["videos"]]
 
 
 async def test_who_agrees_in_a_form_deletes_and_is_told_what_is_gone(live: Settings, era: Era) -> None:

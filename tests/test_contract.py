@@ -32,11 +32,11 @@ def nodes(schema: object) -> Iterator[dict[str, Any]]:
         node = cast(dict[str, Any], schema)
         yield node
         for name, value in node.items():
-            for each in value.values() if name in ("properties", "$defs") else [value]:
-                yield from nodes(each)
+            for inner in value.values() if name in ("properties", "$defs") else [value]:
+                yield from nodes(inner)
     elif isinstance(schema, list):
-        for each in cast(list[Any], schema):
-            yield from nodes(each)
+        for inner in cast(list[Any], schema):
+            yield from nodes(inner)
 
 
 def test_names_are_unique_and_every_toolset_has_operations() -> None:
@@ -60,7 +60,9 @@ def test_it_says_what_it_does_in_words_a_model_can_choose_by(operation: AnyOpera
 
 @each_operation
 def test_every_argument_is_described(operation: AnyOperation) -> None:
-    undescribed = [name for name, each in operation.input_schema["properties"].items() if not each.get("description")]
+    undescribed = [
+        name for name, schema in operation.input_schema["properties"].items() if not schema.get("description")
+    ]
 
     assert undescribed == []
 
@@ -118,7 +120,7 @@ def test_an_unknown_argument_is_refused_by_name(operation: AnyOperation) -> None
 
 @each_operation
 def test_a_null_for_what_may_be_left_out_is_left_out(operation: AnyOperation) -> None:
-    optional = {name for name, each in operation.input.model_fields.items() if not each.is_required()}
+    optional = {name for name, field in operation.input.model_fields.items() if not field.is_required()}
     for nothing in (None, "null"):
         nulls = dict.fromkeys(optional - operation.example.keys(), nothing)
 
@@ -154,7 +156,7 @@ def test_a_pinned_namespace_leaves_the_schema_and_is_refused_as_an_argument(oper
 @each_operation
 def test_mcp_and_langchain_show_one_schema(operation: AnyOperation, tmp_path: Path) -> None:
     kit = MemoriesToolkit(toolsets=["all"], api_key=None, files_root=tmp_path)
-    tool = next(each for each in kit.get_tools() if each.name == operation.name)
+    tool = next(tool for tool in kit.get_tools() if tool.name == operation.name)
     shown = convert_to_openai_tool(tool)["function"]
 
     assert shown["name"] == operation.name
@@ -178,7 +180,7 @@ async def test_without_a_key_it_names_the_variable(operation: AnyOperation, file
     variable = "MEMORIES_CAPTION_API_KEY" if operation.toolset == "captions" else "MEMORIES_API_KEY"
     assert variable in str(result.content)
     assert "--sandbox" in str(result.content)
-    assert {each.name for each in files_root.iterdir()} == set(SAMPLES)
+    assert {path.name for path in files_root.iterdir()} == set(SAMPLES)
 
 
 @pytest.mark.anyio
@@ -198,11 +200,11 @@ async def test_its_example_works_on_the_sandbox_and_fits_its_schema(
 
 def leaves(value: object, name: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
-        for key, each in cast(dict[str, Any], value).items():
-            yield from leaves(each, key)
+        for key, inner in cast(dict[str, Any], value).items():
+            yield from leaves(inner, key)
     elif isinstance(value, list):
-        for each in cast(list[Any], value):
-            yield from leaves(each, name)
+        for inner in cast(list[Any], value):
+            yield from leaves(inner, name)
     else:
         yield name, value
 

@@ -188,8 +188,8 @@ def dependencies_of(wheel: Path) -> dict[str, Distribution]:
         if (requirement.marker and not requirement.marker.evaluate({"extra": extra})) or (line, extra) in visited:
             continue
         visited.add((line, extra))
-        found = needed.setdefault(requirement.name.lower(), distribution(requirement.name))
-        pending += [(other, name) for other in found.requires or () for name in ("", *requirement.extras)]
+        installed = needed.setdefault(requirement.name.lower(), distribution(requirement.name))
+        pending += [(other, name) for other in installed.requires or () for name in ("", *requirement.extras)]
     return needed
 
 
@@ -198,10 +198,9 @@ def install_wheel(wheel: Path, folder: Path) -> Path:
     venv.create(folder / "env", symlinks=os.name != "nt")
     path = folder / "env" / ("Scripts" if os.name == "nt" else "bin")
     python = str(path / "python")
-    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
-    result = subprocess.run(
-        [*pip, "install", "-q", "--no-deps", str(wheel)], capture_output=True, text=True, timeout=300
-    )
+    uv = [sys.executable, "-m", "uv", "pip"]  # pip takes ten times as long
+    command = [*uv, "install", "-q", "--offline", "--no-cache", "--no-deps", "--python", python, str(wheel)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     [packages] = {Path(file).parent for file in (folder / "env").rglob("memories_mcp/__init__.py")}
     for dependency in dependencies_of(wheel).values():
@@ -211,8 +210,8 @@ def install_wheel(wheel: Path, folder: Path) -> Path:
             if ".." not in file.parts and source.exists() and not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)  # with its time, by which what is compiled is known to be current
-    checked = subprocess.run([*pip, "check"], capture_output=True, text=True, timeout=60)
-    assert checked.returncode == 0, checked.stdout
+    checked = subprocess.run([*uv, "check", "--python", python], capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stderr
     return path
 
 

@@ -23,21 +23,21 @@ async def test_refs_come_back_with_both_tracks_name_and_link(runner: Runner) -> 
     assert moment.video_name == "Quarterly planning meeting"
     assert moment.video_url.endswith("/media/quarterly-planning.mp4#t=266")
     assert (moment.start_seconds, moment.end_seconds) == (261, 280)
-    assert {each.kind for each in moment.segments} == {"audio", "visual"}
-    assert all(parse_ref(each.ref).video_no == MEETING for each in moment.segments)
+    assert {segment.kind for segment in moment.segments} == {"audio", "visual"}
+    assert all(parse_ref(segment.ref).video_no == MEETING for segment in moment.segments)
 
 
 async def test_the_moments_of_a_conversation_are_found_by_its_session(runner: Runner) -> None:
     report = await run(runner, "get_evidence", session_id=MEETING_SESSION)
 
     assert report.moments
-    assert sum(len(each.refs) for each in report.moments) == 8
+    assert sum(len(moment.refs) for moment in report.moments) == 8
 
 
 async def test_every_search_and_chat_ref_can_be_passed_back(runner: Runner) -> None:
-    found = await run(runner, "search_videos", query="launch date")
+    search = await run(runner, "search_videos", query="launch date")
     answer = await run(runner, "chat_with_videos", prompt="launch date", video_nos=[MEETING])
-    refs = [each.ref for each in (*found.moments, *answer.evidence)]
+    refs = [moment.ref for moment in (*search.moments, *answer.evidence)]
     report = await run(runner, "get_evidence", refs=refs, context_seconds=0)
 
     assert {ref for moment in report.moments for ref in moment.refs} == set(refs)
@@ -48,15 +48,15 @@ async def test_public_and_private_videos_go_together(runner: Runner) -> None:
     refs = [f"{MEETING}#t=60,98&kind=audio", f"{BREAD}#t=66,75&kind=visual"]
     report = await run(runner, "get_evidence", refs=refs)
 
-    assert [each.video_no for each in report.moments] == [MEETING, BREAD]
-    assert all(each.segments for each in report.moments)
+    assert [moment.video_no for moment in report.moments] == [MEETING, BREAD]
+    assert all(moment.segments for moment in report.moments)
 
 
 async def test_what_cannot_be_read_is_named_and_the_rest_is_given(runner: Runner) -> None:
     refs = [f"{MEETING}#t=60,98&kind=audio", "VI999#t=1,2&kind=clip", "image:568102998803353601"]
     report = await run(runner, "get_evidence", refs=refs)
 
-    assert [each.video_no for each in report.moments] == [MEETING]
+    assert [moment.video_no for moment in report.moments] == [MEETING]
     assert len(report.unread) == 2
 
 
@@ -128,7 +128,7 @@ async def test_a_refused_key_is_raised_and_one_videos_trouble_leaves_the_others(
             with pytest.raises(kind):
                 await run(runner, "get_evidence", refs=refs)
 
-    assert [each.video_no for each in report.moments] == ["VI1"]
+    assert [moment.video_no for moment in report.moments] == ["VI1"]
     assert len(report.unread) == 1
 
 
@@ -137,4 +137,4 @@ async def test_a_segment_without_an_end_is_only_where_it_starts() -> None:
     async with calling(FakeWire(envelope({"video_name": "n", "transcriptions": segments}))) as runner:
         report = await run(runner, "get_evidence", refs=["VI1#t=100,101&kind=audio"], context_seconds=0)
 
-    assert {each.text for each in report.moments[0].segments} == {"c100", "c101"}
+    assert {segment.text for segment in report.moments[0].segments} == {"c100", "c101"}

@@ -70,7 +70,7 @@ def test_the_chain_answers_from_what_was_retrieved(account: dict[str, Any]) -> N
     assert "Question: What does the Team plan cost?" in answer
 
 
-def test_the_library_is_indexed_and_searched(live: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_library_is_indexed_and_searched(live: Settings, no_limits: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMORIES_API_KEY", live.api_key)
     monkeypatch.setenv("MEMORIES_BASE_URL", live.base_url)
     windows = example("index_library").main(DeterministicFakeEmbedding(size=16), "pricing")

@@ -144,15 +144,15 @@ async def test_a_redirect_is_not_followed_with_the_key() -> None:
         with pytest.raises(errors.MemoriesError):
             await run(runner, "list_sessions")
 
-    assert {each.url.host for each in wire.requests} == {"api.example"}
+    assert {request.url.host for request in wire.requests} == {"api.example"}
 
 
 async def test_each_host_is_verified_and_proxied_by_its_own_scheme_and_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = dict[str, dict[str, Any]]()
+    clients = dict[str, dict[str, Any]]()
     real = httpx2.AsyncClient
 
     def recording(**given: Any) -> httpx2.AsyncClient:
-        made[f"client {len(made)}"] = given
+        clients[f"client {len(clients)}"] = given
         return real(**given)
 
     monkeypatch.setattr("memories_mcp.api.client.httpx2.AsyncClient", recording)
@@ -166,7 +166,7 @@ async def test_each_host_is_verified_and_proxied_by_its_own_scheme_and_place(mon
     await run(runner, "caption_image_url", url="https://x.example/a.jpg", user_prompt="x")
     await runner.aclose()
 
-    assert [(each["verify"], each["trust_env"]) for each in made.values()] == [(False, False), (True, True)]
+    assert [(options["verify"], options["trust_env"]) for options in clients.values()] == [(False, False), (True, True)]
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ async def test_a_name_that_cannot_be_written_is_refused_clearly(tmp_path: Path, 
     error = await downloading(httpx2.Response(200, content=b"\0video"), tmp_path, path=path)
 
     assert isinstance(error, errors.FileRefused)
-    assert [each.name for each in tmp_path.iterdir()] == ["file.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
 
 
 class Breaking(httpx2.AsyncByteStream):
@@ -124,7 +124,7 @@ async def test_an_existing_file_is_replaced_when_asked(tmp_path: Path) -> None:
     async with calling(FakeWire(httpx2.Response(200, content=b"\0new")), files_root=tmp_path) as runner:
         await run(runner, "download_video", video_no="VI1", path="a.mp4", overwrite=True)
 
-    assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"\0new"]
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"\0new"]
 
 
 @pytest.mark.parametrize("path", ["../a.mp4", "/etc/passwd", "a/../../b", ".", "link/a.mp4", "a\0b", "~/a.mp4"])
@@ -135,7 +135,7 @@ async def test_a_path_outside_the_files_root_is_refused(tmp_path: Path, path: st
     error = await downloading(httpx2.Response(200, content=b"x"), root, path=path)
 
     assert isinstance(error, errors.FileRefused)
-    assert [each.name for each in tmp_path.iterdir()] == ["root"]
+    assert [path.name for path in tmp_path.iterdir()] == ["root"]
 
 
 async def test_without_a_files_root_it_names_the_setting() -> None:

@@ -146,11 +146,11 @@ async def test_an_empty_list_suggests_fewer_filters() -> None:
 
 async def test_a_search_drops_other_videos_and_names_the_filters_that_its_hits_do_not_show() -> None:
     hits = [{"videoNo": number, "startTime": "1", "endTime": "2", "score": 0.5} for number in ("VI1", "VI2")]
-    found = await answered(hits, "search_videos", query="x", video_nos=["VI1"], camera_tag="Canon", folder_id=FOLDER)
+    result = await answered(hits, "search_videos", query="x", video_nos=["VI1"], camera_tag="Canon", folder_id=FOLDER)
 
-    assert [moment.video_no for moment in found.moments] == ["VI1"]
-    assert "did not apply video_nos" in found.note
-    assert "do not show folder_id, camera_tag" in found.note
+    assert [moment.video_no for moment in result.moments] == ["VI1"]
+    assert "did not apply video_nos" in result.note
+    assert "do not show folder_id, camera_tag" in result.note
 
 
 async def test_a_search_for_images_drops_those_of_another_place_and_time() -> None:
@@ -158,11 +158,11 @@ async def test_a_search_for_images_drops_those_of_another_place_and_time() -> No
         {"id": 619915496901337100, "datetime_taken": 1757285520000, "camera_model": "Canon", **BERLIN},
         {"id": 2, "datetime_taken": "1157285520000", "camera_model": "Canon", "latitude": -33.9, "longitude": -70.6},
     ]
-    found = await answered(
+    result = await answered(
         {"item": images}, "search_videos", query="x", search_type="BY_IMAGE", datetime_taken="2020", **BERLIN
     )
 
-    assert [moment.ref for moment in found.moments] == ["image:619915496901337100"]
+    assert [moment.ref for moment in result.moments] == ["image:619915496901337100"]
 
 
 async def test_the_place_of_a_frame_is_kept_for_programs_and_out_of_the_text() -> None:
@@ -225,10 +225,10 @@ async def test_the_sandbox_filters_lists_and_searches(
     filed: Runner, listing: dict[str, Any], search: dict[str, Any]
 ) -> None:
     page = await run(filed, "list_videos", **listing)
-    found = await run(filed, "search_videos", query="simulated sandbox video", **search)
+    result = await run(filed, "search_videos", query="simulated sandbox video", **search)
 
     assert [video.video_name for video in page.videos] == ["talk"]
-    assert {moment.video_name for moment in found.moments} == {"talk"}
+    assert {moment.video_name for moment in result.moments} == {"talk"}
 
 
 async def test_a_filtered_list_shows_the_recording_in_its_text(filed: Runner) -> None:

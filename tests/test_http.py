@@ -101,13 +101,13 @@ def endpoints(url: str) -> list[tuple[str, str]]:
 
 async def statuses(url: str, headers: dict[str, str], content: bytes = b"{}") -> list[int]:
     """What each endpoint of both transports answers, before any stream begins."""
-    found: list[int] = []
+    codes: list[int] = []
     async with httpx2.AsyncClient(trust_env=False) as client:
         for method, endpoint in endpoints(url):
             base = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
             async with client.stream(method, endpoint, headers={**base, **headers}, content=content) as answer:
-                found.append(answer.status_code)
-    return found
+                codes.append(answer.status_code)
+    return codes
 
 
 async def test_a_strange_host_is_refused_everywhere(url: str) -> None:
@@ -131,9 +131,9 @@ async def test_the_operator_names_the_hosts_behind_a_proxy(open_house: Settings)
 
 
 async def test_a_body_over_the_limit_is_refused_on_both_transports(url: str) -> None:
-    found = await statuses(url, bearer_key(), b" " * (4 * 1024 * 1024 + 1))
+    codes = await statuses(url, bearer_key(), b" " * (4 * 1024 * 1024 + 1))
 
-    assert [found[0], found[2]] == [413, 413]
+    assert [codes[0], codes[2]] == [413, 413]
 
 
 @pytest.mark.parametrize("sent", ["", "Bearer not-the-token", f"Bearer {TOKEN}x"])
@@ -263,17 +263,17 @@ async def test_a_server_that_stops_finishes_calls_under_way_and_takes_no_new_one
         visitors = [
             await clients.enter_async_context(connect(url, transport, bearer_key())) for transport in TRANSPORTS
         ]
-        for each in visitors:
-            await each.list_tools()  # the SDK's client would ask for them after its first call
-        calls = [asyncio.create_task(each.call_tool("list_videos", {})) for each in visitors]
+        for visitor in visitors:
+            await visitor.list_tools()  # the SDK's client would ask for them after its first call
+        calls = [asyncio.create_task(visitor.call_tool("list_videos", {})) for visitor in visitors]
         for _ in visitors:
             await asyncio.wait_for(arrived.acquire(), 30)
         tenants.stop(seconds=20)
         async with httpx2.AsyncClient(base_url=url, trust_env=False) as late:
             refused = [(await late.post("/mcp", json={})).status_code, (await late.get("/healthz")).status_code]
-        for each in visitors:
+        for visitor in visitors:
             with pytest.raises(MCPError, match="stopping"):
-                await each.call_tool("list_sessions", {})
+                await visitor.call_tool("list_sessions", {})
         assert tenants.active_requests == 3
         goes_on.set()
         results = await asyncio.gather(*calls)

@@ -25,6 +25,8 @@ from langchain_tools import MemoriesToolkit
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("no_limits")
+
 DELETE = {"video_nos": [BIKE]}
 SAME = {"name": "delete_videos", "args": DELETE}
 OTHER = {"name": "delete_videos", "args": {"video_nos": [MEETING]}}

@@ -101,7 +101,7 @@ def test_public_and_unknown_videos(account: dict[str, Any]) -> None:
 class Library(BaseHTTPRequestHandler):
     """An API of videos with transcripts of 50 kB; counts the requests for each path."""
 
-    videos = 300
+    videos = 160
     protocol_version = "HTTP/1.1"
     requests: dict[str, int]
 
@@ -201,7 +201,7 @@ def test_memory_stays_flat_over_many_videos_at_one_bridge_call_a_page(monkeypatc
         try:
             for _ in loader.lazy_load():
                 documents += 1
-                if documents == 600:
+                if documents == 400:
                     early = tracemalloc.get_traced_memory()[1]
                     tracemalloc.reset_peak()
             late = tracemalloc.get_traced_memory()[1]

@@ -37,14 +37,14 @@ class OneTool:
         self._kit = MemoriesToolkit(
             api_key=SecretStr(live.api_key),
             base_url=live.base_url,
-            toolsets=["all"],
+            tools=[self.name],
             files_root=files_root,
             handle_tool_error=False,  # a failed call must fail the test
         )
 
     @property
     def tool_constructor(self) -> BaseTool:
-        return next(tool for tool in self._kit.get_tools() if tool.name == self.name)
+        return self._kit.get_tool(self.name)
 
     @property
     def tool_invoke_params_example(self) -> dict[str, Any]:

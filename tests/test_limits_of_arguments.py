@@ -72,6 +72,7 @@ UNLIMITED_HERE = {
     "name",
     "new_name",
     "max_seconds",
+    "save_as",
     "session_id",
     "unique_id",
     "video_no",

@@ -76,15 +76,15 @@ async def test_a_file_just_saved_is_found_and_uploaded(live: Settings, files_roo
     save(files_root, "new talk.mp4")
     (files_root / "new talk.mp4").write_bytes((files_root / "talk.mp4").read_bytes())
     async with Client(make_server(live.change(files_root=files_root))) as client:
-        found = await client.call_tool("list_local_files", {"name": "TALK"})
-        assert found.structured_content
-        newest = found.structured_content["files"][0]["path"]
+        matching = await client.call_tool("list_local_files", {"name": "TALK"})
+        assert matching.structured_content
+        newest = matching.structured_content["files"][0]["path"]
         uploaded = await client.call_tool("upload_video_file", {"path": newest})
         tool = next(tool for tool in (await client.list_tools()).tools if tool.name == "list_local_files")
 
     assert newest == "new talk.mp4"
     assert not uploaded.is_error
-    assert "new talk.mp4, video, 29 kB" in str(found.content)
+    assert "new talk.mp4, video, 29 kB" in str(matching.content)
     assert tool.annotations
     assert (tool.annotations.read_only_hint, tool.annotations.open_world_hint) == (True, False)
 

@@ -42,10 +42,10 @@ async def test_a_result_is_one_text_block(live: Settings) -> None:
 
 
 async def test_the_uris_stay_in_the_structured_content(live: Settings) -> None:
-    found, *_ = await results(live)
+    search, *_ = await results(live)
 
-    assert found.structured_content
-    assert all(moment["uri"].startswith("memories://") for moment in found.structured_content["moments"])
+    assert search.structured_content
+    assert all(moment["uri"].startswith("memories://") for moment in search.structured_content["moments"])
 
 
 async def test_the_operator_may_ask_for_links(live: Settings) -> None:

@@ -30,21 +30,21 @@ async def test_a_file_goes_up_is_found_comes_back_byte_for_byte_and_is_deleted(
     runner: Runner, files_root: Path
 ) -> None:
     shutil.copy(demo_data.MEDIA / "sunrise-rowing.mp4", files_root / "sunrise-rowing.mp4")
-    told = list[tuple[float, float | None]]()
+    reports = list[tuple[float, float | None]]()
 
     async def follow(progress: Progress) -> None:
-        told.append((progress.done, progress.total))
+        reports.append((progress.done, progress.total))
 
     arguments = {"path": "sunrise-rowing.mp4", "tags": ["rowing"]}
     uploaded = (await runner.run(runner.operations["upload_video_file"], arguments, on_progress=follow)).output
     await run(runner, "wait_until_ready", video_nos=[uploaded.video_no])
-    found = await run(runner, "search_videos", query="oars on the water", tag="rowing")
+    search = await run(runner, "search_videos", query="oars on the water", tag="rowing")
     await run(runner, "download_video", video_no=uploaded.video_no, path="back/again.mp4")
     deleted = await run(runner, "delete_videos", video_nos=[uploaded.video_no, "VI404"])
 
     size = (files_root / "sunrise-rowing.mp4").stat().st_size
-    assert told[-1] == (size, size)
-    assert {each.video_no for each in found.moments} == {uploaded.video_no}
+    assert reports[-1] == (size, size)
+    assert {moment.video_no for moment in search.moments} == {uploaded.video_no}
     assert (files_root / "back/again.mp4").read_bytes() == (files_root / "sunrise-rowing.mp4").read_bytes()
     assert (deleted.deleted, deleted.not_found) == ([uploaded.video_no], ["VI404"])
 
@@ -53,11 +53,11 @@ async def test_images_go_up_are_listed_and_found(runner: Runner, files_root: Pat
     (files_root / "bicycle.jpg").rename(files_root / "purple-umbrella.jpg")
     uploaded = await run(runner, "upload_images", paths=["purple-umbrella.jpg"], tags=["rain"])
     listed = await run(runner, "list_images", page_size=100)
-    found = await run(runner, "search_videos", query="an umbrella", search_type="BY_IMAGE")
+    search = await run(runner, "search_videos", query="an umbrella", search_type="BY_IMAGE")
 
     (image_id,) = uploaded.image_ids
-    assert image_id in {each.image_id for each in listed.images}
-    assert found.moments[0].ref == f"image:{image_id}"
+    assert image_id in {image.image_id for image in listed.images}
+    assert search.moments[0].ref == f"image:{image_id}"
 
 
 async def test_images_page(runner: Runner) -> None:
@@ -65,7 +65,7 @@ async def test_images_page(runner: Runner) -> None:
     second = await run(runner, "list_images", page_size=2, page=2)
 
     assert "page=2" in first.note
-    assert not {each.image_id for each in first.images} & {each.image_id for each in second.images}
+    assert not {image.image_id for image in first.images} & {image.image_id for image in second.images}
     assert "past the end" in (await run(runner, "list_images", page=9)).note
 
 
@@ -90,7 +90,7 @@ async def test_an_import_is_waited_for_by_its_task(
     assert "no video yet" in early.note
     assert done.ready
     assert len(done.videos) == len(status.videos) == count
-    assert all(each.video_no.startswith("PI-") == name.endswith("public") for each in done.videos)
+    assert all(video.video_no.startswith("PI-") == name.endswith("public") for video in done.videos)
 
 
 async def test_the_library_is_asked_as_a_whole_and_streaming_loses_neither_session_nor_evidence(
@@ -113,21 +113,21 @@ async def test_words_are_found_where_they_are_said(runner: Runner) -> None:
     public = await run(runner, "search_public_audio_transcripts", query="sourdough")
 
     assert private.moments[0].video_no == MEETING
-    assert all("twenty-four euros" in each.text for each in private.moments)
+    assert all("twenty-four euros" in moment.text for moment in private.moments)
     assert public.moments[0].video_no == BREAD
     assert "%" not in str((await run(runner, "search_audio_transcripts", query="100%_")).moments)
 
 
 async def test_public_videos_are_searched_by_platform_and_read(runner: Runner) -> None:
-    found = await run(runner, "search_public_videos", query="bread crust", search_type="BY_AUDIO")
+    search = await run(runner, "search_public_videos", query="bread crust", search_type="BY_AUDIO")
     elsewhere = await run(runner, "search_public_videos", query="bread crust crackly", platform="INSTAGRAM")
     seen = await run(runner, "get_public_video_transcription", video_no=BREAD)
-    said = await run(runner, "get_public_audio_transcription", video_no=BREAD, end_seconds=30)
+    speech = await run(runner, "get_public_audio_transcription", video_no=BREAD, end_seconds=30)
 
-    assert found.moments[0].video_no == BREAD
-    assert BREAD not in {each.video_no for each in elsewhere.moments}
-    assert {each.kind for each in seen.segments} == {"visual"}
-    assert all(each.start_seconds <= 30 for each in said.segments)
+    assert search.moments[0].video_no == BREAD
+    assert BREAD not in {moment.video_no for moment in elsewhere.moments}
+    assert {segment.kind for segment in seen.segments} == {"visual"}
+    assert all(segment.start_seconds <= 30 for segment in speech.segments)
 
 
 async def test_frames_and_clips_are_found_by_an_image(runner: Runner, files_root: Path) -> None:
@@ -158,8 +158,8 @@ async def test_describing_anew_replaces_what_is_seen(runner: Runner) -> None:
     await run(runner, "wait_until_ready", video_nos=[BIKE])
     after = await run(runner, "get_video_transcription", video_no=BIKE)
 
-    assert [each.ref for each in after.segments] == [each.ref for each in before.segments]
-    assert all(each.text.startswith("[Name the tools.]") for each in after.segments)
+    assert [segment.ref for segment in after.segments] == [segment.ref for segment in before.segments]
+    assert all(segment.text.startswith("[Name the tools.]") for segment in after.segments)
 
 
 IRREVERSIBLE: dict[str, dict[str, Any]] = {
@@ -173,7 +173,9 @@ IRREVERSIBLE: dict[str, dict[str, Any]] = {
 
 
 async def test_every_destructive_tool_is_among_those_that_ask(runner: Runner) -> None:
-    assert {each.name for each in runner.operations.values() if each.effect.value == "destructive"} == {*IRREVERSIBLE}
+    assert {operation.name for operation in runner.operations.values() if operation.effect.value == "destructive"} == {
+        *IRREVERSIBLE
+    }
 
 
 @pytest.mark.parametrize("name", IRREVERSIBLE)

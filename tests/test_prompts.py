@@ -34,19 +34,19 @@ async def written(client: Client, name: str, **arguments: str) -> str:
 
 
 async def test_the_five_prompts_are_listed_with_titles_and_described_arguments(client: Client) -> None:
-    listed = {each.name: each for each in (await client.list_prompts()).prompts}
+    listed = {prompt.name: prompt for prompt in (await client.list_prompts()).prompts}
 
     assert [*listed] == ["find_moment", "answer_with_citations", "compare_videos", "meeting_minutes", "audit_library"]
     for prompt in listed.values():
         assert prompt.title
         assert prompt.description
-        assert all(each.description for each in prompt.arguments or [])
-    assert [each.required for each in listed["compare_videos"].arguments or []] == [True, True, False]
+        assert all(argument.description for argument in prompt.arguments or [])
+    assert [argument.required for argument in listed["compare_videos"].arguments or []] == [True, True, False]
 
 
 @each_prompt
 async def test_it_says_what_was_asked_for_and_leads_to_cited_answers(client: Client, prompt: Prompt) -> None:
-    given = {each.name: f"value of {each.name}" for each in prompt.arguments}
+    given = {argument.name: f"value of {argument.name}" for argument in prompt.arguments}
     text = await written(client, prompt.name, **given)
 
     assert "Cite every claim" in text
@@ -57,8 +57,8 @@ async def test_it_says_what_was_asked_for_and_leads_to_cited_answers(client: Cli
 
 @each_prompt
 async def test_its_words_name_only_tools_that_it_needs(client: Client, prompt: Prompt) -> None:
-    required = {each.name: "x" for each in prompt.arguments if each.required}
-    everything = {each.name: "x" for each in prompt.arguments}
+    required = {argument.name: "x" for argument in prompt.arguments if argument.required}
+    everything = {argument.name: "x" for argument in prompt.arguments}
     words = await written(client, prompt.name, **required) + await written(client, prompt.name, **everything)
 
     assert NAMES & set(re.findall(r"[a-z_]+", words)) <= set(prompt.tools) <= NAMES
@@ -66,7 +66,7 @@ async def test_its_words_name_only_tools_that_it_needs(client: Client, prompt: P
 
 @each_prompt
 async def test_each_missing_argument_is_named(client: Client, prompt: Prompt) -> None:
-    required = [each.name for each in prompt.arguments if each.required]
+    required = [argument.name for argument in prompt.arguments if argument.required]
     if not required:
         assert await written(client, prompt.name)
         return
@@ -99,7 +99,7 @@ async def test_what_makes_no_sense_is_refused_in_words(
 
 async def test_a_prompt_is_offered_only_with_all_its_tools() -> None:
     async with Client(make_server(Settings(exclude_tools=("get_evidence",)))) as client:
-        listed = [each.name for each in (await client.list_prompts()).prompts]
+        listed = [prompt.name for prompt in (await client.list_prompts()).prompts]
         with pytest.raises(MCPError, match="Unknown prompt"):
             await client.get_prompt("find_moment", {"description": "x"})
 

@@ -112,7 +112,7 @@ async def test_a_long_transcript_comes_in_pages_that_lose_nothing_and_stay_in_bu
             assert len(answer.text) <= BUDGET
             assert len(answer.output.model_dump_json(exclude_defaults=True)) <= BUDGET
             page = await run(runner, "get_audio_transcription", **arguments)
-            seen |= {each.text for each in page.segments}
+            seen |= {segment.text for segment in page.segments}
             start, pages = page.next_start_seconds, pages + 1
             assert start is None or f"start_seconds={start:g}" in page.note
 
@@ -139,21 +139,21 @@ AWKWARD: dict[str, list[dict[str, Any]]] = {
 @pytest.mark.parametrize("case", AWKWARD)
 async def test_awkward_transcripts_are_paged_without_loss_repetition_or_end(case: str) -> None:
     rows = AWKWARD[case]
-    told = [each.get("content", each.get("text")) for each in rows]
+    texts = [row.get("content", row.get("text")) for row in rows]
     arguments: dict[str, Any] = {"video_no": "VI1"}
     seen = list[str]()
     async with calling(FakeWire(envelope({"transcriptions": rows}))) as runner:
         for _ in range(20):
             page = await run(runner, "get_audio_transcription", **arguments)
-            seen += [each.text for each in page.segments]
+            seen += [segment.text for segment in page.segments]
             if page.note is None:
                 break
             arguments |= {"start_seconds": page.next_start_seconds, "skip": page.next_skip}
 
     if case == "out of order":  # paged by time, what is out of order may come twice, but is never lost
-        assert set(seen) == set(told)
+        assert set(seen) == set(texts)
     else:
-        assert seen == [each for each in told if each]
+        assert seen == [text for text in texts if text]
 
 
 @pytest.mark.anyio
@@ -181,7 +181,7 @@ async def test_a_search_of_a_thousand_hits_is_cut_and_can_be_continued() -> None
                 runner.operations["search_videos"], {"query": "x", "top_k": 1000, "offset": offset}
             )
             assert len(answer.text) <= BUDGET
-            seen += [each.video_no for each in answer.output.moments]
+            seen += [moment.video_no for moment in answer.output.moments]
             if not answer.output.note:
                 break
             offset = len(seen)
@@ -199,13 +199,13 @@ async def test_a_long_conversation_is_read_in_parts_that_lose_nothing() -> None:
         for _ in range(12):
             answer = await runner.run(runner.operations["get_session_detail"], {"session_id": "1", **arguments})
             assert len(answer.text) <= BUDGET
-            contents += [each.content for each in answer.output.messages]
+            contents += [message.content for message in answer.output.messages]
             if not answer.output.note:
                 break
             words = answer.output.note.rstrip(".").split()
             arguments = {name: int(number) for name, _, number in (w.partition("=") for w in words) if number}
 
-    assert "".join(contents) == "".join(each["content"].strip() for each in messages)
+    assert "".join(contents) == "".join(message["content"].strip() for message in messages)
 
 
 @pytest.mark.anyio
@@ -221,7 +221,7 @@ async def test_a_message_too_heavy_for_one_result_neither_loops_nor_hides_the_ne
         for _ in range(6):
             answer = await runner.run(runner.operations["get_session_detail"], arguments)
             assert len(answer.output.model_dump_json(exclude_defaults=True)) <= BUDGET
-            contents += [each.content for each in answer.output.messages]
+            contents += [message.content for message in answer.output.messages]
             notes.append(answer.output.note or "")
             if "from_message" not in notes[-1]:
                 break

@@ -139,7 +139,7 @@ async def test_failures_are_looked_for_under_both_spellings() -> None:
     async with calling(wire) as runner:
         await run(runner, "list_videos", status="failed")
 
-    assert [json.loads(each.content)["status"] for each in wire.requests] == ["FAIL", "FAILED"]
+    assert [json.loads(request.content)["status"] for request in wire.requests] == ["FAIL", "FAILED"]
 
 
 def parts(request: httpx2.Request) -> list[tuple[str, str | None, str | None, bytes]]:
@@ -148,14 +148,14 @@ def parts(request: httpx2.Request) -> list[tuple[str, str | None, str | None, by
         b"content-type: " + request.headers["content-type"].encode() + b"\n\n" + request.content,
         policy=email.policy.HTTP,
     )
-    found: list[tuple[str, str | None, str | None, bytes]] = []
+    fields: list[tuple[str, str | None, str | None, bytes]] = []
     for part in message.iter_parts():
         kind = part.get_content_type() if part["content-type"] else None
         name = str(part.get_param("name", header="content-disposition"))
         content = part.get_payload(decode=True)
         assert isinstance(content, bytes)
-        found.append((name, part.get_filename(), kind, content))
-    return found
+        fields.append((name, part.get_filename(), kind, content))
+    return fields
 
 
 async def test_a_video_file_is_sent_as_multipart_with_its_name_type_and_fields(files_root: Path) -> None:
@@ -193,10 +193,10 @@ async def test_images_are_sent_under_one_repeated_field(files_root: Path) -> Non
 async def test_an_image_search_sends_the_file_and_always_a_prompt(files_root: Path) -> None:
     wire = FakeWire(envelope([{"start_time": 12.5, "end_time": 18.2, "score": 0.86}]))
     async with calling(wire, files_root=files_root) as runner:
-        found = await run(runner, "search_clips_by_image", path="bicycle.jpg", video_no="VI1")
+        search = await run(runner, "search_clips_by_image", path="bicycle.jpg", video_no="VI1")
 
     assert [part[0] for part in parts(wire.requests[0])] == ["video_no", "prompt", "file"]
-    assert found.moments[0].ref == "VI1#t=12.5,18.2&kind=clip"
+    assert search.moments[0].ref == "VI1#t=12.5,18.2&kind=clip"
 
 
 async def test_a_caption_of_a_file_sends_its_arguments_as_a_json_part_to_its_own_host_with_its_own_key(

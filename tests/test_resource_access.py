@@ -68,7 +68,7 @@ async def test_a_change_during_a_look_is_not_lost() -> None:
         await client.call_tool("delete_videos", {"video_nos": ["VI1"]})
         goes_on.set()
         await listing
-        uris = [each.uri for each in (await client.list_resources()).resources]
+        uris = [resource.uri for resource in (await client.list_resources()).resources]
 
     assert "memories://videos/VI1" not in uris
 
@@ -80,10 +80,10 @@ async def test_a_link_out_of_another_namespace_leads_there(live: Settings) -> No
         assert uploaded.structured_content
         video_no = uploaded.structured_content["video_no"]
         await client.call_tool("wait_until_ready", {"video_nos": [video_no], "unique_id": "my team"})
-        found = await client.call_tool("search_videos", {"query": "holiday", "unique_id": "my team"})
-        assert found.structured_content
-        uri = found.structured_content["moments"][0]["uri"]
-        linked = [each.uri for each in found.content if isinstance(each, ResourceLink)]
+        search = await client.call_tool("search_videos", {"query": "holiday", "unique_id": "my team"})
+        assert search.structured_content
+        uri = search.structured_content["moments"][0]["uri"]
+        linked = [block.uri for block in search.content if isinstance(block, ResourceLink)]
 
         assert uri.endswith("&unique_id=my%20team")
         assert linked == [uri]
@@ -100,8 +100,8 @@ async def test_links_inside_a_resource_of_another_namespace_lead_there_too(live:
         assert chat.structured_content
         session = f"memories://sessions/{chat.structured_content['session_id']}?unique_id=my%20team"
         video = f"memories://videos/{uploaded.structured_content['video_no']}?unique_id=my%20team"
-        told = [(await read(client, uri)).text for uri in (session, f"{session}&format=json", video)]
-        uris = {uri for text in told for uri in re.findall(r"memories://[^)\s\"]+", text)}
+        texts = [(await read(client, uri)).text for uri in (session, f"{session}&format=json", video)]
+        uris = {uri for text in texts for uri in re.findall(r"memories://[^)\s\"]+", text)}
 
         assert len(uris) >= 3
         for uri in uris:
@@ -122,8 +122,8 @@ async def test_a_resource_is_offered_only_with_the_tool_that_gives_the_same(
 ) -> None:
     without = live.change(exclude_tools=tuple(resource_type.tools))
     async with Client(make_server(without)) as client:
-        templates = [each.uri_template for each in (await client.list_resource_templates()).resource_templates]
-        uris = [each.uri for each in (await client.list_resources()).resources]
+        templates = [template.uri_template for template in (await client.list_resource_templates()).resource_templates]
+        uris = [resource.uri for resource in (await client.list_resources()).resources]
 
         assert resource_type.template not in templates
         assert resource_type.fixed not in uris
@@ -144,7 +144,7 @@ def test_every_tool_that_a_resource_stands_for_exists() -> None:
 
 
 def linked(result: CallToolResult) -> list[str]:
-    return [each.uri for each in result.content if isinstance(each, ResourceLink)]
+    return [block.uri for block in result.content if isinstance(block, ResourceLink)]
 
 
 async def test_every_link_of_a_result_can_be_read_and_has_the_type_it_says(client: Client) -> None:
@@ -161,12 +161,12 @@ async def test_every_link_of_a_result_can_be_read_and_has_the_type_it_says(clien
     ]
     for name, arguments in calls:
         result = await client.call_tool(name, arguments)
-        links = [each for each in result.content if isinstance(each, ResourceLink)]
+        links = [block for block in result.content if isinstance(block, ResourceLink)]
 
         assert 1 <= len(links) <= 5, name
-        assert len({each.uri for each in links}) == len(links)
-        for each in links:
-            assert (await read(client, each.uri)).mime_type == each.mime_type, each.uri
+        assert len({link.uri for link in links}) == len(links)
+        for link in links:
+            assert (await read(client, link.uri)).mime_type == link.mime_type, link.uri
 
 
 async def test_a_chat_links_the_conversation_first(client: Client) -> None:
@@ -212,18 +212,18 @@ async def test_arguments_of_templates_are_completed(
     client: Client, template: str, argument: str, typed: str, expected: list[str]
 ) -> None:
     reference = ResourceTemplateReference(uri=template)
-    found = (await client.complete(reference, {"name": argument, "value": typed})).completion
+    completion = (await client.complete(reference, {"name": argument, "value": typed})).completion
 
-    assert found.values == expected
+    assert completion.values == expected
 
 
 async def test_what_begins_with_the_words_comes_first(client: Client) -> None:
-    found = (
+    completion = (
         await client.complete(PromptReference(name="meeting_minutes"), {"name": "video", "value": "qu"})
     ).completion
 
-    assert found.values[0] == MEETING
-    assert found.total == len(found.values) > 1
+    assert completion.values[0] == MEETING
+    assert completion.total == len(completion.values) > 1
 
 
 async def test_a_name_beyond_the_newest_videos_is_looked_up_in_the_whole_library() -> None:
@@ -237,9 +237,9 @@ async def test_a_name_beyond_the_newest_videos_is_looked_up_in_the_whole_library
     wire, client = faked(answer)
     async with client:
         reference = ResourceTemplateReference(uri="memories://videos/{video_no}")
-        found = (await client.complete(reference, {"name": "video_no", "value": "old talk"})).completion
+        completion = (await client.complete(reference, {"name": "video_no", "value": "old talk"})).completion
 
-    assert found.values == ["VI9999"]
+    assert completion.values == ["VI9999"]
     assert len(wire.requests) == 3
 
 
@@ -263,6 +263,6 @@ async def test_when_the_service_fails_nothing_is_completed_and_nothing_breaks(li
     await order(live, "html", times=20)
     async with Client(make_server(live)) as client:
         reference = ResourceTemplateReference(uri="memories://videos/{video_no}")
-        found = (await client.complete(reference, {"name": "video_no", "value": "q"})).completion
+        completion = (await client.complete(reference, {"name": "video_no", "value": "q"})).completion
 
-    assert found.values == []
+    assert completion.values == []

@@ -29,14 +29,14 @@ async def client(live: Settings) -> AsyncIterator[Client]:
 async def test_the_list_has_the_fixed_entries_then_conversations_and_videos_with_their_transcripts(
     client: Client,
 ) -> None:
-    found = {each.uri: each for each in (await client.list_resources()).resources}
+    resources = {resource.uri: resource for resource in (await client.list_resources()).resources}
 
-    assert [*found][:3] == ["memories://sessions", "memories://videos", f"memories://sessions/{MEETING_SESSION}"]
-    assert found[f"memories://sessions/{MEETING_SESSION}"].name == "Pricing and launch date of Larkdesk 2.0"
-    assert found[SAID].name == "Quarterly planning meeting: what is said"
-    assert found[SAID].mime_type == "text/vtt"
-    assert found[f"memories://videos/{MEETING}"].mime_type == "application/json"
-    assert len(found) == 2 + 3 + 3 * 7
+    assert [*resources][:3] == ["memories://sessions", "memories://videos", f"memories://sessions/{MEETING_SESSION}"]
+    assert resources[f"memories://sessions/{MEETING_SESSION}"].name == "Pricing and launch date of Larkdesk 2.0"
+    assert resources[SAID].name == "Quarterly planning meeting: what is said"
+    assert resources[SAID].mime_type == "text/vtt"
+    assert resources[f"memories://videos/{MEETING}"].mime_type == "application/json"
+    assert len(resources) == 2 + 3 + 3 * 7
 
 
 async def test_everything_that_is_listed_can_be_read(client: Client) -> None:
@@ -59,7 +59,7 @@ async def test_a_long_list_comes_in_pages_without_asking_the_service_again() -> 
     async with client:
         for _ in range(20):
             page = await client.list_resources(cursor=cursor)
-            uris += [each.uri for each in page.resources]
+            uris += [resource.uri for resource in page.resources]
             cursor = page.next_cursor
             if cursor is None:
                 break
@@ -88,9 +88,9 @@ async def test_without_a_key_the_list_has_the_fixed_entries_and_nothing_is_sent(
     wire = FakeWire(envelope({}))
     api = Api("", "https://api.example", rates={}, transport=httpx2.MockTransport(wire))
     async with Client(make_server(Settings(), api=api)) as client:
-        found = [each.uri for each in (await client.list_resources()).resources]
+        uris = [resource.uri for resource in (await client.list_resources()).resources]
 
-    assert found == ["memories://sessions", "memories://videos"]
+    assert uris == ["memories://sessions", "memories://videos"]
     assert wire.requests == []
 
 
@@ -106,9 +106,9 @@ async def test_without_a_key_the_list_has_the_fixed_entries_and_nothing_is_sent(
 async def test_when_the_service_fails_the_list_has_the_fixed_entries_and_no_error(trouble: httpx2.Response) -> None:
     _, client = faked(trouble)
     async with client:
-        found = [each.uri for each in (await client.list_resources()).resources]
+        uris = [resource.uri for resource in (await client.list_resources()).resources]
 
-    assert found == ["memories://sessions", "memories://videos"]
+    assert uris == ["memories://sessions", "memories://videos"]
 
 
 async def test_a_service_that_hangs_does_not_hold_up_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,18 +121,18 @@ async def test_a_service_that_hangs_does_not_hold_up_the_list(monkeypatch: pytes
 
     api = Api("sk-x", "https://api.example", rates={}, transport=httpx2.MockTransport(hang))
     async with Client(make_server(Settings(api_key="sk-x"), api=api)) as client:
-        found = await asyncio.wait_for(client.list_resources(), 60)
+        listed = await asyncio.wait_for(client.list_resources(), 60)
 
-    assert len(found.resources) == 2
+    assert len(listed.resources) == 2
 
 
 async def test_a_size_is_told_once_a_resource_was_read(live: Settings) -> None:
     async with Client(make_server(live), cache=None) as client:
         contents = await read(client, SAID)
-        found = {each.uri: each for each in (await client.list_resources()).resources}
+        resources = {resource.uri: resource for resource in (await client.list_resources()).resources}
 
-    assert found[SAID].size == len(contents.text.encode())
-    assert found["memories://videos"].size is None
+    assert resources[SAID].size == len(contents.text.encode())
+    assert resources["memories://videos"].size is None
 
 
 async def test_a_transcript_is_webvtt_that_a_parser_reads_with_every_line_and_time(
@@ -140,12 +140,13 @@ async def test_a_transcript_is_webvtt_that_a_parser_reads_with_every_line_and_ti
 ) -> None:
     contents = await read(client, SAID)
     cues = cues_of(contents.text)
-    told = await client.call_tool("get_audio_transcription", {"video_no": MEETING})
-    assert told.structured_content
+    result = await client.call_tool("get_audio_transcription", {"video_no": MEETING})
+    assert result.structured_content
 
     assert contents.mime_type == "text/vtt"
     assert [(cue.start_in_seconds, cue.end_in_seconds, cue.text) for cue in cues] == [
-        (each["start_seconds"], each["end_seconds"], each["text"]) for each in told.structured_content["segments"]
+        (segment["start_seconds"], segment["end_seconds"], segment["text"])
+        for segment in result.structured_content["segments"]
     ]
 
 
@@ -224,10 +225,10 @@ async def test_a_message_cannot_forge_a_turn_or_load_an_image() -> None:
 
 async def test_a_conversation_is_data_too(client: Client) -> None:
     contents = await read(client, f"memories://sessions/{MEETING_SESSION}?format=json")
-    told = await client.call_tool("get_session_detail", {"session_id": MEETING_SESSION})
+    result = await client.call_tool("get_session_detail", {"session_id": MEETING_SESSION})
 
     assert contents.mime_type == "application/json"
-    assert json.loads(contents.text) == told.structured_content
+    assert json.loads(contents.text) == result.structured_content
 
 
 async def test_the_lists_tell_how_many_there_are_and_where_they_go_on() -> None:
@@ -281,8 +282,8 @@ async def test_the_error_says_what_of_a_uri_is_wrong(client: Client) -> None:
         "memories://videos/VI1/transcripts/audio?start_seconds=9": "unknown parameter start_seconds. Parameters: ",
         "memories://videos/31b0fccb-d6f9-4135-922d-1e8828499812": "this is a task id",
     }
-    for uri, said in words.items():
-        assert said in (await refused(client, uri)).error.message
+    for uri, reason in words.items():
+        assert reason in (await refused(client, uri)).error.message
 
 
 async def test_an_id_from_a_uri_is_checked_before_anything_is_sent() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +197,22 @@ async def test_a_data_folder_keeps_accounts_across_restarts(tmp_path: Path) -> N
             assert (await run(runner, "list_videos")).total == expected
             await run(runner, "delete_videos", video_nos=[BIKE])
             await runner.aclose()
+
+
+async def test_a_data_folder_of_an_older_version_gets_what_it_lacks(tmp_path: Path) -> None:
+    for is_older in (True, False):
+        async with sandbox.run_sandbox(data=tmp_path) as url:
+            runner = Runner(Settings(api_key="sk-kept", base_url=url, sandbox=True, toolsets=("all",)))
+            if not is_older:
+                result = await run(runner, "move_videos_to_folder", folder_id="Archive", video_nos=[BIKE])
+                assert result.moved == [BIKE]
+            assert (await run(runner, "list_videos")).total == 7
+            await runner.aclose()
+        [file] = tmp_path.iterdir()
+        if is_older:
+            with closing(sqlite3.connect(file)) as db:
+                db.execute("alter table videos drop column folder")
+                db.execute("drop table folders")
 
 
 async def created(url: str, key: str, files_root: Path) -> list[str]:

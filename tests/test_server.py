@@ -172,7 +172,7 @@ async def test_progress_arrives_while_a_chat_grows(settings: Settings) -> None:
     assert heard[:3] == ["Asking", "Searching the videos", "Choosing the moments"]
     assert " ".join(structured(result)["answer"].split()).endswith(heard[-1].removeprefix("…"))
     assert 400 < len(heard[-1]) <= 501
-    assert not any("\n" in each for each in heard)
+    assert not any("\n" in line for line in heard)
     assert done == sorted(set(done))
 
 

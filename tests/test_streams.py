@@ -57,8 +57,8 @@ async def test_dialect_a_gives_answer_reasoning_references_and_session() -> None
 
     assert answer.answer == 'A" shape'
     assert answer.session_id == "606122521255088128"
-    assert [(each.title, each.content) for each in answer.thinkings] == [("Look", "Okay, the user")]
-    assert [each.ref for each in answer.evidence] == ["VI1#t=30,36&kind=visual"]
+    assert [(thinking.title, thinking.content) for thinking in answer.thinkings] == [("Look", "Okay, the user")]
+    assert [moment.ref for moment in answer.evidence] == ["VI1#t=30,36&kind=visual"]
     assert answer.complete
     assert heard == ["Asking", "Look", 'A" sha', 'A" shape']
 

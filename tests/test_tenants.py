@@ -33,7 +33,7 @@ async def test_the_servers_own_key_serves_nobody_who_does_not_hold_the_token(
 ) -> None:
     async with run_http_server(open_house) as url, connect(url, transport, {}) as client:
         assert len((await client.list_tools()).tools) > 20
-        assert [each.uri for each in (await client.list_resources()).resources] == [
+        assert [resource.uri for resource in (await client.list_resources()).resources] == [
             "memories://sessions",
             "memories://videos",
         ]
@@ -89,8 +89,8 @@ async def test_two_tenants_at_once_see_nothing_of_each_other(open_house: Setting
 
             async def everything(client: Client) -> tuple[str, str, set[str]]:
                 listed = await client.list_resources()
-                found = await client.call_tool("search_videos", {"query": "secret plan"})
-                return str(listed.resources), text(found), await video_numbers(client)
+                search = await client.call_tool("search_videos", {"query": "secret plan"})
+                return str(listed.resources), text(search), await video_numbers(client)
 
             for _ in range(3):
                 (listed1, found1, numbers1), (listed2, found2, numbers2) = await asyncio.gather(
@@ -192,15 +192,15 @@ async def test_headers_narrow_lists_and_calls(url: str, transport: Transport) ->
         names = {tool.name for tool in (await client.list_tools()).tools}
         with pytest.raises(MCPError, match="Unknown tool"):
             await client.call_tool("chat_with_library", {"prompt": "x"})
-        prompts = [each.name for each in (await client.list_prompts()).prompts]
+        prompts = [prompt.name for prompt in (await client.list_prompts()).prompts]
     async with connect(url, transport, {**bearer_key(), "X-Memories-Read-Only": "true"}) as client:
         reads = {tool.name for tool in (await client.list_tools()).tools}
         with pytest.raises(MCPError, match="Unknown tool"):
             await client.call_tool("delete_videos", {"video_nos": [MEETING]})
 
-    assert {each.toolset for each in OPERATIONS if each.name in names} == {"search", "library"}
+    assert {operation.toolset for operation in OPERATIONS if operation.name in names} == {"search", "library"}
     assert prompts == ["audit_library"]
-    assert {each.effect.value for each in OPERATIONS if each.name in reads} == {"read"}
+    assert {operation.effect.value for operation in OPERATIONS if operation.name in reads} == {"read"}
 
 
 async def test_headers_cannot_widen_what_the_operator_allows(open_house: Settings) -> None:
@@ -211,12 +211,14 @@ async def test_headers_cannot_widen_what_the_operator_allows(open_house: Setting
         with pytest.raises(MCPError, match="Unknown tool"):
             await client.call_tool("delete_videos", {"video_nos": [MEETING]})
 
-    assert {(each.toolset, each.effect.value) for each in OPERATIONS if each.name in names} == {("library", "read")}
+    assert {(operation.toolset, operation.effect.value) for operation in OPERATIONS if operation.name in names} == {
+        ("library", "read")
+    }
 
 
 async def test_file_tools_are_off_until_the_operator_opens_them(open_house: Settings, files_root: Path) -> None:
     rooted = open_house.change(files_root=files_root)
-    file_tools = {each.name for each in OPERATIONS if each.uses_files}
+    file_tools = {operation.name for operation in OPERATIONS if operation.uses_files}
     async with run_http_server(rooted) as url, connect(url, "http modern", bearer_key()) as client:
         closed = {tool.name for tool in (await client.list_tools()).tools}
         with pytest.raises(MCPError, match="Unknown tool"):
@@ -247,7 +249,9 @@ async def test_with_a_token_set_the_files_are_open_to_its_holders_alone(open_hou
         async with connect(url, "http modern", {**holder, **header_key()}) as client:
             own = await client.call_tool("upload_video_file", {"path": "talk.mp4"})
 
-    assert {each.name for each in listed.tools} & {each.name for each in OPERATIONS if each.uses_files} == set()
+    assert {tool.name for tool in listed.tools} & {
+        operation.name for operation in OPERATIONS if operation.uses_files
+    } == set()
     assert listed.cache_scope == "private"
     assert not result.is_error
     assert not own.is_error
@@ -266,11 +270,11 @@ async def test_tenants_over_the_limit_are_let_go_while_many_come_and_none_of_the
             return await video_numbers(client)
 
     async with run_http_server(open_house, tenants=tenants) as url:
-        found = await asyncio.gather(*(come_and_go(url) for _ in range(12)))
+        libraries = await asyncio.gather(*(come_and_go(url) for _ in range(12)))
         await come_and_go(url)
 
         assert len(tenants) <= 4
-    assert all(MEETING in each for each in found)
+    assert all(MEETING in library for library in libraries)
 
 
 async def test_a_change_is_heard_whatever_else_the_same_key_sends_in_its_headers(open_house: Settings) -> None:
@@ -281,10 +285,10 @@ async def test_a_change_is_heard_whatever_else_the_same_key_sends_in_its_headers
         connect(url, "http modern", {**key, "X-Memories-Caption-Api-Key": "sk-caption"}) as actor,
         listener.listen(resource_subscriptions=[uri]) as hears,
     ):
-        before = [each.uri for each in (await listener.list_resources()).resources]
+        before = [resource.uri for resource in (await listener.list_resources()).resources]
         await actor.call_tool("delete_videos", {"video_nos": [MEETING]})
         event = await asyncio.wait_for(anext(hears), 30)
-        after = [each.uri for each in (await listener.list_resources()).resources]
+        after = [resource.uri for resource in (await listener.list_resources()).resources]
 
     assert event == ResourceUpdated(uri=uri)
     assert uri in before

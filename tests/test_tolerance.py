@@ -67,7 +67,7 @@ async def test_quirk_9_30_a_task_names_its_videos_in_every_shape(data: Any) -> N
         status = await run(runner, "get_task_status", task_id="t")
         ready = await run(runner, "wait_until_ready", task_id="t")
 
-    assert [(each.video_no, each.status) for each in status.videos] == [("VI1", "ready")]
+    assert [(video.video_no, video.status) for video in status.videos] == [("VI1", "ready")]
     assert ready.ready
 
 
@@ -100,11 +100,11 @@ async def test_quirk_9_15_personal_chat_answers_with_and_without_an_envelope(dat
 async def test_quirk_9_32_captions_answer_with_integer_or_string_codes() -> None:
     data = {"text": " A dog ", "token": {"input": 5, "output": "7", "total": 12}}
     for code in (0, "0000", "0"):
-        made = await answered(
+        caption = await answered(
             httpx2.Response(200, json={"code": code, "msg": "success", "data": data}),
             "caption_image_url", url="https://x.example/a.jpg", user_prompt="x",
         )  # fmt: skip
-        assert (made.text, made.input_tokens, made.output_tokens) == ("A dog", 5, 7)
+        assert (caption.text, caption.input_tokens, caption.output_tokens) == ("A dog", 5, 7)
 
 
 async def test_quirk_2_3_each_surface_has_its_own_codes_of_success() -> None:
@@ -151,7 +151,7 @@ async def test_an_older_service_that_ignores_the_filter_is_searched_page_by_page
     async with calling(FakeWire(*pages, envelope({"videos": []}))) as runner:
         ready = await run(runner, "wait_until_ready", video_nos=["VI1005", "VI2007"])
 
-    assert [each.video_no for each in ready.videos] == ["VI1005", "VI2007"]
+    assert [video.video_no for video in ready.videos] == ["VI1005", "VI2007"]
 
 
 # ---- JSON null in any place, and values that make no sense
@@ -218,7 +218,7 @@ async def test_a_service_that_caps_its_pages_and_ignores_filters_still_finds_eve
     async with calling(FakeWire(answer)) as runner:
         ready = await run(runner, "wait_until_ready", video_nos=["VI5", "VI150", "VI249"])
 
-    assert {each.video_no for each in ready.videos} == {"VI5", "VI150", "VI249"}
+    assert {video.video_no for video in ready.videos} == {"VI5", "VI150", "VI249"}
 
 
 async def test_a_video_that_is_unknown_at_the_first_poll_is_waited_for() -> None:
@@ -261,7 +261,7 @@ async def test_words_that_look_like_nothing_break_nothing(name: str, arguments: 
     from memories_mcp.operations import OPERATIONS
 
     result = await answered(data, name, **arguments)
-    schema = next(each.output_schema for each in OPERATIONS if each.name == name)
+    schema = next(operation.output_schema for operation in OPERATIONS if operation.name == name)
 
     jsonschema.validate(result.structured(), schema)
 
@@ -306,14 +306,14 @@ async def test_times_that_are_no_numbers_do_not_hide_other_segments() -> None:
     rows = [{"content": f"c{n}", "startTime": "nan" if n == 5 else str(n), "endTime": str(n + 1)} for n in range(10)]
     transcript = await answered({"transcriptions": rows}, "get_audio_transcription", video_no="VI1")
 
-    assert {each.text for each in transcript.segments} == {f"c{n}" for n in range(10)}
+    assert {segment.text for segment in transcript.segments} == {f"c{n}" for n in range(10)}
 
 
 async def test_segments_without_words_are_in_no_evidence() -> None:
     rows = [{"content": " " if n % 2 else f"c{n}", "startTime": str(n), "endTime": str(n + 1)} for n in range(6)]
     report = await answered({"transcriptions": rows, "video_name": "n"}, "get_evidence", refs=["VI1#t=0,6&kind=audio"])
 
-    assert {each.text for each in report.moments[0].segments} == {"c0", "c2", "c4"}
+    assert {segment.text for segment in report.moments[0].segments} == {"c0", "c2", "c4"}
 
 
 async def test_a_video_that_was_not_found_in_a_short_wait_is_not_called_ready_or_unlooked_at(
@@ -333,6 +333,6 @@ async def test_more_moments_than_can_be_named_are_told_of() -> None:
         "transcriptions": [{"content": "w " * 300, "startTime": n * 1000, "endTime": n * 1000 + 5} for n in range(150)],
     }  # fmt: skip
     report = await answered(data, "get_evidence", session_id="1")
-    shown = sum(len(each.refs) for each in report.moments)
+    shown = sum(len(moment.refs) for moment in report.moments)
 
     assert f"{150 - shown - len(report.left_out)} more refs" in report.note

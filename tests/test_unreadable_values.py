@@ -279,12 +279,12 @@ def count_objects(value: Any) -> int:
 
 def facts(output: Output) -> Counter[str]:
     """Return the parts of a result, each without the parts inside it."""
-    found: Counter[str] = Counter()
+    parts: Counter[str] = Counter()
     for part in iter_parts(output, Row):
         if part is not output:
             values = {name: value for name, value in part if not isinstance(value, Row | list)}
-            found[repr(values)] += 1
-    return found
+            parts[repr(values)] += 1
+    return parts
 
 
 NESTED = json.loads("[" * 300 + "]" * 300)

@@ -63,9 +63,9 @@ async def subscriber(live: Settings, *uris: str) -> AsyncGenerator[tuple[Client,
 async def test_a_subscriber_hears_of_the_video_its_transcripts_and_the_list(live: Settings) -> None:
     async with subscriber(live, VIDEO, WINDOW, "memories://videos", f"memories://videos/{BIKE}") as (client, heard):
         await client.call_tool("delete_videos", {"video_nos": [MEETING]})
-        told = {await heard.next(), await heard.next(), await heard.next()}
+        uris = {await heard.next(), await heard.next(), await heard.next()}
 
-    assert told == {VIDEO, WINDOW, "memories://videos"}
+    assert uris == {VIDEO, WINDOW, "memories://videos"}
     assert heard.uris.empty()
 
 
@@ -150,14 +150,14 @@ async def test_a_stream_of_the_new_era_hears_the_same(live: Settings) -> None:
         await client.call_tool("delete_videos", {"video_nos": [MEETING]})
         events = [await asyncio.wait_for(anext(stream), 30) for _ in range(3)]
 
-    assert {getattr(each, "uri", "the list") for each in events} == {*uris, "the list"}
+    assert {getattr(event, "uri", "the list") for event in events} == {*uris, "the list"}
 
 
 async def test_the_list_of_resources_is_fresh_after_a_change(live: Settings) -> None:
     async with Client(make_server(live.change(confirm=False)), cache=None) as client:
-        before = [each.uri for each in (await client.list_resources()).resources]
+        before = [resource.uri for resource in (await client.list_resources()).resources]
         await client.call_tool("delete_videos", {"video_nos": [MEETING]})
-        after = [each.uri for each in (await client.list_resources()).resources]
+        after = [resource.uri for resource in (await client.list_resources()).resources]
 
     assert VIDEO in before
     assert VIDEO not in after

@@ -111,7 +111,7 @@ async def test_a_service_that_is_asked_too_often_is_given_time_and_the_wait_goes
 
     assert waited.ready
     assert times[2] - times[1] >= 0.49  # not the usual pause, which is 0.01 s here
-    assert any(each.startswith("Rate limit reached") for each in followed.messages)
+    assert any(message.startswith("Rate limit reached") for message in followed.messages)
 
 
 _LIMITED = httpx2.Response(429, headers={"retry-after": "0.5"})
@@ -167,9 +167,10 @@ async def test_cancelling_over_mcp_stops_the_looks_at_once() -> None:
 @pytest.mark.parametrize(
     "operation",
     [
-        each
-        for each in OPERATIONS
-        if each.toolset in {"upload", "public_upload"} and each.name not in {"upload_images", "list_local_files"}
+        operation
+        for operation in OPERATIONS
+        if operation.toolset in {"upload", "public_upload"}
+        and operation.name not in {"upload_images", "list_local_files"}
     ],
     ids=lambda operation: operation.name,
 )
@@ -198,7 +199,7 @@ async def test_a_file_is_sent_first_and_waited_for_then_in_one_line_of_progress(
 
     assert uploaded.status == "ready"
     assert followed.done == sorted(followed.done)
-    assert any("kB sent" in each for each in followed.messages)
+    assert any("kB sent" in message for message in followed.messages)
     assert followed.messages[-1] == "1 of 1 ready"
 
 
@@ -212,7 +213,7 @@ async def test_a_failed_upload_says_so_when_it_was_waited_for(runner: Runner) ->
 async def test_an_import_waits_for_its_videos(runner: Runner) -> None:
     imported = await run(runner, "upload_platform_urls", video_urls=["https://youtu.be/a"], wait_seconds=20)
 
-    assert [each.status for each in imported.videos] == ["ready"]
+    assert [video.status for video in imported.videos] == ["ready"]
     assert imported.task_id
     assert imported.note is None
 

@@ -62,14 +62,14 @@ class PrivateInput(Input):
     """Arguments of an operation on the caller's own library."""
 
     unique_id: Namespace | None = None
-    """Namespace; rarely needed."""
+    """Namespace."""
 
 
 class ConfirmableInput(Input):
     """Arguments of an operation that cannot be undone."""
 
     confirmation_token: str | None = Field(default=None, exclude=True)
-    """From the first call's preview; agreement counts only if the user saw it or asked for exactly this."""
+    """From the preview; agreement counts only if the user saw it or asked for exactly this."""
 
 
 @cache

@@ -42,7 +42,7 @@ class Instruction(Input):
     )
     """How to describe it."""
     thinking: bool = False
-    """Let the model reason first: better, but slower."""
+    """Reason first: better, but slower."""
 
 
 class Person(Input):

@@ -74,7 +74,7 @@ class ListVideos(RecordingFilters, _VideoQuery):
     camera_model: str | None = Field(default=None, max_length=200)
     """Only from this camera."""
     datetime_taken: DateFilterInMillis | None = None
-    """Recorded since, such as 2025-10-03 or 2025-10-03T14:30Z; UTC without an offset."""
+    """Recorded since, in UTC, such as 2025-10-03 or 2025-10-03T14:30."""
     latitude: Latitude | None = None
     """Within about 20 km; with longitude."""
 

@@ -56,9 +56,9 @@ class CaptureDetails(Place, PrivateInput):
     """Place, time and camera of a recording."""
 
     tags: list[Tag] | None = Field(default=None, max_length=20)
-    """Labels to filter searches by."""
+    """Labels."""
     datetime_taken: RecordingDate | None = None
-    """Time of recording, such as 2025-10-03T14:30Z."""
+    """Time of recording in UTC, such as 2025-10-03T14:30."""
     camera_model: str | None = Field(default=None, max_length=200)
     """Camera model."""
 

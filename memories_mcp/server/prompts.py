@@ -80,9 +80,9 @@ def _find_moment(arguments: Mapping[str, str]) -> list[t.PromptMessage]:
     scope = f"{_identify(video)} Search only this video, with video_nos." if video else "Search the whole library."
     return _user_message(
         f"Find the moment in my videos where this is seen or said: {arguments['description']!r}.",
-        f"{scope} Use search_videos with words for what would be seen or said there; if nothing matches, try other "
-        "words. Then read the context of the best matches with get_evidence. Give the moment with its start and end, "
-        "and the reasons for it. If it is not certain, give the next best match too.",
+        f"{scope} Call get_evidence with words for what would be seen or said there as query; if nothing matches, try "
+        "other words. Give the moment with its start and end, and the reasons for it. If it is not certain, give the "
+        "next best match too.",
         _CITE,
     )
 
@@ -149,7 +149,7 @@ PROMPTS: tuple[Prompt, ...] = (
         title="Find a moment",
         description="Find where something is seen or said in your videos.",
         arguments=[Argument(name="description", description="What is seen or said at the moment"), _ONE_VIDEO],
-        tools=["search_videos", "get_evidence"],
+        tools=["get_evidence"],
         write=_find_moment,
     ),
     Prompt(

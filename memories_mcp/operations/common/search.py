@@ -39,7 +39,7 @@ class ImageQuery(Input):
     path: LocalPath = Field(exclude=True, examples=["bicycle.jpg"])
     """The image, below the files root; at most 20 MB."""
     offset: int = Field(default=0, ge=0, exclude=True)
-    """Skip this many hits, where an earlier call left some out."""
+    """Hits to skip."""
 
 
 class WordQuery(Input):
