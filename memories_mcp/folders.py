@@ -242,27 +242,27 @@ def walk(root: Path, names: Names, *, is_wanted: Callable[[str], bool], most_ent
     Raises:
         OSError: The first folder cannot be read.
     """
-    found = Walk()
+    result = Walk()
     folders = deque([names])
     left = most_entries
     while folders:
         if left <= 0:
-            found.unseen += folders
+            result.unseen += folders
             break
         folder_names = folders.popleft()
         try:
             with open_folder(root, folder_names) as folder, folder.entries() as entries:
                 for entry in entries:
                     if left <= 0:
-                        found.unseen.append(folder_names)
+                        result.unseen.append(folder_names)
                         break
                     left -= 1
-                    _sort_entry(found, folders, folder_names, entry, is_wanted)
+                    _sort_entry(result, folders, folder_names, entry, is_wanted)
         except OSError:
             if folder_names == names:
                 raise
-            found.unreadable.append(folder_names)
-    return found
+            result.unreadable.append(folder_names)
+    return result
 
 
 def _sort_entry(
