@@ -14,11 +14,16 @@ from memories_mcp.models.coercions import (
     LARGEST_NUMBER,
     OptionalText,
     Seconds,
-    wire_list,
+    raw_list,
     wire_names,
 )
 from memories_mcp.models.evidence import Evidence, Track
-from memories_mcp.models.tolerance import collect_omissions, count_skipped, read_leniently
+from memories_mcp.models.tolerance import (
+    MOST_ROWS,
+    collect_omissions,
+    count_skipped,
+    read_part,
+)
 
 
 class Transcript(Output):
@@ -38,7 +43,7 @@ class Transcript(Output):
 class WireTranscript(Wire):
     """A transcript, as sent; `Segments` validates its rows one by one when they are needed."""
 
-    segments: Annotated[list[Any], wire_list()] = Field(
+    segments: Annotated[list[Any], raw_list()] = Field(
         default=[], validation_alias=wire_names("transcriptions", "transcription", "segments")
     )
 
@@ -78,6 +83,11 @@ class Segments:
 
     def __len__(self) -> int:
         return len(self._raw)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether reading all segments takes so long that it belongs in a thread."""
+        return len(self) > MOST_ROWS
 
     def between(self, start: float, end: float | None) -> list[int]:
         """Return the indices of the segments that overlap a window in seconds; no `end` means the video's end."""
@@ -124,4 +134,4 @@ def _times(raw: dict[str, Any]) -> tuple[float, float]:
 
 
 def _parse_segment(raw: dict[str, Any]) -> _WireSegment:
-    return read_leniently(_WireSegment.model_validate, raw)
+    return read_part(_WireSegment.model_validate, raw)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import islice
 from typing import Annotated, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
+from memories_mcp.api import without_blocking
 from memories_mcp.api.endpoints import (
     LIST_VIDEOS,
     PRIVATE_DETAILS,
@@ -31,11 +33,12 @@ from memories_mcp.models.ids import SessionId, TaskId, VideoNo, show_ids
 from memories_mcp.models.media import Video
 from memories_mcp.models.sessions import WireSession
 from memories_mcp.models.spellings import REFS, TimeInSeconds, WaitSeconds
+from memories_mcp.models.tolerance import MOST_ROWS
 from memories_mcp.models.transcripts import Segments
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.lookups import fetch_name_and_link
 from memories_mcp.operations.common.polling import LONGEST_SECONDS, WaitTarget, wait_until_processed
-from memories_mcp.operations.common.transcripts import fetch_transcript, transcript_tool
+from memories_mcp.operations.common.transcripts import fetch_transcript, read_lines, transcript_tool
 from memories_mcp.operations.toolsets import evidence
 from memories_mcp.rendering.budget import BUDGET, count_fitting, json_size
 from memories_mcp.rendering.text import format_clock, format_span, render_row
@@ -120,12 +123,13 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
     Pass refs (from any result) or a session_id. Returns each moment with its transcript lines, video name and link;
     overlapping moments are merged. Quote from it with times.
     """
-    refs = [parse_ref(ref) for ref in args.refs or []]
+    refs, further = [parse_ref(ref) for ref in args.refs or []], list[str]()
     if args.session_id:
         query = {"sessionId": args.session_id, "unique_id": args.unique_id}
         session = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
-        cited = {moment.ref: moment.reference for message in session.messages for moment in message.evidence()}
-        refs = list(cited.values())
+        cited = await without_blocking(lambda: _cited_moments(session), large=session.is_large)
+        refs = list(islice(cited.values(), MOST_ROWS))
+        further = list(cited)[MOST_ROWS:]
     report = EvidenceReport(moments=[])
     by_video: dict[str, list[Reference]] = defaultdict(list)
     for ref in refs:
@@ -133,10 +137,16 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
             report.unread.append(f"{ref}: an image has no transcript")
         else:
             by_video[ref.video_no].append(ref)
+    size, later = 0, list[Moment]()
     for done, (video_no, video_refs) in enumerate(by_video.items()):
+        if size > BUDGET or done >= _MOST_REFS:
+            later.append(Moment(video_no=video_no, refs=[str(ref) for ref in video_refs]))
+            continue
         await context.progress(done, len(by_video), f"Reading {show_ids([video_no], 'a video')}")
         try:
-            report.moments += await _moments(context, video_no, video_refs, args)
+            moments = await _moments(context, video_no, video_refs, args)
+            size += sum(map(json_size, moments))
+            report.moments += moments
         except FATAL_ERRORS:
             raise
         except MemoriesError as error:  # a failure for one video does not lose the moments of the others
@@ -146,8 +156,15 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
     notes = [note for moment in report.moments if (note := _untimed_note(moment))]
     if notes:
         report.note = " ".join(notes[:_MOST_NOTES])
-    _fit(report)
+    if further:
+        later.append(Moment(video_no="", refs=further))
+    _fit(report, later)
     return report
+
+
+def _cited_moments(session: WireSession) -> dict[str, Reference]:
+    moments = (moment for message in session.read_messages() for moment in message.evidence())
+    return {moment.ref: moment.reference for moment in moments}
 
 
 async def _moments(context: Context, video_no: str, refs: list[Reference], args: GetEvidence) -> list[Moment]:
@@ -177,8 +194,7 @@ async def _moments(context: Context, video_no: str, refs: list[Reference], args:
             )
         )
     for start, end, merged in merge(timed, args.context_seconds):
-        segments = [segment for track in tracks for _, segment in track.evidence(track.between(start, end))]
-        segments.sort(key=lambda segment: segment.start_seconds or 0)
+        segments = await read_lines(tracks, start, end)
         moments.append(
             Moment(
                 video_no=video_no,
@@ -240,14 +256,15 @@ def merge(refs: list[Reference], margin: float) -> list[tuple[float, float, list
         start, end = max(0.0, ref_start - margin), ref_end + margin
         if windows and start <= windows[-1][1]:
             first, last, merged = windows[-1]
-            windows[-1] = (first, max(last, end), [*merged, ref])
+            merged.append(ref)
+            windows[-1] = (first, max(last, end), merged)
         else:
             windows.append((start, end, [ref]))
     return windows
 
 
-def _fit(report: EvidenceReport) -> None:
-    """Remove moments from the end until the report fits, and list their refs in `left_out`."""
+def _fit(report: EvidenceReport, later: list[Moment]) -> None:
+    """Remove moments from the end until the report fits, and list their refs and those of `later` in `left_out`."""
     used, count = 4000, 0  # room for the refs of the removed moments
     for moment in report.moments:
         used += json_size(moment)
@@ -256,7 +273,7 @@ def _fit(report: EvidenceReport) -> None:
         if used > BUDGET:
             _trim(moment, report)
         count += 1
-    left_out = report.moments[count:]
+    left_out = report.moments[count:] + later
     if left_out:
         refs = [ref for moment in left_out for ref in moment.refs]
         report.left_out = refs[:_MOST_REFS]
@@ -279,8 +296,8 @@ def _trim(moment: Moment, report: EvidenceReport) -> None:
         start = format_clock(left_out[0].start_seconds or 0)
         visual, audio = transcript_tool(moment.video_no, "visual"), transcript_tool(moment.video_no, "audio")
         trimmed = (
-            f"{len(left_out)} lines of the first moment, from {start} on, were left out. Call again with fewer "
-            f"context_seconds, or read them with {visual} and {audio}."
+            f"The lines of the first moment from {start} on were left out. Call again with fewer context_seconds, or "
+            f"read them with {visual} and {audio}."
         )
         report.note = f"{report.note} {trimmed}" if report.note else trimmed
 

@@ -15,6 +15,7 @@ from memories_mcp.models.base import Wire
 from memories_mcp.models.coercions import Line, shorten, wire_list, wire_names
 from memories_mcp.models.ids import is_public, show_ids
 from memories_mcp.models.media import RequestedVideo, Video
+from memories_mcp.models.tolerance import MOST_ROWS
 from memories_mcp.rendering.text import format_clock
 
 _LARGEST_PAGE = 200
@@ -22,9 +23,9 @@ _PAGES_SEARCHED = 5
 
 
 class WireVideoPage(Wire):
-    """A page of videos, as sent."""
+    """A page of videos, as sent; some versions of the service send the whole library on it."""
 
-    videos: Annotated[list[Video], wire_list()] = []
+    videos: Annotated[list[Video], wire_list(most=10 * MOST_ROWS)] = []
 
 
 async def find_videos(context: Context, video_nos: Sequence[str], unique_id: str | None) -> list[Video]:

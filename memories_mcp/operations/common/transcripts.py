@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import heapq
 import math
+from collections.abc import Sequence
 
 from pydantic import Field, model_validator
 
+from memories_mcp.api import without_blocking
 from memories_mcp.api.endpoints import PUBLIC_TRANSCRIPTS, TRANSCRIPTS
 from memories_mcp.context import Context
 from memories_mcp.models.base import Input
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.spellings import TimeInSeconds
+from memories_mcp.models.tolerance import MOST_ROWS
 from memories_mcp.models.transcripts import Segments, Transcript, WireTranscript
 from memories_mcp.rendering.budget import BUDGET, ENVELOPE, json_size
 from memories_mcp.rendering.text import format_clock
@@ -46,8 +50,8 @@ async def fetch_transcript(context: Context, video_no: str, track: Track, unique
     public = is_public(video_no)
     endpoint = (PUBLIC_TRANSCRIPTS if public else TRANSCRIPTS)[track]
     query = {"video_no": video_no, "unique_id": None if public else unique_id}
-    transcript = await context.api.call(endpoint, query=query, into=WireTranscript)
-    return Segments(video_no, track, transcript.segments)
+    rows = (await context.api.call(endpoint, query=query, into=WireTranscript)).segments
+    return await without_blocking(lambda: Segments(video_no, track, rows), large=len(rows) > MOST_ROWS)
 
 
 async def read_transcript(
@@ -63,6 +67,12 @@ async def read_transcript(
         unique_id: The namespace; ignored for public videos.
     """
     segments = await fetch_transcript(context, video_no, track, unique_id)
+    return await without_blocking(lambda: _page(segments, window), large=segments.is_large)
+
+
+def _page(segments: Segments, window: Window) -> Transcript:
+    """Return the page of a track that begins with a window."""
+    video_no, track = segments.video_no, segments.track
     indices = segments.between(window.start_seconds, window.end_seconds)[window.skip :]
     page: list[Evidence] = []
     room = BUDGET - ENVELOPE
@@ -86,6 +96,29 @@ async def read_transcript(
             f"{reason}, or it is not ready yet: wait_until_ready with video_nos={video_no} shows its state."
         )
     return transcript
+
+
+async def read_lines(tracks: Sequence[Segments], start: float, end: float) -> list[Evidence]:
+    """Return the segments of all tracks in a window, in order of time, up to one more than a result can hold.
+
+    Args:
+        tracks: The tracks.
+        start: The start of the window in seconds.
+        end: Its end in seconds.
+    """
+
+    def read() -> list[Evidence]:
+        by_track = [(segment for _, segment in track.evidence(track.between(start, end))) for track in tracks]
+        lines: list[Evidence] = []
+        room = BUDGET
+        for segment in heapq.merge(*by_track, key=lambda segment: segment.start_seconds or 0):
+            lines.append(segment)
+            room -= json_size(segment)
+            if room < 0:
+                break
+        return lines
+
+    return await without_blocking(read, large=any(track.is_large for track in tracks))
 
 
 def _next_page(segments: Segments, index: int, window: Window) -> tuple[float, int]:
