@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 from langchain_core.document_loaders import BaseLoader
@@ -17,6 +18,7 @@ from langchain_tools.credentials import RunCredentials
 from langchain_tools.documents import join_text, to_document
 from langchain_tools.lifetime import fetch_semaphore
 from langchain_tools.run_context import CurrentRun
+from memories_mcp.api import without_blocking
 from memories_mcp.api.endpoints import LIST_VIDEOS
 from memories_mcp.context import Context
 from memories_mcp.errors import NotFound, NotReady
@@ -122,7 +124,8 @@ class MemoriesTranscriptLoader(MemoriesComponent, BaseLoader):
                 if self.video_nos is not None:
                     raise
                 return []  # the video was deleted after the library was listed
-            for _, segment in transcript.evidence(range(len(transcript))):
+            read = partial(list[tuple[int, Evidence]], transcript.evidence(range(len(transcript))))
+            for _, segment in await without_blocking(read, large=transcript.is_large):
                 start = segment.start_seconds
                 windows[None if start is None else round(start * 1000) // length].append(segment)
         kind = tracks[0] if len(tracks) == 1 else "clip"

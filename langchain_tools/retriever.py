@@ -20,6 +20,7 @@ from langchain_tools.credentials import RunCredentials
 from langchain_tools.documents import join_text, segments_between, to_document, tracks_for
 from langchain_tools.lifetime import fetch_semaphore
 from langchain_tools.run_context import CurrentRun, merge_parent_config
+from memories_mcp.api import without_blocking
 from memories_mcp.context import Context
 from memories_mcp.errors import InvalidArguments, NotFound, NotReady, UnexpectedResponse
 from memories_mcp.models.evidence import Evidence, Track
@@ -218,7 +219,8 @@ async def _fetch_documents(runner: Runner, context: Context, groups: list[Group]
                 return
 
     await asyncio.gather(*(fetch(video_no, track) for video_no, track in sorted(needed)))
-    return [_merge_group(group, transcripts, margin) for group in groups]
+    large = any(transcript.is_large for transcript in transcripts.values())
+    return await without_blocking(lambda: [_merge_group(group, transcripts, margin) for group in groups], large=large)
 
 
 def _has_full_text(group: Group, margin: float) -> bool:

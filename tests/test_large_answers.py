@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 import subprocess
 import sys
 import zlib
 from collections.abc import Callable
 from typing import Any
 
-import httpx2
 import pytest
-from conftest import FakeWire, calling, run
+from conftest import run
 from loopback_servers import Exchange, serve
 
 from memories_mcp import errors
@@ -120,35 +118,6 @@ async def test_a_chat_stream_is_counted_as_a_whole() -> None:
         with pytest.raises(errors.UnexpectedResponse, match="too large"):
             await runner.run(runner.operations["chat_with_videos"], CHAT, on_progress=follow)
         await runner.aclose()
-
-
-def page(rows: int) -> bytes:
-    videos = [{"videoNo": f"VI{number}", "videoName": "n" * 50, "duration": "12"} for number in range(rows)]
-    return json.dumps({"code": "0000", "data": {"videos": videos, "total": rows}}).encode()
-
-
-async def test_a_large_answer_within_the_limit_is_read_beside_other_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    body = page(20_000)
-    assert len(body) > MIB
-    loop, loads = asyncio.get_running_loop(), json.loads
-    others = list[str]()
-
-    def slowly(text: bytes, **more: Any) -> Any:
-        if len(text) < MIB:
-            return loads(text, **more)
-        # Parsing ends only after another task of the loop had its turn.
-        asyncio.run_coroutine_threadsafe(other(), loop).result(timeout=20)
-        return loads(text, **more)
-
-    async def other() -> None:
-        others.append("had its turn")
-
-    monkeypatch.setattr("memories_mcp.api.responses.json.loads", slowly)
-    async with calling(FakeWire(httpx2.Response(200, content=body))) as runner:
-        videos = (await run(runner, "list_videos")).videos
-
-    assert others == ["had its turn"]
-    assert len(videos) > 100
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", "9" * 20])

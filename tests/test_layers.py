@@ -43,6 +43,7 @@ LAYERS = """
     memories_mcp.models.transcripts
 
     memories_mcp.api.endpoints
+    memories_mcp.api.large_json
     memories_mcp.api.responses
     memories_mcp.api.explanations
     memories_mcp.api.retry

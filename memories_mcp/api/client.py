@@ -16,7 +16,7 @@ from memories_mcp.api.endpoints import Endpoint, Pace
 from memories_mcp.api.event_stream import is_event_stream, iter_body
 from memories_mcp.api.explanations import explain
 from memories_mcp.api.rate_limits import RateLimiter
-from memories_mcp.api.responses import decode_response, is_document, media_type, next_step_if_unclear, parse
+from memories_mcp.api.responses import LARGE, decode_response, is_document, media_type, next_step_if_unclear, parse
 from memories_mcp.api.retry import with_retries
 from memories_mcp.api.streaming import ChatAssembler, OnEvent
 from memories_mcp.api.tracing import trace_request
@@ -154,23 +154,30 @@ class Api:
             UnexpectedResponse: The response contains no answer.
         """
 
-        async def attempt() -> Any:
+        async def attempt() -> T:
             accept = "text/event-stream" if on_event else "application/json"
             request = self._request(endpoint, json=json, accept=accept)
             answer = ChatAssembler(endpoint, self._hosts[endpoint.host][1])
+            body = b""
             try:
                 async with self._send(endpoint, request) as response:
                     is_stream = not is_document(response) and media_type(response) != "text/plain"
                     if response.status_code == 200 and is_stream:
-                        return await answer.read(bounded_bytes(response, self._max_bytes), on_event)
-                    body = await read_body(response, self._max_bytes)
-                    if response.status_code == 200 and is_event_stream(body):  # as some proxies label it
-                        return await answer.read(iter_body(body), on_event)
-                    return await without_blocking(body, lambda body: decode_response(body, response, endpoint))
+                        data = await answer.read(bounded_bytes(response, self._max_bytes), on_event)
+                    else:
+                        body = await read_body(response, self._max_bytes)
+                        if response.status_code == 200 and is_event_stream(body):  # as some proxies label it
+                            data = await answer.read(iter_body(body), on_event)
+                        else:
+                            data = await without_blocking(
+                                lambda: decode_response(body, response, endpoint), large=len(body) > LARGE
+                            )
             except MemoriesError as error:
-                return answer.rescue(error)
+                data = await answer.rescue(error)
+            is_large = max(len(body), answer.size) > LARGE
+            return await without_blocking(lambda: parse(data, into, endpoint), large=is_large)
 
-        return parse(await with_retries(attempt, repeatable=endpoint.repeatable), into, endpoint)
+        return await with_retries(attempt, repeatable=endpoint.repeatable)
 
     async def download(
         self,
@@ -266,7 +273,7 @@ class Api:
         """Return the `data` of a response in its type."""
         body = await read_body(response, self._max_bytes)
         return await without_blocking(
-            body, lambda body: parse(decode_response(body, response, endpoint), into, endpoint, request)
+            lambda: parse(decode_response(body, response, endpoint), into, endpoint, request), large=len(body) > LARGE
         )
 
     @asynccontextmanager

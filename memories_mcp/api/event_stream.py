@@ -11,23 +11,27 @@ The service sends less than the standard asks for, so three rules of the standar
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from io import StringIO
 from itertools import groupby
 from typing import Any, NamedTuple, cast
 
+from memories_mcp.api.bodies import MAX_BYTES, ValueCounter
+from memories_mcp.api.large_json import STRETCH, parse_in_steps
+from memories_mcp.api.responses import LARGE
 from memories_mcp.errors import UnexpectedResponse
 
 _LINE_END = re.compile("\r\n|\n|\r")
 _TERMINATORS = {"done", "[done]"}
-_TRUNCATED = re.compile(r'\s*\[?\s*\{\s*("|\Z)')
+_TRUNCATED = re.compile(r'\s*+\[?+\s*+\{\s*+("|\Z)')
 """The beginning of a JSON object, or of a list of them."""
-_DOCUMENT_LINE = re.compile(r'^[^\S\n]*[{\["]', re.MULTILINE)
 _DOCUMENT_STARTS = {*'{["-0123456789tfn'}
 _FIELDS = {"data", "event", "id", "retry"}
+_LONGEST_FIELD = max(map(len, _FIELDS))
 
 
 class Event(NamedTuple):
@@ -49,13 +53,16 @@ def is_terminator(text: str) -> bool:
 
 def is_event_stream(body: bytes) -> bool:
     """Return whether a body is an event stream, whatever its media type says."""
-    first_line = re.split(rb"[\r\n]", body.removeprefix(codecs.BOM_UTF8).lstrip(), maxsplit=1)[0]
+    start = body.removeprefix(codecs.BOM_UTF8).lstrip()[: _LONGEST_FIELD + 1]
+    first_line = re.split(rb"[\r\n]", start, maxsplit=1)[0]
     return first_line.startswith(b":") or first_line.partition(b":")[0].decode("latin-1") in _FIELDS
 
 
 async def iter_body(body: bytes) -> AsyncIterator[bytes]:
     """Yield a body that has been read, as the chunks of a stream."""
-    yield body
+    for start in range(0, len(body), STRETCH):
+        yield body[start : start + STRETCH]
+        await asyncio.sleep(0)
 
 
 class LineReader:
@@ -193,11 +200,11 @@ def _events(name: str, payload: str, *, separator: str) -> Iterator[Event]:
         if document is not None:
             yield Event(name, document if isinstance(document, str) else payload)
     elif _TRUNCATED.match(payload):
-        for line in payload.split("\n"):
+        for line in _split_lines(payload):
             yield Event(name, _parse_object(line))
     elif _has_documents(payload, bare=not separator):
-        for are_documents, lines in groupby(payload.split("\n"), _may_be_document):
-            for text in lines if are_documents else [separator.join(lines)]:
+        for are_documents, lines in groupby(_split_lines(payload), _may_be_document):
+            for text in lines if are_documents else [_join_lines(lines, separator)]:
                 yield from _events(name, text, separator=separator)
     else:
         yield Event(name, payload.replace("\n", separator))
@@ -211,7 +218,12 @@ def _parse(text: str) -> object:
     if text.lstrip()[:1] not in _DOCUMENT_STARTS:  # an exception for each word of an answer would be slow
         return _NO_JSON
     try:
-        return json.loads(text, strict=False)
+        if len(text) <= LARGE:
+            return json.loads(text, strict=False)
+        counter = ValueCounter(MAX_BYTES)
+        counter.add(text)
+        counter.check()
+        return parse_in_steps(text, strict=False)
     except (ValueError, RecursionError):
         return _NO_JSON
 
@@ -221,15 +233,32 @@ def _parse_object(text: str) -> dict[str, Any] | None:
     return cast(dict[str, Any], document) if isinstance(document, dict) else None
 
 
+def _split_lines(payload: str) -> Iterator[str]:
+    """Yield the lines of a text, of which there may be millions, one at a time."""
+    start = 0
+    while (end := payload.find("\n", start)) >= 0:
+        yield payload[start:end]
+        start = end + 1
+    yield payload[start:]
+
+
+def _join_lines(lines: Iterable[str], separator: str) -> str:
+    text = StringIO()
+    for number, line in enumerate(lines):
+        text.write(separator + line if number else line)
+    return text.getvalue()
+
+
 def _may_be_document(line: str) -> bool:
     return line.lstrip()[:1] in {"{", "[", '"'}
 
 
 def _has_documents(payload: str, *, bare: bool) -> bool:
     """Return whether lines of text have JSON documents among them: objects, and in bare lines strings too."""
-    if "\n" not in payload or not _DOCUMENT_LINE.search(payload):
+    if "\n" not in payload:
         return False
-    return bare or any(_parse_object(line) is not None for line in payload.split("\n"))
+    lines = filter(_may_be_document, _split_lines(payload))
+    return any(bare or _parse_object(line) is not None for line in lines)
 
 
 def _records(document: object) -> list[dict[str, Any]]:

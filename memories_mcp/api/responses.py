@@ -8,12 +8,14 @@ import re
 import time
 from email.utils import mktime_tz, parsedate_tz
 from functools import cache
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 import httpx2
 from pydantic import TypeAdapter, ValidationError
 
 from memories_mcp.api.endpoints import Endpoint
+from memories_mcp.api.large_json import parse_in_steps
 from memories_mcp.errors import (
     ApiError,
     NotFound,
@@ -31,8 +33,8 @@ T = TypeVar("T")
 _NOT_READY = re.compile(r"not parsed|not ready|(still|being) process")
 _SUCCESS = frozenset({"0000", "SUCCESS"})
 _MESSAGE_LENGTH = 300
-LARGE = 1024 * 1024
-"""Bytes of a body from which on it is parsed in a thread."""
+LARGE = 256 * 1024
+"""Bytes of a body from which on it is read in a thread, in short steps; a page of results has a tenth of it."""
 _LONGEST_RETRY_AFTER = 24 * 60 * 60.0
 _FIELD_FAULTS = {"missing": "is missing", "model_type": "is no object", "dict_type": "is no object"}
 """What is wrong with a field, by the type of the library's error."""
@@ -89,8 +91,7 @@ def decode_body(body: bytes, *, status: int, retry_after: str = "", success: fro
         UnexpectedResponse: The body is not a JSON object or array.
     """
     try:
-        # In a thread, the parser lets other threads run only when it calls a function of Python.
-        document = json.loads(body, object_hook=_unchanged if len(body) > LARGE else None)
+        document = json.loads(body) if len(body) <= LARGE else parse_in_steps(_decode(body))
     except (ValueError, RecursionError):
         if status >= 300:
             raise api_error("", _plain_text(body), status=status, retry_after=retry_after) from None
@@ -120,14 +121,14 @@ def unwrap_envelope(
             next_step="Try again later.",
         )
     envelope = cast(dict[str, Any], document)
-    code = str(envelope.get("code", ""))
+    code = _short_text(envelope.get("code", ""))
     if code:
         failed = code not in success
     else:
         failed = status >= 300 or envelope.get("success") is False or envelope.get("failed") is True
     if failed:
         message = envelope.get("msg") or envelope.get("message") or envelope.get("error") or ""
-        raise api_error(code, str(message), status=status, retry_after=retry_after)
+        raise api_error(code, _short_text(message), status=status, retry_after=retry_after)
     if "data" in envelope or code:
         return envelope.get("data")
     return envelope
@@ -270,8 +271,16 @@ def is_transient(message: str) -> bool:
     return "network is abnormal" in lower or "try again later" in lower
 
 
-def _unchanged(value: dict[str, Any]) -> dict[str, Any]:
-    return value
+def _short_text(value: Any) -> str:
+    """Return the beginning of a value as text; an object or a list, which may be large, as JSON."""
+    if isinstance(value, dict | list):
+        value = "".join(islice(json.JSONEncoder(ensure_ascii=False).iterencode(value), _MESSAGE_LENGTH))
+    return str(value)[: 10 * _MESSAGE_LENGTH]
+
+
+def _decode(body: bytes) -> str:
+    """Decode a JSON document as `json.loads` does."""
+    return body.decode(json.detect_encoding(body), "surrogatepass")
 
 
 def _plain_text(body: bytes) -> str:

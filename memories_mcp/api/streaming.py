@@ -10,15 +10,18 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from io import StringIO
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
+from memories_mcp.api.bodies import without_blocking
 from memories_mcp.api.endpoints import Endpoint
 from memories_mcp.api.event_stream import Event, EventReader, LineReader, is_terminator
 from memories_mcp.api.explanations import explain
-from memories_mcp.api.responses import api_error, next_step_if_unclear
+from memories_mcp.api.responses import LARGE, api_error, next_step_if_unclear
 from memories_mcp.api.retry import LateRateLimit
 from memories_mcp.errors import ApiError, MemoriesError, RateLimited, UnexpectedResponse
 from memories_mcp.models.coercions import is_missing
+
+T = TypeVar("T")
 
 _TEXT_KEYS = ("content", "token", "text", "delta", "response", "message")
 """Keys of a piece of text; in an envelope, `message` is not part of the answer."""
@@ -49,6 +52,12 @@ OnEvent = Callable[[ChatEvent], Awaitable[None]]
 def join_pieces(pieces: Iterable[str]) -> str:
     """Return the text that consists of the pieces; a character whose halves came in two pieces is whole in it."""
     text = "".join(pieces)
+    try:
+        text.encode()  # far faster than the search, and most texts have no halves
+    except UnicodeEncodeError:
+        pass
+    else:
+        return text
     return _SURROGATE_PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
 
 
@@ -61,9 +70,13 @@ class ChatAssembler:
     Args:
         endpoint: The endpoint that streams, for the advice of an error.
         key: The key of the request, which no error may repeat.
+
+    Attributes:
+        size: The bytes that were read.
     """
 
     def __init__(self, endpoint: Endpoint, key: str) -> None:
+        self.size = 0
         self._endpoint = endpoint
         self._key = key
         self._lines = LineReader()
@@ -88,17 +101,14 @@ class ChatAssembler:
             MemoriesError: The stream is broken, reports a refusal or has no part of an answer; `rescue` takes it.
         """
         async for chunk in chunks:
-            for event in self._feed(chunk):
-                if on_event:
-                    await on_event(event)
+            self.size += len(chunk)
+            await self._report(self._feed(chunk), on_event)
             if self._has_ended:
                 break
-        for event in self._close():
-            if on_event:
-                await on_event(event)
-        return self._answer(None)
+        await self._report(self._close(), on_event)
+        return await self._beside(lambda: self._answer(None))
 
-    def rescue(self, error: MemoriesError) -> dict[str, Any]:
+    async def rescue(self, error: MemoriesError) -> dict[str, Any]:
         """Return what came of the answer before an error, marked as incomplete.
 
         Raises:
@@ -106,11 +116,20 @@ class ChatAssembler:
                 to send the question again.
         """
         try:
-            list(self._close())
+            await self._report(self._close(), None)
         except MemoriesError as reported:
             error = reported  # the reason that the service gave
             explain(error, self._endpoint, self._key)
-        return self._answer(error)
+        return await self._beside(lambda: self._answer(error))
+
+    async def _report(self, events: Iterator[ChatEvent], on_event: OnEvent | None) -> None:
+        """Read the events, which may have waited for the end of a long line, and hand them on."""
+        for event in await self._beside(lambda: list(events)) if self.size > LARGE else events:
+            if on_event:
+                await on_event(event)
+
+    async def _beside(self, function: Callable[[], T]) -> T:
+        return await without_blocking(function, large=self.size > LARGE)
 
     def _feed(self, chunk: bytes) -> Iterator[ChatEvent]:
         for line in self._lines.feed(chunk):

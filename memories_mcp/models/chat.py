@@ -24,6 +24,9 @@ from memories_mcp.models.coercions import (
 from memories_mcp.models.evidence import Evidence, Kind
 from memories_mcp.models.tolerance import count_skipped
 
+_MOST_REFS = 1000
+"""References, moments and steps of one message that are read; a result shows some 200."""
+
 
 class Thinking(Row):
     """A step of reasoning."""
@@ -98,7 +101,7 @@ class WireRef(Wire):
     """A chat reference, as sent: a video and its moments."""
 
     video: WireRefVideo = WireRefVideo()
-    ref_items: Annotated[list[WireRefItem], wire_list()] = []
+    ref_items: Annotated[list[WireRefItem], wire_list(most=_MOST_REFS)] = []
 
     def evidence(self) -> Iterator[Evidence]:
         """Yield the moments; a reference without moments yields the video's metadata."""
@@ -126,7 +129,7 @@ class WireThinking(Wire):
 
     title: Line = ""
     content: Text = ""
-    refs: Annotated[list[WireRef], wire_list()] = []
+    refs: Annotated[list[WireRef], wire_list(most=_MOST_REFS)] = []
 
 
 class WireMessage(Wire):
@@ -134,8 +137,10 @@ class WireMessage(Wire):
 
     role: Line = "assistant"
     content: Text = Field(default="", validation_alias=wire_names("content", "response", "answer", "text"))
-    thinkings: Annotated[list[WireThinking], wire_list()] = []
-    refs: Annotated[list[WireRef], wire_list()] = Field(default=[], validation_alias=wire_names("refs", "ref"))
+    thinkings: Annotated[list[WireThinking], wire_list(most=_MOST_REFS)] = []
+    refs: Annotated[list[WireRef], wire_list(most=_MOST_REFS)] = Field(
+        default=[], validation_alias=wire_names("refs", "ref")
+    )
     session_id: OptionalId = None
     complete: bool = True
     failure: Annotated[

@@ -26,11 +26,14 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from memories_mcp.models.tolerance import (
+    MOST_ROWS,
     count_skipped,
     count_unreadable,
-    counting_success,
     read_leniently,
+    read_or_undo,
     read_rows,
+    take_rows,
+    take_text,
 )
 
 # Missing values
@@ -38,7 +41,10 @@ from memories_mcp.models.tolerance import (
 
 def is_missing(value: Any) -> bool:
     """Return whether a value means "nothing": `None`, a blank string or the string "null" in any case."""
-    return value is None or (isinstance(value, str) and value.strip().lower() in {"", "null"})
+    if not isinstance(value, str):
+        return value is None
+    text = value.strip()
+    return not text or (len(text) == len("null") and text.lower() == "null")
 
 
 def drop_missing(value: Any) -> Any:
@@ -60,8 +66,6 @@ def text_as(field: str) -> Callable[[Any], Any]:
 
 
 # Texts
-
-_SPACES = re.compile(r"[^\S\n]+")
 
 _INVISIBLE_CATEGORIES = {"Cc", "Cf", "Cs", "Co"}
 """Unicode's controls, formats (zero-width, bidirectional, tags), surrogates and private use."""
@@ -88,25 +92,25 @@ def remove_invisible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = re.sub("\r\n?|[\u2028\u2029\u0085\v\f]", "\n", text).replace("\t", " ")
-    kept: list[str] = []
-    last = ""
-    for character in _IGNORABLE.sub("", text):
-        category = unicodedata.category(character)
-        if character in _EMOJI_SELECTORS:
-            if last != "So":
-                continue
-        elif category in _INVISIBLE_CATEGORIES and character != "\n":
-            continue
-        kept.append(character)
-        last = category
-    return "".join(kept)
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
+    text = _IGNORABLE.sub("", text)
+    # A long text has few different characters, so their categories are looked up once each.
+    categories = {character: unicodedata.category(character) for character in set(text)}
+    categories.pop("\n", None)
+    if hidden := [ord(character) for character, category in categories.items() if category in _INVISIBLE_CATEGORIES]:
+        text = text.translate(dict.fromkeys(hidden))
+    if categories.keys().isdisjoint(_EMOJI_SELECTORS):
+        return text
+    symbols = "".join(character for character, category in categories.items() if category == "So")
+    return re.sub(f"(?<![{symbols}])[{_EMOJI_SELECTORS}]" if symbols else f"[{_EMOJI_SELECTORS}]", "", text)
 
 
 def one_line(text: str) -> str:
     """Return a cleaned text on one line."""
     if text.isascii() and text.isprintable() and "  " not in text:
         return text.strip()  # most lines, without the slower steps
-    return _SPACES.sub(" ", clean_text(text).replace("\n", " ")).strip()
+    return " ".join(remove_invisible(text).split())
 
 
 def shorten(name: str) -> str:
@@ -125,7 +129,7 @@ def _read_text(clean: Callable[[str], str]) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         if isinstance(value, int | float) and not isinstance(value, bool):
             value = str(value)  # a video named 2024
-        return clean(value) if isinstance(value, str) else value
+        return clean(take_text(value)) if isinstance(value, str) else value
 
     return read
 
@@ -136,7 +140,7 @@ _LONGEST_ID = 200
 def _read_id(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    line = one_line(value) if isinstance(value, str) else ""
+    line = one_line(value[: 10 * _LONGEST_ID]) if isinstance(value, str) else ""
     if len(line) > _LONGEST_ID or (len(line) <= len("null") and is_missing(line)):
         raise ValueError("not an id")
     return line
@@ -145,6 +149,7 @@ def _read_id(value: Any) -> str:
 _CLOCK = re.compile(r"[0-9]{1,9}(:[0-9]{1,9}){1,2}(\.[0-9]{1,9})?")
 _DECIMAL = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
 
+_LONGEST_NUMBER = 100
 LARGEST_NUMBER = 1e18
 """No time, size or count of the service comes near it."""
 
@@ -159,6 +164,8 @@ def _read_number(value: Any) -> int | float:
 
 
 def _parse_number(text: str) -> int | float | None:
+    if len(text) > _LONGEST_NUMBER:
+        return None
     if text.isascii() and text.isdigit() and len(text) < 20:
         return int(text)
     if _DECIMAL.fullmatch(text):
@@ -249,7 +256,7 @@ STATUS_WORDS: dict[str, Status] = {
 
 def parse_status(word: str) -> Status:
     """Translate the API's word for a processing state; an unknown word means that the processing goes on."""
-    return STATUS_WORDS.get(word.strip().upper(), "processing")
+    return STATUS_WORDS.get(word[:_SHORT_LENGTH].strip().upper(), "processing")
 
 
 # Shapes
@@ -260,17 +267,19 @@ def wire_names(*spellings: str) -> AliasChoices:
     return AliasChoices(*dict.fromkeys(form for spelling in spellings for form in (spelling, to_camel(spelling))))
 
 
-def wire_list(*keys: str) -> WrapValidator:
+def wire_list(*keys: str, most: int = MOST_ROWS) -> WrapValidator:
     """Return a validator for a list that is sent bare, under one of the keys of an object, or as nothing.
 
-    Rows that cannot be read are skipped, and a single row counts as a list of one; other values yield nothing.
+    Rows that cannot be read are skipped, and a single row counts as a list of one; other values yield nothing. Only
+    `most` rows of an answer are read.
     """
+    source = object()
 
     def read(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         if keys and isinstance(value, dict):
             fields = cast(dict[str, Any], value)
             value = next((fields[key] for key in keys if fields.get(key) is not None), None)
-        if is_missing(value):
+        if value == [] or is_missing(value):
             return validate([])
         if not isinstance(value, list):
             try:
@@ -278,12 +287,32 @@ def wire_list(*keys: str) -> WrapValidator:
             except ValidationError:
                 count_unreadable()
                 return validate([])
-        items = cast(list[Any], value)
+        items = take_rows(source, cast(list[Any], value), most)
         if all(type(item) is dict for item in items):
-            with suppress(ValidationError), counting_success():
-                return validate(items)
+            with suppress(ValidationError):
+                return read_or_undo(validate, items)
         rows = [item for item in items if not is_missing(item)]
         count_skipped(len(items) - len(rows))
         return read_rows(validate, rows)
 
     return WrapValidator(read)
+
+
+def raw_list() -> BeforeValidator:
+    """Return a validator for a list whose rows stay as they were sent, to be read when they are needed.
+
+    Rows that are no objects are skipped, and a single row counts as a list of one; other values yield nothing.
+    """
+
+    def read(value: Any) -> list[Any]:
+        if is_missing(value):
+            return []
+        if not isinstance(value, dict | list):
+            count_unreadable()
+            return []
+        items = cast(list[Any], value if isinstance(value, list) else [value])
+        rows: list[Any] = [item for item in items if isinstance(item, dict)]
+        count_skipped(len(items) - len(rows))
+        return rows
+
+    return BeforeValidator(read)

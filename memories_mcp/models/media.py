@@ -22,7 +22,7 @@ from memories_mcp.models.coercions import (
     wire_list,
     wire_names,
 )
-from memories_mcp.models.tolerance import count_unreadable
+from memories_mcp.models.tolerance import MOST_ROWS, count_unreadable
 
 _STATUS_NAMES = ("status", "videoStatus", "video_status")
 
@@ -76,7 +76,7 @@ class Video(StatusFields):
     camera: OptionalLine = Field(default=None, validation_alias=wire_names("camera_model"))
     latitude: Degrees = None
     longitude: Degrees = None
-    tags: Annotated[list[Line], wire_list()] = []
+    tags: Annotated[list[Line], wire_list(most=10 * MOST_ROWS)] = []
     bucket: StoragePlace = None
     blob: StoragePlace = None
 

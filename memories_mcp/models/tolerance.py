@@ -1,6 +1,7 @@
 """Tolerant reading of the API's answers: what cannot be read is left out and counted, and the rest is kept.
 
 An answer is validated whole first, which is fast; only an answer that fails is read again without its unreadable parts.
+What no result can show is not read either: rows and texts beyond a quota, which no answer of a sound service reaches.
 """
 
 from __future__ import annotations
@@ -8,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
 T = TypeVar("T")
+
+MOST_ROWS = 2000
+"""Rows that one list of an answer gives, counted over all its occurrences; the largest `top_k` is half of it."""
+MOST_CHARACTERS = 1_000_000
+"""Characters that the texts of an answer give; a result shows 24,000."""
 
 
 @dataclass
@@ -23,16 +29,30 @@ class Omissions:
     Attributes:
         rows: Rows that are no objects or have no id.
         values: Single values.
+        further_rows: Rows beyond the quota.
+        cut_texts: Texts that were cut at the quota.
     """
 
     rows: int = 0
     values: int = 0
+    further_rows: int = 0
+    cut_texts: int = 0
+
+
+@dataclass
+class _Quota:
+    """What may still be read: characters, and rows by list."""
+
+    characters: int = MOST_CHARACTERS
+    rows: dict[object, int] = field(default_factory=dict[object, int])
 
 
 _call: ContextVar[dict[str, Omissions] | None] = ContextVar("memories_mcp_omissions", default=None)
 """What the running call left out, by request."""
 _answer: ContextVar[Omissions | None] = ContextVar("memories_mcp_answer_omissions", default=None)
 """What was left out of the answer that is being read."""
+_quota: ContextVar[_Quota | None] = ContextVar("memories_mcp_quota", default=None)
+"""The quota of the answer, or of the part of it, that is being read; there is none for our own models."""
 
 
 @contextmanager
@@ -51,9 +71,11 @@ def reading_answer(request: str) -> Generator[None]:
     """Count what the body leaves out of one answer; of a request that is repeated, only the last answer counts."""
     omissions = Omissions()
     token = _answer.set(omissions)
+    quota_token = _quota.set(_Quota())
     try:
         yield
     finally:
+        _quota.reset(quota_token)
         _answer.reset(token)
         collected = _call.get()
         if collected is not None:
@@ -62,14 +84,28 @@ def reading_answer(request: str) -> Generator[None]:
 
 def describe_omissions(omissions: Iterable[Omissions]) -> str | None:
     """Return a sentence on what was left out, or `None` for nothing."""
-    collected = list(omissions)
-    rows, values = sum(counts.rows for counts in collected), sum(counts.values for counts in collected)
+    total = _add(omissions)
+    rows, values, further, cut = total.rows, total.values, total.further_rows, total.cut_texts
     parts: list[str] = []
     if rows:
         parts.append("1 row without an id was skipped" if rows == 1 else f"{rows} rows without an id were skipped")
     if values:
         parts.append("1 unreadable value was left out" if values == 1 else f"{values} unreadable values were left out")
+    if further:
+        parts.append("1 further row was left out" if further == 1 else f"{further} further rows were left out")
+    if cut:
+        parts.append("1 long text was cut" if cut == 1 else f"{cut} long texts were cut")
     return f"{'; '.join(parts)}." if parts else None
+
+
+def _add(omissions: Iterable[Omissions]) -> Omissions:
+    total = Omissions()
+    for counts in omissions:
+        total.rows += counts.rows
+        total.values += counts.values
+        total.further_rows += counts.further_rows
+        total.cut_texts += counts.cut_texts
+    return total
 
 
 def count_again(omissions: Iterable[Omissions], answer: str) -> None:
@@ -82,12 +118,13 @@ def count_again(omissions: Iterable[Omissions], answer: str) -> None:
     collected = list(omissions)
     call = _call.get()
     if call is not None and collected:
-        call[answer] = Omissions(sum(counts.rows for counts in collected), sum(counts.values for counts in collected))
+        call[answer] = _add(collected)
 
 
 def count_skipped_in_call() -> int:
-    """Return how many rows were skipped in the answers of the running call."""
-    return sum(omissions.rows for omissions in (_call.get() or {}).values())
+    """Return how many rows were not read of the answers of the running call."""
+    total = _add((_call.get() or {}).values())
+    return total.rows + total.further_rows
 
 
 def count_skipped(rows: int = 1) -> None:
@@ -100,15 +137,56 @@ def count_unreadable() -> None:
     _current().values += 1
 
 
-@contextmanager
-def counting_success() -> Generator[None]:
-    """Forget what the body left out if it fails, because the next attempt counts it again."""
-    counts = _current()
-    rows, values = counts.rows, counts.values
+def take_rows(source: object, rows: list[Any], most: int) -> list[Any]:
+    """Return the rows, from the first, that may be read, and count the others.
+
+    Args:
+        source: Identifies the list, wherever it occurs in the answer.
+        rows: The rows.
+        most: The quota of this list.
+    """
+    quota = _quota.get()
+    if quota is None:
+        return rows
+    room = quota.rows.get(source, most)
+    quota.rows[source] = max(0, room - len(rows))
+    if len(rows) <= room:
+        return rows
+    _current().further_rows += len(rows) - room
+    return rows[:room]
+
+
+def take_text(text: str) -> str:
+    """Return the characters of a text that may be read."""
+    quota = _quota.get()
+    if quota is None:
+        return text
+    room = quota.characters
+    quota.characters = max(0, room - len(text))
+    if len(text) <= room:
+        return text
+    _current().cut_texts += 1
+    return text[:room]
+
+
+def read_part(validate: Callable[[Any], T], raw: Any) -> T:
+    """Read a part of an answer when it is needed, as `read_leniently` does, with a quota of its own."""
+    token = _quota.set(_Quota())
     try:
-        yield
+        return read_leniently(validate, raw)
+    finally:
+        _quota.reset(token)
+
+
+def read_or_undo(validate: Callable[[Any], T], raw: Any) -> T:
+    """Return what `validate` reads of a value; after a failure, what it counted is undone, as it is read again."""
+    counts, quota = _current(), _quota.get() or _Quota()
+    counted, characters, rows = vars(counts).copy(), quota.characters, quota.rows.copy()
+    try:
+        return validate(raw)
     except ValidationError:
-        counts.rows, counts.values = rows, values
+        vars(counts).update(counted)
+        quota.characters, quota.rows = characters, rows
         raise
 
 
@@ -126,8 +204,7 @@ def read_leniently(validate: Callable[[Any], T], raw: Any, *, depth: int = 0) ->
     left_out = 0
     while True:
         try:
-            with counting_success():
-                result = validate(raw)
+            result = read_or_undo(validate, raw)
         except ValidationError as error:
             paths = {
                 problem["loc"][depth:-1] if problem["type"] == "missing" else problem["loc"][depth:]

@@ -16,11 +16,16 @@ from memories_mcp.models.coercions import (
     LARGEST_NUMBER,
     OptionalText,
     Seconds,
-    wire_list,
+    raw_list,
     wire_names,
 )
 from memories_mcp.models.evidence import Evidence, Track
-from memories_mcp.models.tolerance import collect_omissions, count_skipped, read_leniently
+from memories_mcp.models.tolerance import (
+    MOST_ROWS,
+    collect_omissions,
+    count_skipped,
+    read_part,
+)
 
 _SIZE_SAMPLE = 200
 
@@ -54,7 +59,7 @@ class Transcript(Output):
 class WireTranscript(Wire):
     """A transcript, as sent; `Segments` validates its rows one by one when they are needed."""
 
-    segments: Annotated[list[Any], wire_list()] = Field(
+    segments: Annotated[list[Any], raw_list()] = Field(
         default=[],
         validation_alias=wire_names("transcriptions", "transcription", "segments", "captions", "video_captions"),
     )
@@ -101,6 +106,11 @@ class Segments:
 
     def __len__(self) -> int:
         return len(self._raw)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether reading all segments takes so long that it belongs in a thread."""
+        return len(self) > MOST_ROWS
 
     @cached_property
     def size(self) -> int:
@@ -178,4 +188,4 @@ def _times(raw: dict[str, Any]) -> tuple[float, float]:
 
 
 def _parse_segment(raw: dict[str, Any]) -> _WireSegment:
-    return read_leniently(_WireSegment.model_validate, raw)
+    return read_part(_WireSegment.model_validate, raw)

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, get_args
 
 from pydantic import AfterValidator, Field
 
+from memories_mcp.api import without_blocking
 from memories_mcp.api.endpoints import SEARCH
 from memories_mcp.context import Context
 from memories_mcp.errors import InvalidArguments
@@ -17,6 +18,7 @@ from memories_mcp.models.coercions import one_line, shorten
 from memories_mcp.models.evidence import Evidence, Reference, Track, parse_ref
 from memories_mcp.models.ids import describe_kind, is_public
 from memories_mcp.models.platforms import timed_link
+from memories_mcp.models.transcripts import Segments
 from memories_mcp.models.uris import video_uri
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.moments import READING, read_facts
@@ -146,14 +148,17 @@ async def fetch(context: Context, args: Fetch) -> FetchedDocument:
     """
     reference, part = _parse_id(args.id)
     facts = await read_facts(context, reference.video_no, context.unique_id)
-    segments = await _segments(context, reference)
-    parts = list(_parts([_line(segment) for segment in segments])) or [""]
-    if part > len(parts):
-        count = "1 part" if len(parts) == 1 else f"{len(parts)} parts"
+    tracks = [
+        await fetch_transcript(context, reference.video_no, track, context.unique_id) for track in get_args(Track)
+    ]
+    is_large = any(track.is_large for track in tracks)
+    parts = await without_blocking(lambda: list(_parts(_lines(tracks, reference))), large=is_large)
+    if part > max(1, len(parts)):
+        count = "1 part" if len(parts) <= 1 else f"{len(parts)} parts"
         raise InvalidArguments([f"id: the text has {count}; leave out part={part} for the first"])
     metadata = {"video_no": reference.video_no}
     note = None
-    if not segments:
+    if not parts:
         note = "Nothing is said or seen here, or the video is not ready yet."
     elif len(parts) > 1:
         metadata |= {"part": str(part), "parts": str(len(parts))}
@@ -166,7 +171,7 @@ async def fetch(context: Context, args: Fetch) -> FetchedDocument:
     return FetchedDocument(
         id=args.id,
         title=_title(facts.video_name or reference.video_no, reference.start, reference.end),
-        text=parts[part - 1],
+        text=parts[part - 1] if parts else "",
         url=_url(reference, facts.video_url),
         metadata=metadata,
         note=note,
@@ -180,17 +185,14 @@ def _url(reference: Reference, link: str | None) -> str:
     return video_uri(reference.video_no) if reference.start is None else reference.uri or video_uri(reference.video_no)
 
 
-async def _segments(context: Context, reference: Reference) -> list[Evidence]:
+def _lines(tracks: list[Segments], reference: Reference) -> list[str]:
     """Return what is seen and said in a video, or around a moment of it, in order of time."""
     first, last = 0.0, None
     if reference.start is not None:
         end = reference.start if reference.end is None else reference.end
         first, last = max(0.0, reference.start - _CONTEXT_SECONDS), end + _CONTEXT_SECONDS
-    segments: list[Evidence] = []
-    for track in get_args(Track):
-        transcript = await fetch_transcript(context, reference.video_no, track, context.unique_id)
-        segments += [segment for _, segment in transcript.evidence(transcript.between(first, last))]
-    return sorted(segments, key=lambda segment: segment.start_seconds or 0)
+    segments = [segment for track in tracks for _, segment in track.evidence(track.between(first, last))]
+    return [_line(segment) for segment in sorted(segments, key=lambda segment: segment.start_seconds or 0)]
 
 
 def _line(segment: Evidence) -> str:

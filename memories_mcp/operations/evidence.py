@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from memories_mcp.api import without_blocking
 from memories_mcp.api.endpoints import (
     LIST_VIDEOS,
     PUBLIC_DETAIL,
@@ -26,6 +27,7 @@ from memories_mcp.models.ids import PrivateVideoNo, SessionId, StandIn, TaskId, 
 from memories_mcp.models.media import Video
 from memories_mcp.models.sessions import WireSession
 from memories_mcp.models.spellings import REFS, TimeInSeconds, WaitSeconds
+from memories_mcp.models.tolerance import MOST_ROWS
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.filters import search_library, video_check
 from memories_mcp.operations.common.moments import READING, Moment, read_moments, untimed_note
@@ -111,7 +113,7 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
     """
     report = EvidenceReport(moments=[])
     cited = await _find_moments(context, args, report)
-    refs = [parse_ref(ref) for ref in args.refs or []] or [moment.reference for moment in cited]
+    refs = [parse_ref(ref) for ref in args.refs or []] or [moment.reference for moment in cited[:MOST_ROWS]]
     names = {moment.video_no: moment.video_name for moment in cited}
     by_video: dict[str, list[Reference]] = defaultdict(list)
     for ref in refs:
@@ -120,12 +122,18 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
         else:
             by_video[ref.video_no].append(ref)
     next_steps: list[str] = []
+    size, later = 0, list[Moment]()
     for done, (video_no, video_refs) in enumerate(by_video.items()):
+        if size > BUDGET or done >= MOST_REFS:
+            later.append(Moment(video_no=video_no, refs=[str(ref) for ref in video_refs]))
+            continue
         await context.progress(done, len(by_video), f"Reading {show_ids([video_no], 'a video')}")
         try:
-            report.moments += await read_moments(
+            moments = await read_moments(
                 context, video_refs, args.context_seconds, unique_id=args.unique_id, video_name=names.get(video_no)
             )
+            size += sum(map(json_size, moments))
+            report.moments += moments
         except FATAL_ERRORS:
             raise
         except MemoriesError as error:  # a failure for one video does not lose the moments of the others
@@ -137,7 +145,9 @@ async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
     report.add_note(" ".join(notes[:_MOST_NOTES]))
     if next_steps:
         report.add_note(f"Some refs were not read. {' '.join(list(dict.fromkeys(next_steps))[:_MOST_NOTES])}")
-    _fit(report)
+    if further := [moment.ref for moment in cited[MOST_ROWS:]]:
+        later.append(Moment(video_no="", refs=further))
+    _fit(report, later)
     return report
 
 
@@ -165,10 +175,15 @@ async def _find_moments(context: Context, args: GetEvidence, report: EvidenceRep
     if args.session_id:
         query = {"sessionId": args.session_id, "unique_id": args.unique_id}
         session = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
-        cited = {moment.ref: moment for message in session.messages for moment in message.evidence()}
+        cited = await without_blocking(lambda: _cited_moments(session), large=session.is_large)
         report.note = None if cited else "The conversation cites no moments."
-        return list(cited.values())
+        return cited
     return []
+
+
+def _cited_moments(session: WireSession) -> list[Evidence]:
+    cited = {moment.ref: moment for message in session.read_messages() for moment in message.evidence()}
+    return list(cited.values())
 
 
 def _rank(moments: list[Moment], hits: list[Evidence]) -> None:
@@ -180,8 +195,8 @@ def _rank(moments: list[Moment], hits: list[Evidence]) -> None:
     moments.sort(key=lambda moment: best[id(moment)])
 
 
-def _fit(report: EvidenceReport) -> None:
-    """Remove moments from the end until the report fits, and list their refs in `left_out`."""
+def _fit(report: EvidenceReport, later: list[Moment]) -> None:
+    """Remove moments from the end until the report fits, and list their refs and those of `later` in `left_out`."""
     used, count = 4000, 0  # room for the refs of the removed moments
     for moment in report.moments:
         used += json_size(moment)
@@ -190,7 +205,7 @@ def _fit(report: EvidenceReport) -> None:
         if used > BUDGET:
             _trim(moment, report)
         count += 1
-    left_out = report.moments[count:]
+    left_out = report.moments[count:] + later
     if left_out:
         refs = [ref for moment in left_out for ref in moment.refs]
         report.left_out = refs[:MOST_REFS]
@@ -213,8 +228,8 @@ def _trim(moment: Moment, report: EvidenceReport) -> None:
         start = format_clock(left_out[0].start_seconds or 0)
         visual, audio = transcript_tool(moment.video_no, "visual"), transcript_tool(moment.video_no, "audio")
         trimmed = (
-            f"{len(left_out)} lines of the first moment, from {start} on, were left out. Call again with fewer "
-            f"context_seconds, or read them with {visual} and {audio}."
+            f"The lines of the first moment from {start} on were left out. Call again with fewer context_seconds, or "
+            f"read them with {visual} and {audio}."
         )
         report.add_note(trimmed)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate
+
 from pydantic import Field
 
+from memories_mcp.api import without_blocking
 from memories_mcp.api.endpoints import LIST_SESSIONS, SESSION_DETAIL
 from memories_mcp.context import Context
 from memories_mcp.models.base import PrivateInput
@@ -68,14 +72,19 @@ def _(message: Message) -> str:
 async def get_session_detail(context: Context, args: GetSessionDetail) -> Session:
     """Read a past conversation: its messages and the moments that support the answers."""
     source = await context.api.call(SESSION_DETAIL, query=args.wire(), into=WireSession)
+    return await without_blocking(lambda: _page(source, args), large=source.is_large)
+
+
+def _page(source: WireSession, args: GetSessionDetail) -> Session:
+    """Return the messages of a conversation that fit one result, from the first that was asked for."""
     session = Session(
         session_id=args.session_id, title=cut_text(source.title, 300), messages=[], message_count=len(source.messages)
     )
     remaining = BUDGET - 2000  # room for the title and the note
     continuation = ""
-    for number, wire_message in enumerate(source.messages[args.from_message - 1 :], args.from_message):
+    for number in range(args.from_message, len(source.messages) + 1):
         skipped = args.from_character if number == args.from_message else 0
-        message = _message(wire_message, args.include_thinkings, skipped)
+        message = _message(source.read_message(number - 1), args.include_thinkings, skipped)
         if json_size(message) <= remaining:
             session.messages.append(message)
             remaining -= json_size(message)
@@ -112,8 +121,12 @@ async def read_whole_session(context: Context, session_id: str, unique_id: str |
     """
     query = {"sessionId": session_id, "unique_id": unique_id}
     source = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
-    messages = [_message(message, include_thinkings=False, skipped=0) for message in source.messages]
-    return Session(session_id=session_id, title=source.title, messages=messages, message_count=len(messages))
+
+    def read() -> Session:
+        messages = [_message(message, include_thinkings=False, skipped=0) for message in source.read_messages()]
+        return Session(session_id=session_id, title=source.title, messages=messages, message_count=len(messages))
+
+    return await without_blocking(read, large=source.is_large)
 
 
 def _message(message: WireMessage, include_thinkings: bool, skipped: int) -> Message:
@@ -138,11 +151,10 @@ def _shorten(message: Message, budget: int) -> tuple[Message, int, str]:
             short.content = cut_text(short.content, len(short.content) * 3 // 4)
         return short, len(short.content), ""
     remaining = budget - json_size(short)
-    thinkings = [*message.thinkings]
     # Evidence matters more than reasoning, which gets at most half of the space.
-    while thinkings and sum(map(json_size, thinkings)) > remaining // 2:
-        thinkings.pop()
-    remaining -= sum(map(json_size, thinkings))
+    sizes = list(accumulate(map(json_size, message.thinkings)))
+    thinkings = message.thinkings[: bisect_right(sizes, remaining // 2)]
+    remaining -= sizes[len(thinkings) - 1] if thinkings else 0
     evidence = list[Evidence]()
     for moment in message.evidence:
         remaining -= json_size(moment)

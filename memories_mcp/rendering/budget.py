@@ -39,16 +39,20 @@ def count_fitting(rows: Sequence[BaseModel], budget: int = BUDGET) -> int:
 def fit(output: Output) -> None:
     """Cut a result in place to `BUDGET`, first its long texts, then the ends of its longest lists.
 
-    Operations page their results; this is the last resort for responses that no paging expected.
+    Operations page their results; this is the last resort for responses that no paging expected. It looks at as many
+    rows as may fit, not at all of them.
     """
+    if not _is_over(output, BUDGET):
+        return
+    count = _count_rows(output)
+    _drop_hopeless_rows(output, BUDGET)
     for limit in _TEXT_LIMITS:
-        if _size(output) <= BUDGET:
-            return
+        if not _is_over(output, BUDGET):
+            break
         if _has_longer_text(output, limit):
             _cut_texts(output, limit)
             output.add_note(f"Texts were cut at {limit} characters.")
-    count = _count_rows(output)
-    while _size(output) > BUDGET - 100:  # room for the note
+    while _is_over(output, BUDGET - 100):  # room for the note
         longest_list = max(_lists(output), key=len, default=None)
         if longest_list is None:
             break
@@ -59,15 +63,44 @@ def fit(output: Output) -> None:
         output.add_note(f"{left_out} rows were left out to fit.")
 
 
-def _size(output: Output) -> int:
-    """Return the larger of the sizes of the structured form and the text.
+def _is_over(output: Output, budget: int) -> bool:
+    """Return whether the structured form or the text of a result is over a budget.
 
-    Rendering the text is skipped where the structured form is so small that the text cannot be over the budget.
+    The text is rendered only where the structured form leaves it in doubt.
     """
     size = json_size(output) + sum(len(sentence) + 1 for sentence in output.quotations)
-    if size < BUDGET * 0.8:
-        return size
-    return max(size, len(render(output, make_nonce())))
+    return size > budget or (size >= budget * 0.8 and len(render(output, make_nonce())) > budget)
+
+
+def _least_size(value: object, budget: int) -> int:
+    """Return characters that the structured form of a value exceeds with all texts cut; stop counting at `budget`."""
+    if isinstance(value, str):
+        return min(len(value), _TEXT_LIMITS[-1])
+    if isinstance(value, BaseModel):
+        value = [getattr(value, name) for name in type(value).model_fields if name != "note"]
+    elif not isinstance(value, list):
+        return 0
+    size = 2
+    for item in cast(list[object], value):
+        size += _least_size(item, budget - size)
+        if size > budget:
+            break
+    return size
+
+
+def _drop_hopeless_rows(value: object, budget: int) -> None:
+    """Cut every list of a result, in place, to the rows that can fit once all texts are cut."""
+    if isinstance(value, list):
+        items = cast(list[object], value)
+        for count, item in enumerate(items):
+            _drop_hopeless_rows(item, budget)
+            budget -= _least_size(item, budget)
+            if budget < 0:
+                del items[max(count, 1) :]
+                break
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            _drop_hopeless_rows(getattr(value, name), budget)
 
 
 def _count_rows(output: Output) -> int:

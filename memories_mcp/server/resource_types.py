@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -160,8 +161,12 @@ async def _read_video(runner: Runner, args: VideoVariables) -> ResourceContent:
 
 async def _read_transcript(runner: Runner, args: TranscriptVariables) -> ResourceContent:
     transcript = await fetch_transcript(runner.context(), args.video_no, args.track, args.unique_id)
-    segments = [segment for _, segment in transcript.evidence(transcript.between(args.start, args.end))]
-    return ResourceContent(webvtt(args.video_no, args.track, segments), "text/vtt")
+
+    def write() -> ResourceContent:
+        segments = [segment for _, segment in transcript.evidence(transcript.between(args.start, args.end))]
+        return ResourceContent(webvtt(args.video_no, args.track, segments), "text/vtt")
+
+    return await asyncio.to_thread(write)  # it has no size limit
 
 
 async def _read_sessions(runner: Runner, args: ListVariables) -> ResourceContent:
@@ -175,10 +180,14 @@ async def _read_sessions(runner: Runner, args: ListVariables) -> ResourceContent
 
 async def _read_session(runner: Runner, args: SessionVariables) -> ResourceContent:
     session = await read_whole_session(runner.context(), args.session_id, args.unique_id)
-    runner.add_namespaces(session, args.unique_id)
-    if args.format == "json":
-        return _json(session.structured())
-    return ResourceContent(session_markdown(session, make_nonce()), "text/markdown")
+
+    def write() -> ResourceContent:
+        runner.add_namespaces(session, args.unique_id)
+        if args.format == "json":
+            return _json(session.structured())
+        return ResourceContent(session_markdown(session, make_nonce()), "text/markdown")
+
+    return await asyncio.to_thread(write)  # it has no size limit
 
 
 def _next_page(runner: Runner, base: str, args: ListVariables) -> str:

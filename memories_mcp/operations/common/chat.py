@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from memories_mcp.api import ChatEvent, join_pieces
+from memories_mcp.api import ChatEvent, join_pieces, without_blocking
 from memories_mcp.api.endpoints import LIST_SESSIONS, SESSION_DETAIL, Endpoint
 from memories_mcp.context import Context, ProgressKind
 from memories_mcp.errors import MemoriesError
@@ -160,10 +160,11 @@ class _AnswerProgress:
         """Handle a piece of the stream."""
         self._is_silent = False
         if event.kind == "thinking":
-            await self._report(remove_invisible(event.text), "thinking")
+            await self._report(remove_invisible(event.text[:_ANSWER_CHARACTERS]), "thinking")
         elif self._length < _ANSWER_CHARACTERS:
-            self._pieces.append(event.text)
-            self._length += len(event.text)
+            piece = event.text[:_ANSWER_CHARACTERS]
+            self._pieces.append(piece)
+            self._length += len(piece)
             if asyncio.get_running_loop().time() - self._reported_at >= _ANSWER_INTERVAL_SECONDS:
                 await self._report_answer()
 
@@ -226,9 +227,9 @@ async def _complete_from_session(context: Context, message: WireMessage, body: d
         session_id = page.sessions[0].session_id
     query = {"sessionId": session_id, "unique_id": unique_id}
     session = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
-    if len(session.messages) < 2 or session.messages[-2].content.strip() != str(body["prompt"]).strip():
+    if len(session.messages) < 2 or session.read_message(-2).content.strip() != str(body["prompt"]).strip():
         return message
-    stored = session.messages[-1]
+    stored = await without_blocking(lambda: session.read_message(-1), large=session.is_large)
     return message.model_copy(
         update={
             "session_id": session_id,

@@ -23,7 +23,7 @@ from memories_mcp.models.base import Wire
 from memories_mcp.models.coercions import Count, OptionalLine, shorten, wire_list, wire_names
 from memories_mcp.models.ids import is_public, show_ids
 from memories_mcp.models.media import RequestedVideo, Video
-from memories_mcp.models.tolerance import count_skipped_in_call
+from memories_mcp.models.tolerance import MOST_ROWS, count_skipped_in_call
 from memories_mcp.rendering.text import format_clock
 
 _LARGEST_PAGE = 200
@@ -31,9 +31,9 @@ _PAGES_SEARCHED = 5
 
 
 class WireVideoPage(Wire):
-    """A page of videos, as sent."""
+    """A page of videos, as sent; some versions of the service send the whole library on it."""
 
-    videos: Annotated[list[Video], wire_list()] = []
+    videos: Annotated[list[Video], wire_list(most=10 * MOST_ROWS)] = []
     total: Count = Field(default=None, validation_alias=wire_names("total_count", "total"))
 
 

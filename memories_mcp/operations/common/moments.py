@@ -21,7 +21,7 @@ from memories_mcp.models.evidence import Evidence, Reference, Track
 from memories_mcp.models.platforms import timed_link
 from memories_mcp.models.transcripts import Segments
 from memories_mcp.operations.common.lookups import VideoFacts, fetch_facts
-from memories_mcp.operations.common.transcripts import fetch_transcript, transcript_tool
+from memories_mcp.operations.common.transcripts import fetch_transcript, read_lines, transcript_tool
 from memories_mcp.rendering.text import format_span, format_video, render_row
 
 _OPENING_SEGMENTS = 12
@@ -111,14 +111,12 @@ async def read_moments(
         }
         moments.append(video.model_copy(update=update))
     for start, end, merged in merge(timed, margin):
-        segments = [segment for track in tracks for _, segment in track.evidence(track.between(start, end))]
-        segments.sort(key=lambda segment: segment.start_seconds or 0)
         update = {
             "start_seconds": start,
             "end_seconds": end,
             "video_url": facts.video_url and timed_link(facts.video_url, merged[0].start),
             "refs": [str(ref) for ref in merged],
-            "segments": segments,
+            "segments": await read_lines(tracks, start, end),
         }
         moments.append(video.model_copy(update=update))
     return moments
@@ -177,7 +175,8 @@ def merge(refs: list[Reference], margin: float) -> list[tuple[float, float, list
         start, end = max(0.0, ref_start - margin), ref_end + margin
         if windows and start <= windows[-1][1]:
             first, last, merged = windows[-1]
-            windows[-1] = (first, max(last, end), [*merged, ref])
+            merged.append(ref)
+            windows[-1] = (first, max(last, end), merged)
         else:
             windows.append((start, end, [ref]))
     return windows

@@ -25,7 +25,7 @@ from memories_mcp.models.coercions import (
     wire_names,
 )
 from memories_mcp.models.evidence import Evidence, Kind
-from memories_mcp.models.tolerance import count_skipped
+from memories_mcp.models.tolerance import MOST_ROWS, count_skipped
 from memories_mcp.operations.common.paging import fit_page
 from memories_mcp.rendering.budget import count_fitting
 
@@ -86,7 +86,7 @@ class Hit(Wire):
     camera: OptionalLine = Field(default=None, validation_alias=wire_names("camera_model"))
     latitude: Degrees = None
     longitude: Degrees = None
-    tags: Annotated[list[Line], wire_list()] = []
+    tags: Annotated[list[Line], wire_list(most=10 * MOST_ROWS)] = []
     video_bucket: OptionalLine = None
     video_blob: OptionalLine = None
     bucket: OptionalLine = Field(default=None, validation_alias=wire_names("keyframe_bucket", "bucket"))

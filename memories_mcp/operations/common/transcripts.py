@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from memories_mcp.api import Target
+from memories_mcp.api import Target, without_blocking
 from memories_mcp.api.endpoints import PUBLIC_TRANSCRIPTS, TRANSCRIPTS, VIDEO_CAPTION
 from memories_mcp.context import Context
 from memories_mcp.errors import FileRefused
@@ -19,6 +20,7 @@ from memories_mcp.models.base import Input
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.spellings import TimeInSeconds
+from memories_mcp.models.tolerance import MOST_ROWS
 from memories_mcp.models.transcripts import SavedTranscript, Segments, Transcript, WireTranscript
 from memories_mcp.operations.common.lookups import call_either
 from memories_mcp.rendering.budget import BUDGET, ENVELOPE, json_size
@@ -76,7 +78,8 @@ async def fetch_transcript(
             transcript = await call_either(context, endpoint, VIDEO_CAPTION, query=query, into=WireTranscript)
         else:
             transcript = await context.api.call(endpoint, query=query, into=WireTranscript)
-        return Segments(video_no, track, transcript.segments)
+        rows = transcript.segments
+        return await without_blocking(lambda: Segments(video_no, track, rows), large=len(rows) > MOST_ROWS)
 
     return await context.transcripts.get(video_no, track, namespace, fetch, keep=keep)
 
@@ -100,10 +103,26 @@ async def read_transcript(
     """
     target = _subtitle_file(context, window)
     segments = await fetch_transcript(context, video_no, track, unique_id)
-    indices = segments.between(window.start_seconds, window.end_seconds)[window.skip :]
     saved = note = None
-    if target and indices:
+    if target and (indices := segments.between(window.start_seconds, window.end_seconds)):
         saved, note = await _save(context, segments, indices, target)
+    transcript = await without_blocking(lambda: _page(segments, window, saved), large=segments.is_large)
+    transcript.note = " ".join(filter(None, [note, transcript.note])) or None
+    if target and not saved:
+        transcript.add_note("No file was written.")
+    return transcript
+
+
+def _page(segments: Segments, window: Window, saved: SavedTranscript | None) -> Transcript:
+    """Return the page of a track that begins with a window, or the beginning of a file.
+
+    Args:
+        segments: The transcript.
+        window: The window.
+        saved: The file with the whole window, if it was written.
+    """
+    video_no, track = segments.video_no, segments.track
+    indices = segments.between(window.start_seconds, window.end_seconds)[window.skip :]
     page: list[Evidence] = []
     room = BUDGET - ENVELOPE
     next_index: int | None = None
@@ -113,7 +132,7 @@ async def read_transcript(
             next_index = index
             break
         page.append(segment)
-    transcript = Transcript(video_no=video_no, track=track, segments=page, saved=saved, note=note)
+    transcript = Transcript(video_no=video_no, track=track, segments=page, saved=saved)
     if saved:
         if saved.cues > len(page):
             transcript.add_note(f"The file has all {saved.cues} cues; the first {len(page)} are shown.")
@@ -128,9 +147,30 @@ async def read_transcript(
         transcript.add_note(
             f"{reason}, or it is not ready yet: wait_until_ready with video_nos={video_no} shows its state."
         )
-    if target and not saved:
-        transcript.add_note("No file was written.")
     return transcript
+
+
+async def read_lines(tracks: Sequence[Segments], start: float, end: float) -> list[Evidence]:
+    """Return the segments of all tracks in a window, in order of time, up to one more than a result can hold.
+
+    Args:
+        tracks: The tracks.
+        start: The start of the window in seconds.
+        end: Its end in seconds.
+    """
+
+    def read() -> list[Evidence]:
+        by_track = [(segment for _, segment in track.evidence(track.between(start, end))) for track in tracks]
+        lines: list[Evidence] = []
+        room = BUDGET
+        for segment in heapq.merge(*by_track, key=lambda segment: segment.start_seconds or 0):
+            lines.append(segment)
+            room -= json_size(segment)
+            if room < 0:
+                break
+        return lines
+
+    return await without_blocking(read, large=any(track.is_large for track in tracks))
 
 
 def _subtitle_file(context: Context, window: Window) -> Target | None:
