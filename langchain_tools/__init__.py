@@ -7,6 +7,9 @@ except ImportError as error:
         'langchain_tools needs langchain-core; install it with: pip install "memories-mcp[langchain]"'
     ) from error
 
+from langchain_tools.citations import Citation, collect_citations
+from langchain_tools.history import MemoriesChatMessageHistory
+from langchain_tools.ingestion import IngestionReport, aingest, ingest
 from langchain_tools.loader import MemoriesTranscriptLoader
 from langchain_tools.retriever import MemoriesRetriever
 from langchain_tools.toolkit import MemoriesToolkit
@@ -14,4 +17,15 @@ from langchain_tools.tools import MemoriesTool
 
 del _langchain_core
 
-__all__ = ["MemoriesRetriever", "MemoriesTool", "MemoriesToolkit", "MemoriesTranscriptLoader"]
+__all__ = [
+    "Citation",
+    "IngestionReport",
+    "MemoriesChatMessageHistory",
+    "MemoriesRetriever",
+    "MemoriesTool",
+    "MemoriesToolkit",
+    "MemoriesTranscriptLoader",
+    "aingest",
+    "collect_citations",
+    "ingest",
+]

@@ -114,6 +114,11 @@ class MemoriesComponent(BaseModel):
         )
 
 
+def clients_of(component: MemoriesComponent) -> SharedClients:
+    """Return the clients of a component, for a function that works with its account."""
+    return component._clients  # pyright: ignore[reportPrivateUsage] -- private for users; this package shares it
+
+
 def parse_argument(name: str, text: str | None) -> Any:
     """Parse a constructor argument by the rules of the environment variable of the same setting."""
     return None if text is None else parse_setting(name, text.strip(), f"{name}=")

@@ -20,6 +20,7 @@ from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.pool import Pool
 from memories_mcp.runner import Runner, rate_limits_of, use_sandbox, with_sandbox
 from memories_mcp.settings import Settings
+from memories_mcp.transcript_cache import TranscriptCache
 
 _MAX_RUNNERS = 200
 _MAX_CONCURRENT_FETCHES = 4
@@ -108,6 +109,7 @@ class _OpenRunners:
         self._lock = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._resolved: Settings | None = None
+        self._transcripts = TranscriptCache()
         self._runners = Pool[RunCredentials | None, Runner](_MAX_RUNNERS, Runner.aclose)
 
     @asynccontextmanager
@@ -139,7 +141,13 @@ class _OpenRunners:
         limits_key = (self.process, settings.base_url, settings.api_key, str(settings.rate_limits))
         limits = _limits.setdefault(limits_key, rate_limits_of(settings))
         key_hint = _PER_RUN_KEY_HINT if self._per_run else _KEY_HINT
-        return Runner(settings, limits=limits, fixed_namespace=self._per_run, key_hint=key_hint)
+        return Runner(
+            settings,
+            limits=limits,
+            transcripts=self._transcripts,
+            fixed_namespace=self._per_run,
+            key_hint=key_hint,
+        )
 
 
 class _ProcessSandbox:

@@ -24,7 +24,8 @@ from memories_mcp.context import Context
 from memories_mcp.errors import NotFound, NotReady
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.models.ids import is_public
-from memories_mcp.operations.common.lookups import WireVideoPage, fetch_name_and_link, find_videos, not_in_namespace
+from memories_mcp.models.tolerance import collect_omissions
+from memories_mcp.operations.common.lookups import WireVideoPage, fetch_facts, find_videos, not_in_namespace
 from memories_mcp.operations.common.transcripts import fetch_transcript
 
 _PAGE_SIZE = 20
@@ -35,6 +36,8 @@ class _DocumentPage(NamedTuple):
     documents: list[Document]
     video_nos: tuple[str, ...]
     """The videos of the page; none, or those of the page before, mark the end."""
+    requested: Sequence[str] | None
+    """The numbers of all requested videos; `None` for the whole library."""
 
 
 class _NamedVideo(NamedTuple):
@@ -51,7 +54,7 @@ class MemoriesTranscriptLoader(MemoriesComponent, BaseLoader):
     """
 
     video_nos: Sequence[str] | None = None
-    """Videos to load, own or public; `None` for every ready video of the library."""
+    """Videos to load: numbers, own or public, and names of own videos; `None` for every ready video of the library."""
     tracks: Annotated[Sequence[Track], Field(min_length=1)] = ("audio", "visual")
     """`audio` is what is said, `visual` what is seen; with both, each line has a label."""
     chunk_seconds: Annotated[float, Field(ge=1, le=86_400)] = 60
@@ -64,34 +67,41 @@ class MemoriesTranscriptLoader(MemoriesComponent, BaseLoader):
     def lazy_load(self) -> Iterator[Document]:
         """Yield the documents; holds one page of videos in memory, however large the library is."""
         credentials = self._clients.credentials(CurrentRun())
-        number, previous = 1, tuple[str, ...]()
+        number, previous, requested = 1, tuple[str, ...](), self.video_nos
         while True:
-            page = bridge.run(lambda _, page_number=number: self._load_page(page_number, credentials))
+            page = bridge.run(
+                lambda _, number=number, requested=requested: self._load_page(number, requested, credentials)
+            )
             if page.video_nos in {previous, ()}:
                 return
             yield from page.documents
-            number, previous = number + 1, page.video_nos
+            number, previous, requested = number + 1, page.video_nos, page.requested
 
     async def alazy_load(self) -> AsyncIterator[Document]:
         """Yield the documents in async code; holds one page of videos in memory."""
         credentials = await self._clients.acredentials(CurrentRun())
-        number, previous = 1, tuple[str, ...]()
+        number, previous, requested = 1, tuple[str, ...](), self.video_nos
         while True:
-            page = await bridge.arun(lambda _, page_number=number: self._load_page(page_number, credentials))
+            page = await bridge.arun(
+                lambda _, number=number, requested=requested: self._load_page(number, requested, credentials)
+            )
             if page.video_nos in {previous, ()}:
                 return
             for document in page.documents:
                 yield document
-            number, previous = number + 1, page.video_nos
+            number, previous, requested = number + 1, page.video_nos, page.requested
 
-    async def _load_page(self, number: int, credentials: RunCredentials | None) -> _DocumentPage:
+    async def _load_page(
+        self, number: int, requested: Sequence[str] | None, credentials: RunCredentials | None
+    ) -> _DocumentPage:
         async with self._clients.runner(credentials) as runner:
             context, unique_id = runner.context(), runner.settings.unique_id or None
-            if self.video_nos is None:
+            if requested and number == 1:
+                requested, _ = await runner.stand_ins.find_numbers(requested, unique_id)
+            if requested is None:
                 video_nos, videos = await _list_ready_videos(context, number, unique_id)
             else:
-                distinct = tuple(dict.fromkeys(self.video_nos))
-                video_nos = distinct[(number - 1) * _PAGE_SIZE : number * _PAGE_SIZE]
+                video_nos = tuple(requested[(number - 1) * _PAGE_SIZE : number * _PAGE_SIZE])
                 videos = await _get_videos(context, video_nos, unique_id)
             semaphore = fetch_semaphore(runner)
 
@@ -100,7 +110,8 @@ class MemoriesTranscriptLoader(MemoriesComponent, BaseLoader):
                     return await self._load_video(context, video, unique_id)
 
             documents_by_video = await asyncio.gather(*map(load, videos))
-        return _DocumentPage([document for documents in documents_by_video for document in documents], video_nos)
+        documents = [document for documents in documents_by_video for document in documents]
+        return _DocumentPage(documents, video_nos, requested)
 
     async def _load_video(self, context: Context, video: _NamedVideo, unique_id: str | None) -> list[Document]:
         tracks: list[Track] = list(dict.fromkeys(self.tracks))
@@ -108,7 +119,7 @@ class MemoriesTranscriptLoader(MemoriesComponent, BaseLoader):
         length = round(self.chunk_seconds * 1000)
         for track in tracks:
             try:
-                transcript = await fetch_transcript(context, video.video_no, track, unique_id)
+                transcript = await fetch_transcript(context, video.video_no, track, unique_id, keep=False)
             except NotFound:
                 if self.video_nos is not None:
                     raise
@@ -145,9 +156,10 @@ async def _get_videos(context: Context, video_nos: Sequence[str], unique_id: str
         NotReady: Some videos are not processed yet, or their processing failed.
     """
     own = [video_no for video_no in video_nos if not is_public(video_no)]
-    videos = {video.video_no: video for video in await find_videos(context, own, unique_id)} if own else {}
-    if missing := [video_no for video_no in own if video_no not in videos]:
-        raise not_in_namespace(missing)
+    with collect_omissions():
+        videos = {video.video_no: video for video in await find_videos(context, own, unique_id)} if own else {}
+        if missing := [video_no for video_no in own if video_no not in videos]:
+            raise not_in_namespace(missing)
     if unready := [video.video_no for video in videos.values() if video.status != "ready"]:
         raise NotReady(
             f"Videos not loaded: {', '.join(unready)} are still processing, or failed.",
@@ -156,5 +168,5 @@ async def _get_videos(context: Context, video_nos: Sequence[str], unique_id: str
     names = {video.video_no: video.video_name for video in videos.values()}
     for video_no in video_nos:
         if video_no not in names:
-            names[video_no], _ = await fetch_name_and_link(context, video_no, None)
+            names[video_no] = (await fetch_facts(context, video_no, None)).video_name
     return [_NamedVideo(video_no, names[video_no]) for video_no in video_nos]

@@ -20,6 +20,7 @@ from langchain_tools.credentials import RunCredentials
 from langchain_tools.documents import join_text, segments_between, to_document, tracks_for
 from langchain_tools.lifetime import fetch_semaphore
 from langchain_tools.run_context import CurrentRun, merge_parent_config
+from memories_mcp.api import without_blocking
 from memories_mcp.context import Context
 from memories_mcp.errors import InvalidArguments, NotFound, NotReady, UnexpectedResponse
 from memories_mcp.models.evidence import Evidence, Track
@@ -49,7 +50,7 @@ class Query(BaseModel):
     platform: Platform | None = None
     """Search the public library of this platform instead of your own."""
     video_nos: Sequence[str] | None = None
-    """Search only these videos; an empty sequence finds nothing."""
+    """Search only these videos, given by number or name; an empty sequence finds nothing."""
     tag: str | None = None
     """Search only videos with this tag."""
     filtering_level: Literal["low", "medium", "high"] | None = None
@@ -64,7 +65,8 @@ class MemoriesRetriever(Query, MemoriesComponent, BaseRetriever):
     """Retriever of moments in videos: each `Document` is one moment, with what is seen or said there as its text.
 
     `Document.id` is the evidence `ref`; the metadata hold `source`, `video_no`, `video_name`, `kind`, `start_seconds`,
-    `end_seconds`, `score` and `uri`, each if known. Errors are `memories_mcp.errors.MemoriesError`.
+    `end_seconds`, `score`, `uri`, and of public videos `creator`, `view_count` and `video_url`, each if known. Errors
+    are `memories_mcp.errors.MemoriesError`.
     """
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
@@ -152,7 +154,8 @@ async def _search(runner: Runner, context: Context, text: str, query: Query, top
         arguments["video_nos"] = list(query.video_nos) if query.video_nos else None
         arguments["tag"] = query.tag
         arguments["unique_id"] = runner.settings.unique_id or None
-        return await search_hits(context, validate(SearchVideos, arguments))
+        args, _ = await runner.stand_ins.resolve(validate(SearchVideos, arguments))
+        return await search_hits(context, args)
     if query.video_nos or query.tag:
         raise InvalidArguments(["platform: the public library cannot be searched by video_nos or tag."])
     arguments["platform"] = query.platform
@@ -216,7 +219,8 @@ async def _fetch_documents(runner: Runner, context: Context, groups: list[Group]
                 return
 
     await asyncio.gather(*(fetch(video_no, track) for video_no, track in sorted(needed)))
-    return [_merge_group(group, transcripts, margin) for group in groups]
+    large = any(transcript.is_large for transcript in transcripts.values())
+    return await without_blocking(lambda: [_merge_group(group, transcripts, margin) for group in groups], large=large)
 
 
 def _has_full_text(group: Group, margin: float) -> bool:
@@ -237,6 +241,9 @@ def _merge_group(group: Group, transcripts: dict[tuple[str, Track], Segments], m
         end,
         video_name=best.video_name,
         score=max((hit.score for hit in group if hit.score is not None), default=None),
+        creator=best.creator,
+        view_count=best.view_count,
+        video_url=best.video_url,
     )
     # A dict removes repeated texts and keeps their order.
     text = "\n".join(dict.fromkeys(hit.text for hit in sorted(group, key=_start) if hit.text))

@@ -67,7 +67,7 @@ class MemoriesToolkit(MemoriesComponent, BaseToolkit):
             operation.name: MemoriesTool.from_operation(
                 operation,
                 self._clients,
-                runner.pinned,
+                runner.withheld(operation),
                 handle_tool_error=self.handle_tool_error,
                 interrupts=self.confirm == "interrupt",
             )

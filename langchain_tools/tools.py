@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,7 +39,7 @@ class MemoriesTool(BaseTool):
         cls,
         operation: Operation[Any, Any],
         clients: SharedClients,
-        pinned: Mapping[str, Any],
+        withheld: Collection[str],
         *,
         handle_tool_error: bool | str | Callable[[ToolException], str],
         interrupts: bool,
@@ -49,11 +49,11 @@ class MemoriesTool(BaseTool):
         Args:
             operation: The operation to run.
             clients: The runners that all tools of the toolkit share.
-            pinned: Arguments with a fixed value, which the tool's schema leaves out.
+            withheld: Arguments that a caller cannot set, which the tool's schema leaves out.
             handle_tool_error: As in `BaseTool`.
             interrupts: Whether irreversible actions pause the LangGraph run.
         """
-        definition = operation.definition_without(pinned)
+        definition = operation.definition_without(withheld)
         # LangChain passes a dict on unchanged; it would rebuild a pydantic class, with `anyOf null` and open schemas.
         annotations = {to_snake(name): value for name, value in definition["annotations"].items()}
         tool = cls(

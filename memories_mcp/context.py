@@ -7,10 +7,11 @@ from typing import Literal, NamedTuple, Protocol
 from memories_mcp.api import Api
 from memories_mcp.file_access import Files
 from memories_mcp.models.base import Row
+from memories_mcp.transcript_cache import KeptTranscripts
 
 CONFIRMATION_NEEDED = (
-    "Nothing was done yet. Show this preview to the user. If the user agrees, call again with the same arguments and "
-    "confirmation_token."
+    "Nothing was done yet. Show this preview to the user. If the user agrees to it, or has asked for exactly this, "
+    "call again with the same arguments and confirmation_token."
 )
 """The note of a result that holds a `Pending`."""
 
@@ -65,6 +66,11 @@ class Context(Protocol):
         ...
 
     @property
+    def transcripts(self) -> KeptTranscripts:
+        """The transcripts that are kept for the caller's key."""
+        ...
+
+    @property
     def files(self) -> Files:
         """The files that tools may access."""
         ...
@@ -72,6 +78,16 @@ class Context(Protocol):
     @property
     def callback_url(self) -> str | None:
         """The operator's callback URL. Never a tool argument: a model could send data to any host."""
+        ...
+
+    @property
+    def asks_confirmation(self) -> bool:
+        """Whether `confirm` shows its preview; the operator may have switched that off."""
+        ...
+
+    @property
+    def unique_id(self) -> str | None:
+        """The fixed namespace, for operations without the argument `unique_id`; the others get it as that argument."""
         ...
 
     @property

@@ -3,6 +3,7 @@
 MemoriesError                 base class; the text says what failed and what to do next
 ├── ConfigurationError        missing or invalid setting; the text names the variable
 ├── InvalidArguments          one line per field
+├── AmbiguousName             several videos have the name that stands in place of a number
 ├── Declined                  the user refused to confirm; nothing was sent
 ├── Unreachable               no connection or timeout, after retries
 ├── UnexpectedResponse        not the documented shape
@@ -62,6 +63,10 @@ class InvalidArguments(MemoriesError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("Invalid arguments:\n" + "\n".join(f"- {problem}" for problem in problems))
         self.problems = tuple(problems)
+
+
+class AmbiguousName(MemoriesError):
+    """Several videos have the name that stands in place of a number; `words` lists them."""
 
 
 class Declined(MemoriesError):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import ExitStack, contextmanager
+import os
+import stat
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from memories_mcp.api import SourceFile, Target
+from memories_mcp.api import SourceFile, Target, atomic_write
 from memories_mcp.errors import ConfigurationError, FileRefused
 from memories_mcp.file_names import (
     appearance,
@@ -21,18 +23,24 @@ from memories_mcp.file_names import (
     unescaped,
     unwrapped,
 )
-from memories_mcp.folders import open_folder
+from memories_mcp.folders import Names, Walk, open_folder, walk
 from memories_mcp.media_types import MediaKind, extensions_of, media_type_of
 from memories_mcp.models.coercions import remove_invisible
 
 
 class _Local:
-    """Type of the annotation that marks an argument as the path of a local file."""
+    """Type of the annotation that marks an argument as the path of a local file, or as an option of such a path."""
 
 
 LOCAL = _Local()
 LocalPath = Annotated[str, Field(min_length=1, max_length=1000), LOCAL]
 """A path below the files root; an operation with such an argument is not offered where file access is off."""
+LocalFolder = Annotated[str, Field(max_length=1000), LOCAL]
+"""The path of a folder below the files root, or of the root."""
+OPTION = _Local()
+"""Marks an optional argument with which an operation writes a file; it is not offered where no file can be written."""
+SavePath = Annotated[str, Field(min_length=1, max_length=1000), OPTION]
+"""The path below the files root of a file that an operation can write besides its result."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,45 @@ class Files:
         """
         return "/".join(self._find(path))
 
+    def find_folder(self, path: str) -> Names:
+        """Return the names that lead from the root to the existing folder that a path means, no links among them.
+
+        Raises:
+            FileRefused: No folder, or more than one, fits the path, or the path is outside the root.
+            ConfigurationError: There is no files root.
+        """
+        for text in readings(path):
+            with suppress(OSError, ValueError, RuntimeError):
+                if (self._root / Path(text).expanduser()).resolve() == self._root:
+                    return ()
+        return self._find(path, folder=True)
+
+    def walk(self, names: Names, *, is_wanted: Callable[[str], bool], most_entries: int) -> Walk:
+        """Look for files in a folder and in the folders in it, as `folders.walk` does.
+
+        Args:
+            names: The names that lead from the root to the folder, as `find_folder` returns them.
+            is_wanted: Tells by its name whether a file is of interest.
+            most_entries: The number of entries after which the walk ends.
+        """
+        return walk(self._root, names, is_wanted=is_wanted, most_entries=most_entries)
+
+    def show(self, names: Names) -> str:
+        """Return the path of an entry below the root on one line, as a message or a result shows it."""
+        return self._shown(self._root.joinpath(*names))
+
+    def follow(self, link: Names) -> os.stat_result | str:
+        """Return the state of the file that a symbolic link leads to, or the reason for which it is no file to use."""
+        try:
+            target = self._root.joinpath(*link).resolve()
+            if not target.is_relative_to(self._root):
+                return "out of the files root"
+            with open_folder(self._root, target.parent.relative_to(self._root).parts) as folder:
+                state = folder.stat(target.name)
+        except (OSError, ValueError, RuntimeError):
+            state = None
+        return state if state and stat.S_ISREG(state.st_mode) else "to no file"
+
     def writable(self, path: str, *, overwrite: bool) -> Target:
         """Return the file to write below the root, without creating anything.
 
@@ -130,6 +177,15 @@ class Files:
             ) from None
         return Target(self._root, target.relative_to(self._root).parts, overwrite)
 
+    def write(self, target: Target, content: bytes) -> None:
+        """Write a file that `writable` returned, whole or not at all.
+
+        Raises:
+            FileRefused: The file cannot be written, or was created meanwhile and may not be replaced.
+        """
+        with atomic_write(target) as write:
+            write(content)
+
     @property
     def _root(self) -> Path:
         if self.root is None:
@@ -139,10 +195,14 @@ class Files:
             )
         return self.root
 
-    def _find(self, path: str) -> tuple[str, ...]:
+    def _find(self, path: str, *, folder: bool = False) -> Names:
         """Return the names that lead from the root to the file that a path means.
 
         A reading of the path that names an existing file wins; otherwise the one file that looks the same is taken.
+
+        Args:
+            path: The path as the caller wrote it.
+            folder: Whether a folder is meant, not a file.
 
         Raises:
             FileRefused: No file, or more than one, fits the path, or the path is outside the root.
@@ -152,18 +212,22 @@ class Files:
         try:
             file = next((file for file in inside if _exists(file)), None) if asked else None
             for candidate in inside if asked and not file else ():
-                existing, missing = self._look_alike(candidate, path, ignore_case=True)
+                existing, missing = self._look_alike(candidate, path, ignore_case=True, folder=folder)
                 if not missing:
                     file = existing
                     break
             if asked is None:
                 raise self._outside(path)
             if file is None:
-                raise self._missing(path, *self._look_alike(asked, path, ignore_case=True))
+                existing, missing = self._look_alike(asked, path, ignore_case=True, folder=folder)
+                raise self._missing(path, existing, missing, folder=folder)
         except OSError as error:
             raise _unreadable(path, error) from None
         if file not in {self._inside(text, path) for text in (path, unwrapped(path), unescaped(unwrapped(path)))}:
-            self.notes.append(f"File used: {self._shown(file)}, because no file has exactly the given name.")
+            kind = "folder" if folder else "file"
+            self.notes.append(
+                f"{kind.capitalize()} used: {self._shown(file)}, because no {kind} has exactly the given name."
+            )
         return file.relative_to(self._root).parts
 
     def _inside(self, text: str, path: str) -> Path | None:
@@ -187,13 +251,16 @@ class Files:
             raise FileRefused(f"{path!r} is not a path.", next_step=f"Name a file below {root}.") from None
         return resolved if resolved.is_relative_to(root) and resolved != root else None
 
-    def _look_alike(self, file: Path, path: str, *, ignore_case: bool) -> tuple[Path, tuple[str, ...]]:
+    def _look_alike(
+        self, file: Path, path: str, *, ignore_case: bool, folder: bool = False
+    ) -> tuple[Path, tuple[str, ...]]:
         """Follow a path below the root, taking for each missing name the one entry that looks the same.
 
         Args:
             file: The path to follow.
             path: The path as the caller wrote it, for errors.
             ignore_case: Whether an entry that differs in case is taken.
+            folder: Whether the path is that of a folder.
 
         Returns:
             The part of the path that exists, and the names that remain.
@@ -207,7 +274,7 @@ class Files:
             is_last = position == len(names) - 1
             if not _exists(existing / name):
                 alike = look_alikes(name, self._names(existing), ignore_case=ignore_case)
-                alike = [entry for entry in alike if (existing / entry).is_dir() != is_last]
+                alike = [entry for entry in alike if (existing / entry).is_dir() == (folder or not is_last)]
                 if not alike:
                     return existing, names[position:]
                 if len(alike) > 1:
@@ -222,16 +289,25 @@ class Files:
                 raise self._outside(path)
         return existing, ()
 
-    def _missing(self, path: str, folder: Path, names: Sequence[str]) -> FileRefused:
-        """Return the error for a file that does not exist, with the names in `folder` similar to the first missing."""
-        entries = (entry for entry in self._names(folder) if not entry.startswith(".") or names[0].startswith("."))
-        is_last = len(names) == 1
-        similar = [entry for entry in similar_names(names[0], entries) if (folder / entry).is_dir() != is_last]
+    def _missing(self, path: str, parent: Path, names: Sequence[str], *, folder: bool) -> FileRefused:
+        """Return the error for a file that does not exist, with the names in `parent` similar to the first missing.
+
+        Args:
+            path: The path as the caller wrote it.
+            parent: The part of the path that exists.
+            names: The rest of the path.
+            folder: Whether the path is that of a folder.
+        """
+        entries = (entry for entry in self._names(parent) if not entry.startswith(".") or names[0].startswith("."))
+        wants_folder = folder or len(names) > 1
+        similar = [entry for entry in similar_names(names[0], entries) if (parent / entry).is_dir() == wants_folder]
+        kind = "folder" if folder else "file"
         if not similar:
-            return FileRefused(f"{path} is not a file in {self.root}.", next_step="Check the name.")
+            next_step = "Check the name; list_local_files lists the files."
+            return FileRefused(f"{path} is not a {kind} in {self.root}.", next_step=next_step)
         return FileRefused(
-            f"{path} is not a file in {self.root}. Similar names there:",
-            words=self._listed(folder, similar),
+            f"{path} is not a {kind} in {self.root}. Similar names there:",
+            words=self._listed(parent, similar),
             next_step="Use one of them if it is meant.",
         )
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Generator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
 
@@ -64,13 +66,19 @@ class Folder:
 
     def names(self) -> list[str]:
         """Return the names of all entries."""
-        if self._descriptor is None:
-            return os.listdir(self.path)
-        readable = os.open(".", os.O_RDONLY | _flag("O_DIRECTORY") | _flag("O_CLOEXEC"), dir_fd=self._descriptor)
-        try:
-            return os.listdir(readable)
-        finally:
-            os.close(readable)
+        with self.entries() as entries:
+            return [entry.name for entry in entries]
+
+    @contextmanager
+    def entries(self) -> Generator[Iterator[os.DirEntry[str]]]:
+        """Yield the entries while the body runs; call their methods with `follow_symlinks=False`."""
+        with ExitStack() as stack:
+            readable: Path | int = self.path
+            if self._descriptor is not None:
+                flags = os.O_RDONLY | _flag("O_DIRECTORY") | _flag("O_CLOEXEC")
+                readable = os.open(".", flags, dir_fd=self._descriptor)
+                stack.callback(os.close, readable)
+            yield stack.enter_context(os.scandir(readable))
 
     def stat(self, name: str) -> os.stat_result | None:
         """Return the state of an entry, or `None` if there is none."""
@@ -195,3 +203,86 @@ def open_folder(root: Path, names: Sequence[str]) -> Generator[Folder, None, Non
             stack.close()  # the outer folder is needed no longer: a deep path must not use up the descriptors
             folder = stack.enter_context(inner)
         yield folder
+
+
+Names = tuple[str, ...]
+"""The names that lead to an entry, each in the one before."""
+
+
+@dataclass
+class Walk:
+    """The outcome of a walk through a folder and the folders in it.
+
+    Attributes:
+        files: The regular files with their states.
+        links: The symbolic links, which were not followed.
+        hidden: Number of files and folders whose names begin with a dot.
+        special: Number of pipes, devices and the like.
+        unreadable: Folders that could not be read.
+        unseen: Folders that were not looked at, or not to their end, because there are too many entries.
+    """
+
+    files: list[tuple[Names, os.stat_result]] = field(default_factory=list[tuple[Names, os.stat_result]])
+    links: list[Names] = field(default_factory=list[Names])
+    hidden: int = 0
+    special: int = 0
+    unreadable: list[Names] = field(default_factory=list[Names])
+    unseen: list[Names] = field(default_factory=list[Names])
+
+
+def walk(root: Path, names: Names, *, is_wanted: Callable[[str], bool], most_entries: int) -> Walk:
+    """Look for files in a folder and in the folders in it, those of the upper levels first.
+
+    Args:
+        root: A folder, with symbolic links resolved.
+        names: The names that lead from `root` to the folder where the walk begins.
+        is_wanted: Tells by its name whether a file is of interest.
+        most_entries: The number of entries after which the walk ends.
+
+    Raises:
+        OSError: The first folder cannot be read.
+    """
+    found = Walk()
+    folders = deque([names])
+    left = most_entries
+    while folders:
+        if left <= 0:
+            found.unseen += folders
+            break
+        folder_names = folders.popleft()
+        try:
+            with open_folder(root, folder_names) as folder, folder.entries() as entries:
+                for entry in entries:
+                    if left <= 0:
+                        found.unseen.append(folder_names)
+                        break
+                    left -= 1
+                    _sort_entry(found, folders, folder_names, entry, is_wanted)
+        except OSError:
+            if folder_names == names:
+                raise
+            found.unreadable.append(folder_names)
+    return found
+
+
+def _sort_entry(
+    found: Walk, folders: deque[Names], parent: Names, entry: os.DirEntry[str], is_wanted: Callable[[str], bool]
+) -> None:
+    """Add an entry to what was found, or a folder to those still to look at."""
+    if entry.name.startswith("."):
+        found.hidden += 1
+    elif entry.is_dir(follow_symlinks=False):
+        folders.append((*parent, entry.name))
+    elif is_wanted(entry.name):
+        names = (*parent, entry.name)
+        if entry.is_symlink():
+            found.links.append(names)
+            return
+        try:
+            state = entry.stat(follow_symlinks=False)
+        except OSError:  # it is gone
+            return
+        if stat.S_ISREG(state.st_mode):
+            found.files.append((names, state))
+        else:
+            found.special += 1

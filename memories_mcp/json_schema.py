@@ -1,7 +1,8 @@
 """Portable JSON Schemas of pydantic models, and the generated tool definitions.
 
 The schemas have no `title` keys, no `anyOf` for optionals and no `null` defaults: some providers reject or misread
-these, and all of them cost tokens. String lengths are omitted too; validation enforces them and explains violations.
+these, and all of them cost tokens. Lengths of strings and lists, lower limits of 0 and 1, and defaults of 0, 1 and
+false are omitted too: models keep them anyway, and validation enforces limits and explains violations.
 """
 
 from __future__ import annotations
@@ -41,12 +42,24 @@ class _PortableSchema(GenerateJsonSchema):
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         json_schema = super().default_schema(schema)
-        if self.mode == "serialization" or json_schema.get("default") in (None, [], ""):
+        if self.mode == "serialization" or json_schema.get("default") in (None, [], "", 0, 1):  # False and True too
             json_schema.pop("default", None)
         return json_schema
 
     def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
         return {"type": "string"}
+
+    def list_schema(self, schema: core_schema.ListSchema) -> JsonSchemaValue:
+        return {
+            "type": "array",
+            "items": self.generate_inner(schema["items_schema"]) if "items_schema" in schema else {},
+        }
+
+    def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
+        return _without_low_minimum(super().int_schema(schema))
+
+    def float_schema(self, schema: core_schema.FloatSchema) -> JsonSchemaValue:
+        return _without_low_minimum(super().float_schema(schema))
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         json_schema = super().model_schema(schema)
@@ -54,6 +67,12 @@ class _PortableSchema(GenerateJsonSchema):
         if json_schema.get("description") == "":
             del json_schema["description"]
         return json_schema
+
+
+def _without_low_minimum(schema: JsonSchemaValue) -> JsonSchemaValue:
+    if schema.get("minimum") in (0, 1):
+        del schema["minimum"]
+    return schema
 
 
 def json_schema(model: type[BaseModel], mode: Literal["validation", "serialization"]) -> dict[str, Any]:

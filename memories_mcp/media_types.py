@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Literal
 
 MediaKind = Literal["video", "image"]
+FileKind = Literal["video", "audio", "image", "other"]
+"""The content of a file, as far as its name shows it."""
 Signature = Callable[[bytes], bool]
 """Tests whether the first 16 bytes of a file fit a media type."""
-_MEDIA: dict[MediaKind, dict[str, tuple[tuple[str, ...], Signature]]] = {
+_MEDIA: dict[FileKind, dict[str, tuple[tuple[str, ...], Signature]]] = {
     "video": {
         "video/mp4": ((".mp4",), lambda start: start[4:8] == b"ftyp" and start[8:10] != b"qt"),
         "video/quicktime": ((".mov",), lambda start: start[4:8] in {b"ftyp", b"moov", b"wide", b"mdat", b"free"}),
@@ -26,6 +28,12 @@ _MEDIA: dict[MediaKind, dict[str, tuple[tuple[str, ...], Signature]]] = {
     },
 }
 """File name extensions and signature of each media type that the service accepts, by kind of media (API 2.11)."""
+_OTHER_EXTENSIONS: dict[FileKind, tuple[str, ...]] = {
+    "video": (".webm", ".m4v", ".wmv", ".flv", ".mpg", ".mpeg", ".3gp", ".mts"),
+    "audio": (".mp3", ".wav", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".wma"),
+    "image": (".heic", ".tif", ".tiff", ".avif"),
+}
+"""Usual extensions of media that the service does not accept."""
 IMAGE_EXTENSIONS = frozenset(extension for extensions, _ in _MEDIA["image"].values() for extension in extensions)
 
 _BYTES_OF_TEXT = 1024
@@ -38,9 +46,18 @@ def media_type_of(start: bytes, kind: MediaKind) -> str | None:
     return next((name for name, (_, matches) in _MEDIA[kind].items() if matches(start)), None)
 
 
-def extensions_of(kind: MediaKind) -> list[str]:
-    """Return the file name extensions that the service accepts for a kind of media, in lower case and sorted."""
-    return sorted(extension for extensions, _ in _MEDIA[kind].values() for extension in extensions)
+def extensions_of(kind: FileKind) -> list[str]:
+    """Return the file name extensions that the service accepts for a kind of file, in lower case and sorted."""
+    return sorted(extension for extensions, _ in _MEDIA.get(kind, {}).values() for extension in extensions)
+
+
+def file_kind(extension: str) -> FileKind:
+    """Return the kind of the files with a file name extension."""
+    extension = extension.lower()
+    for kind, extensions in _OTHER_EXTENSIONS.items():
+        if extension in extensions or extension in extensions_of(kind):
+            return kind
+    return "other"
 
 
 def is_text(start: bytes) -> bool:

@@ -6,7 +6,7 @@ MCP tools, LangChain tools, the command line, the documentation and the contract
 from __future__ import annotations
 
 import typing
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -16,10 +16,16 @@ from pydantic.fields import FieldInfo
 
 from memories_mcp.api import Endpoint
 from memories_mcp.context import Context
-from memories_mcp.file_access import LOCAL
+from memories_mcp.errors import InvalidArguments
+from memories_mcp.file_access import LOCAL, OPTION
 from memories_mcp.json_schema import load_definition
 from memories_mcp.models.base import Input, Output
 from memories_mcp.validation import validate
+
+_NO_FILES = (
+    "no file can be written here: that takes MEMORIES_FILES_ROOT, a server that is not read-only, and over HTTP "
+    "MEMORIES_HTTP_FILES. Leave it out."
+)
 
 
 class Effect(Enum):
@@ -52,6 +58,7 @@ class Operation(Generic[In, Out]):
         name: The name of the tool; also the name of the function.
         title: The title that MCP clients display.
         toolset: The name of the toolset.
+        whole_account: Whether a call reaches the videos of all namespaces.
         effect: The effect of a call.
         idempotent: Whether a second call with the same arguments changes and costs nothing more.
         endpoints: Every endpoint that the function may call.
@@ -64,6 +71,7 @@ class Operation(Generic[In, Out]):
     name: str
     title: str
     toolset: str
+    whole_account: bool
     effect: Effect
     idempotent: bool
     endpoints: tuple[Endpoint, ...]
@@ -96,41 +104,56 @@ class Operation(Generic[In, Out]):
     def hints(self) -> dict[str, bool]:
         """The annotations of the MCP tool."""
         return {
-            "readOnlyHint": self.effect is Effect.READ,
+            "readOnlyHint": self.effect is Effect.READ and not self.file_options,
             "destructiveHint": self.effect is Effect.DESTRUCTIVE,
             "idempotentHint": self.idempotent,
-            "openWorldHint": True,
+            "openWorldHint": bool(self.endpoints),
         }
 
     @cached_property
     def uses_files(self) -> bool:
-        """Whether an argument is the path of a local file, or a list of such paths."""
-        return any(LOCAL in _annotations(argument) for argument in self.input.model_fields.values())
+        """Whether an argument is the path of a local file or folder, or a list of such paths."""
+        return any(LOCAL in _annotations(field) for field in self.input.model_fields.values())
+
+    @cached_property
+    def file_options(self) -> dict[str, Any]:
+        """The optional arguments with which the operation writes a file, and their defaults."""
+        fields = self.input.model_fields.items()
+        return {name: field.default for name, field in fields if OPTION in _annotations(field)}
 
     @property
     def example(self) -> dict[str, Any]:
         """The arguments of a valid call: the first example of each argument that has one."""
         return {name: argument.examples[0] for name, argument in self.input.model_fields.items() if argument.examples}
 
-    def definition_without(self, pinned: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the definition without the arguments that the operator fixed, which are the keys of `pinned`."""
+    def definition_without(self, withheld: Collection[str]) -> dict[str, Any]:
+        """Return the definition without the arguments that a caller cannot set.
+
+        Without its file options, an operation that only reads is marked so.
+        """
         schema = self.input_schema
-        if not pinned.keys() & schema["properties"].keys():
+        properties = {name: value for name, value in schema["properties"].items() if name not in withheld}
+        if len(properties) == len(schema["properties"]):
             return self.definition
-        properties = {name: value for name, value in schema["properties"].items() if name not in pinned}
-        return {**self.definition, "inputSchema": {**schema, "properties": properties}}
+        annotations = dict(self.definition["annotations"])
+        if not self.file_options.keys() & properties.keys():
+            annotations["readOnlyHint"] = self.effect is Effect.READ
+        return {**self.definition, "annotations": annotations, "inputSchema": {**schema, "properties": properties}}
 
     def validate(self, raw: Mapping[str, Any] | None, pinned: Mapping[str, Any]) -> In:
         """Return the input model with validated arguments.
 
         Args:
             raw: The arguments as the caller sent them.
-            pinned: Arguments that the operator fixed, by name.
+            pinned: Arguments that the caller cannot set, by name.
 
         Raises:
             InvalidArguments: Lists every problem, one line each; pinned and unknown arguments are refused.
         """
-        return validate(self.input, raw or {}, pinned)
+        raw = raw or {}
+        if refused := raw.keys() & pinned.keys() & self.file_options.keys():
+            raise InvalidArguments([f"{name}: {_NO_FILES}" for name in sorted(refused)])
+        return validate(self.input, raw, pinned)
 
 
 def _annotations(argument: FieldInfo) -> list[Any]:
@@ -149,6 +172,7 @@ class Toolset:
         name: The name, as used in `--toolsets`.
         about: The purpose, in one sentence.
         default: Whether the toolset is offered without `--toolsets`.
+        whole_account: Whether the operations reach the videos of all namespaces; not offered in a fixed namespace.
         define: Returns the definition of an operation; the default loads the file that `make definitions` wrote.
         operations: The operations in the order of their registration.
     """
@@ -156,6 +180,7 @@ class Toolset:
     name: str
     about: str
     default: bool = True
+    whole_account: bool = False
     define: DefinitionSource = field(default=_load_definition, repr=False)
     operations: list[Operation[Any, Any]] = field(default_factory=list[Operation[Any, Any]], repr=False)
 
@@ -182,6 +207,7 @@ class Toolset:
                     name=function.__name__,
                     title=title,
                     toolset=self.name,
+                    whole_account=self.whole_account,
                     effect=effect,
                     idempotent=repeatable if idempotent is None else idempotent,
                     endpoints=tuple(endpoints),

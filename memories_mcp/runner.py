@@ -18,13 +18,17 @@ from memories_mcp.models.base import Output, iter_parts
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.tolerance import collect_omissions, describe_omissions
-from memories_mcp.models.uris import in_namespace
-from memories_mcp.operation import Operation
+from memories_mcp.models.uris import VIDEOS, in_namespace
+from memories_mcp.operation import Effect, Operation
 from memories_mcp.operations import select
+from memories_mcp.operations.common.names import StandIns
+from memories_mcp.operations.common.newest import NewestVideos
+from memories_mcp.operations.common.posts import KnownPosts
 from memories_mcp.rendering.budget import fit
 from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.text import render
 from memories_mcp.settings import Settings
+from memories_mcp.transcript_cache import KeptTranscripts, TranscriptCache
 
 ProgressHandler = Callable[[Progress], Awaitable[None]]
 """Receives the progress of a running operation."""
@@ -45,11 +49,13 @@ class RunResult(Generic[Out]):
         text: Compact text, with text from videos and the network fenced.
         structured: The same facts as JSON data.
         output: The same facts as the operation's output model.
+        unique_id: The namespace of the call; `None` for the default one, and for operations without a namespace.
     """
 
     text: str
     structured: dict[str, Any]
     output: Out
+    unique_id: str | None
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,20 @@ class _RunContext:
         return self.runner.api
 
     @property
+    def transcripts(self) -> KeptTranscripts:
+        return self.runner.transcripts
+
+    @property
     def callback_url(self) -> str | None:
         return self.runner.settings.callback_url or None
+
+    @property
+    def asks_confirmation(self) -> bool:
+        return self.runner.settings.confirm
+
+    @property
+    def unique_id(self) -> str | None:
+        return self.runner.pinned.get("unique_id")
 
     @property
     def reports_progress(self) -> bool:
@@ -80,6 +98,9 @@ class _RunContext:
             await self.on_progress(Progress(done, total, message, kind))
 
     def changed(self, *uris: str) -> None:
+        self.runner.transcripts.drop(uris)
+        if any(uri.startswith(VIDEOS) for uri in uris):
+            self.runner.newest_videos.invalidate()
         if self.runner.changed:
             self.runner.changed(uris)
 
@@ -148,6 +169,7 @@ class Runner:
         settings: The caller's key and namespace, the API's host, the toolsets and the other settings.
         api: An API client to use instead of one for the settings. The runner closes it in both cases.
         limits: Rate limits to share with other runners of the same key; by default those of the settings.
+        transcripts: Kept transcripts to share with other runners of the process; by default the runner's own.
         extra_operations: Operations to offer in addition to those that the settings select.
         fixed_namespace: Whether to remove `unique_id` from the arguments even if the settings name no namespace.
         key_hint: Where a caller sets a missing key, for the error text; by default the variables of the environment.
@@ -158,7 +180,10 @@ class Runner:
         pinned: The arguments that the operator fixed, by name.
         changed: Receives the URIs of changed resources; set by the server.
         api: The API client.
+        transcripts: The transcripts that are kept for the key.
         files: The files that tools may access.
+        newest_videos: The newest videos of each namespace.
+        stand_ins: Replaces names and URLs in arguments by numbers.
 
     Raises:
         ConfigurationError: The settings name an unknown toolset, tool or class of rate limits.
@@ -170,27 +195,41 @@ class Runner:
         *,
         api: Api | None = None,
         limits: RateLimiter | None = None,
+        transcripts: TranscriptCache | None = None,
         extra_operations: Sequence[AnyOperation] = (),
         fixed_namespace: bool = False,
         key_hint: str = "",
     ) -> None:
         self.settings = settings
-        selected = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
-        self.operations: dict[str, AnyOperation] = {
-            operation.name: operation for operation in (*selected, *extra_operations)
-        }
         self.pinned: dict[str, Any] = {}
         if fixed_namespace or settings.unique_id:
             self.pinned["unique_id"] = settings.unique_id or None
+            self.pinned["folder_id"] = None  # a folder belongs to the account, and may hold videos of any namespace
+        selected = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
+        self.operations: dict[str, AnyOperation] = {
+            operation.name: operation
+            for operation in (*selected, *extra_operations)
+            if not (operation.whole_account and "unique_id" in self.pinned)
+        }
         self.changed: ChangeHandler | None = None
         self.api = api or make_api(settings, limits or rate_limits_of(settings), key_hint=key_hint)
+        self.transcripts = (transcripts or TranscriptCache()).of(settings.api_key)
         self.files = Files(settings.files_root)
+        self.newest_videos = NewestVideos(self.api)
+        self._posts = KnownPosts()
+        self.stand_ins = StandIns(self.newest_videos, self._posts)
 
-    def restrict(self, offered: Callable[[AnyOperation], bool]) -> Runner:
-        """Return a runner that shares everything with this one but offers only some of its operations."""
+    def restrict(self, offered: Callable[[AnyOperation], bool], *, read_only: bool = False) -> Runner:
+        """Return a runner that shares everything with this one but offers less, and with `read_only` writes no file."""
         runner = copy.copy(self)
+        runner.settings = self.settings.change(read_only=read_only or self.settings.read_only)
         runner.operations = {name: operation for name, operation in self.operations.items() if offered(operation)}
         return runner
+
+    def withheld(self, operation: AnyOperation) -> dict[str, Any]:
+        """Return the arguments that a caller cannot set, by name: the fixed ones, and file options without files."""
+        closed = self.settings.read_only or not self.settings.files_root
+        return self.pinned | (operation.file_options if closed else {})
 
     def context(
         self,
@@ -208,8 +247,7 @@ class Runner:
             on_progress: Receives progress.
             on_confirm: Asks the user for confirmation; without it, a confirmation takes a preview and a token.
         """
-        files = replace(self.files, notes=[])
-        return _RunContext(self, operation, arguments or {}, files, on_progress, on_confirm)
+        return _RunContext(self, operation, arguments or {}, replace(self.files, notes=[]), on_progress, on_confirm)
 
     async def run(
         self,
@@ -231,22 +269,29 @@ class Runner:
 
         Raises:
             InvalidArguments: The arguments are invalid; no request was sent.
+            AmbiguousName: Several videos have a name in the arguments; the operation did not run.
             Declined: The user refused to confirm.
             ApiError: The API refused the request.
             MemoriesError: Another failure that the text explains, such as a lost connection or a refused file.
         """
-        args = operation.validate(raw, self.pinned)
+        args = operation.validate(raw, self.withheld(operation))
+        args, sentences = await self.stand_ins.resolve(args, strict=operation.effect is Effect.DESTRUCTIVE)
+        # A confirmation is bound to the numbers: it does not count for another video that has the name by then.
         context = self.context(operation.name, dict(args), on_progress=on_progress, on_confirm=on_confirm)
         with collect_omissions() as omissions:
             output = await operation.function(context, args)
+        self.transcripts.record(output)
         output.add_note(describe_omissions(omissions.values()))
         if context.files.notes:
             output.add_note(" ".join(context.files.notes))
-        self.add_namespaces(output, getattr(args, "unique_id", None))
+        unique_id: str | None = getattr(args, "unique_id", None)
+        self.add_namespaces(output, unique_id)
+        self._posts.record(output)
+        output.quote(sentences)
         if args.reading_notes:
             output.note = " ".join([*args.reading_notes, *filter(None, [output.note])])
         fit(output)
-        return RunResult(render(output, nonce or make_nonce()), output.structured(), output)
+        return RunResult(render(output, nonce or make_nonce()), output.structured(), output, unique_id)
 
     def add_namespaces(self, output: Output, unique_id: str | None) -> None:
         """Add the namespace to the URI of each evidence in a result, in place, so that a client can read the URI."""

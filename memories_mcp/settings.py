@@ -180,13 +180,13 @@ class Settings:
     caption_base_url: str = setting("MEMORIES_CAPTION_BASE_URL", "Base URL of the caption service", CAPTION_URL, _url)
     callback_url: str = setting(
         "MEMORIES_CALLBACK_URL",
-        "URL to which the service reports finished uploads and video captions",
+        "URL to which the service reports finished uploads, and sends video captions in place of answering with them",
         "",
         _callback_url,
     )
     unique_id: str = setting(
         "MEMORIES_UNIQUE_ID",
-        "Namespace of every call; removes the argument `unique_id` from all tools",
+        "Namespace of every call; removes `unique_id` and `folder_id` from all tools, and the toolset `folders`",
         "",
         str.strip,
     )

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import os
 import shutil
+import ssl
+import sys
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import anyio.from_thread
+import httpcore2
 import httpx2
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from pydantic import SecretStr
 
 from memories_mcp import sandbox
@@ -27,26 +35,77 @@ BREAD = "PI-604418309112233984"
 MEETING_SESSION = "612990037562867712"
 
 
+# Byte-code is kept: the programs that tests start would compile the package at each start, and pytest all tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# Garbage is collected only while tests run, and the test modules and libraries are no candidates: a quarter less time.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment() -> Iterator[None]:
+    """Remove the settings of this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("MEMORIES_"):
+                patch.delenv(name)
+        yield
 
-    for name in list(os.environ):
-        if name.startswith("MEMORIES_"):
-            monkeypatch.delenv(name)
+
+def asyncio_with_sleep(sleep: Callable[[float], Awaitable[None]]) -> Any:
+    """Return a stand-in for the module `asyncio`, for one importer of it, with another way to sleep."""
+    return SimpleNamespace(**{**vars(asyncio), "sleep": sleep})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _short_pauses() -> Iterator[None]:
+    """Shorten the pauses of uvicorn, by which each server stops 0.2 s late, and those between polls of a video.
+
+    The sandbox advances a video at each poll.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("uvicorn.server.asyncio", asyncio_with_sleep(lambda seconds: asyncio.sleep(seconds / 10)))
+        patch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.01,))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _certificates_read_once() -> Iterator[None]:
+    """Share the certificates of this machine among all HTTP clients; to read them takes 20 ms a client."""
+    read = httpcore2.default_ssl_context
+
+    @cache
+    def read_once(file: str | None, folder: str | None, **options: Any) -> ssl.SSLContext:
+        return read(**options)
+
+    def share(**options: Any) -> ssl.SSLContext:
+        return read_once(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"), **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpcore2, "default_ssl_context", share)
+        yield
 
 
 @pytest.fixture(scope="session")
-def sandbox_url() -> Iterator[str]:
-    with (
-        anyio.from_thread.start_blocking_portal("asyncio") as portal,
-        portal.wrap_async_context_manager(sandbox.run_sandbox()) as url,
-    ):
+def portal() -> Iterator[BlockingPortal]:
+    """An event loop in a thread of its own, for servers that many tests share."""
+    with start_blocking_portal("asyncio") as portal:
+        yield portal
+
+
+@pytest.fixture(scope="session")
+def sandbox_url(portal: BlockingPortal) -> Iterator[str]:
+    with portal.wrap_async_context_manager(sandbox.run_sandbox()) as url:
         yield url
 
 
@@ -58,6 +117,10 @@ def key() -> str:
 @pytest.fixture
 def settings(sandbox_url: str, key: str) -> Settings:
     """An account of its own on the sandbox; `toolsets` is all, limits are off."""
+    return settings_of(key, sandbox_url)
+
+
+def settings_of(key: str, sandbox_url: str) -> Settings:
     return Settings(
         api_key=key,
         base_url=sandbox_url,
@@ -93,12 +156,13 @@ def open_house(live: Settings) -> Settings:
     return live
 
 
-@pytest.fixture
-async def url(open_house: Settings) -> AsyncIterator[str]:
-    """Where that server is reached."""
+@pytest.fixture(scope="session")
+def url(portal: BlockingPortal, sandbox_url: str) -> Iterator[str]:
+    """Where such a server is reached; tests share it and isolate themselves by fresh keys."""
     from memories_mcp.server.http.app import run_http_server
 
-    async with run_http_server(open_house) as url:
+    settings = settings_of("sk-test-of-the-operator", sandbox_url).change(sandbox=False, rate_limits={})
+    with portal.wrap_async_context_manager(run_http_server(settings)) as url:
         yield url
 
 
@@ -128,9 +192,17 @@ async def runner(settings: Settings) -> AsyncIterator[Runner]:
 
 
 @pytest.fixture
-def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for processing with hardly a pause between polls; the sandbox advances a video at each."""
-    monkeypatch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.01,))
+def skipped_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the clock of the event loop jump over the pauses between polls, so that a wait runs out at once."""
+
+    async def jump(seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        time = loop.time
+        monkeypatch.setattr(loop, "time", lambda: time() + seconds)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr("memories_mcp.operations.common.polling._PAUSES", (1.0,))
+    monkeypatch.setattr("memories_mcp.operations.common.polling.asyncio", asyncio_with_sleep(jump))
 
 
 Handler = Callable[[httpx2.Request], httpx2.Response]

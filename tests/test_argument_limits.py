@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -15,7 +17,11 @@ from memories_mcp.server.app import make_server
 from memories_mcp.settings import Settings
 
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
-MANY = {f"argument_{number}": number for number in range(190_000)}
+
+
+@cache
+def many() -> dict[str, int]:
+    return {f"argument_{number}": number for number in range(190_000)}
 
 
 def refused(tool: str, **arguments: Any) -> InvalidArguments:
@@ -25,7 +31,7 @@ def refused(tool: str, **arguments: Any) -> InvalidArguments:
 
 
 def test_ten_problems_are_named_and_the_others_counted() -> None:
-    error = refused("search_videos", **MANY)
+    error = refused("search_videos", **many())
 
     assert len(error.problems) == 11
     assert error.problems[-1] == "and 189991 more problems."  # with the query, which is missing
@@ -41,13 +47,13 @@ def test_the_work_for_an_unknown_name_is_bounded(monkeypatch: pytest.MonkeyPatch
         return fold(word)
 
     monkeypatch.setattr(argument_names, "fold", record)
-    refused("search_videos", **MANY)
+    refused("search_videos", **many())
 
     assert len(folded) < 500
 
 
 def test_names_inside_an_argument_are_bounded_too() -> None:
-    error = refused("caption_video_url", url="https://x.example/a.mp4", user_prompt="x", persons=[MANY] * 5)
+    error = refused("caption_video_url", url="https://x.example/a.mp4", user_prompt="x", persons=[many()] * 5)
 
     assert len(error.problems) == 5
     assert len(str(error)) < 1000
@@ -56,19 +62,19 @@ def test_names_inside_an_argument_are_bounded_too() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"video_nos": ["!"] * 190_000},
-        {"video_nos": ["!"] * 100},
-        {"video_nos": "VI1," * 900_000},
-        {"video_nos": "[" * 3_000_000},
-        {"video_nos": [["VI1"] * 1000] * 100},
-        {"unique_id": "x" * 3_000_000},
-        {"unique_id": 10**100_000},
-        {"x" * 3_000_000: 1, "y\n\u202e" * 1000: 2},
+        lambda: {"video_nos": ["!"] * 190_000},
+        lambda: {"video_nos": ["!"] * 100},
+        lambda: {"video_nos": "VI1," * 900_000},
+        lambda: {"video_nos": "[" * 3_000_000},
+        lambda: {"video_nos": [["VI1"] * 1000] * 100},
+        lambda: {"unique_id": "x" * 3_000_000},
+        lambda: {"unique_id": 10**100_000},
+        lambda: {"x" * 3_000_000: 1, "y\n\u202e" * 1000: 2},
     ],
     ids=range(8),
 )
-def test_the_text_of_a_refusal_does_not_grow_with_the_input(arguments: dict[str, Any]) -> None:
-    error = refused("delete_videos", **arguments)
+def test_the_text_of_a_refusal_does_not_grow_with_the_input(arguments: Callable[[], dict[str, Any]]) -> None:
+    error = refused("delete_videos", **arguments())
 
     assert len(error.problems) <= 11
     assert len(str(error)) < 4000
@@ -78,7 +84,7 @@ def test_the_text_of_a_refusal_does_not_grow_with_the_input(arguments: dict[str,
 @pytest.mark.anyio
 async def test_a_tools_answer_to_thousands_of_arguments_stays_within_its_budget(settings: Settings) -> None:
     async with Client(make_server(settings.change(api_key=""))) as client:
-        result = await client.call_tool("search_videos", MANY)
+        result = await client.call_tool("search_videos", many())
 
     assert result.is_error
     assert isinstance(result.content[0], TextContent)

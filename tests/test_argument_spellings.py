@@ -93,7 +93,7 @@ def test_our_own_names_in_another_case_are_read(
         ("search_videos", "videos", "use video_nos."),
         ("search_audio_transcripts", "limit", "use page_size."),
         ("list_videos", "n", "use size."),
-        ("list_videos", "name", "use video_name or video_no."),
+        ("list_videos", "name", "use video_name or video_no or folder_id."),
         ("chat_with_library", "question", "use prompt."),
         ("chat_with_videos", "video_ids", "use video_nos."),
         ("get_audio_transcription", "video_nos", "use video_no."),

@@ -157,7 +157,7 @@ async def test_a_refusal_that_names_a_session_is_not_a_refusal_of_the_question()
 )
 async def test_another_error_after_a_reasoning_step_advises_against_asking_again(last: str) -> None:
     wire = chat_wire(lambda request: streamed(THINKING, last))
-    with pytest.raises(ApiError, match="check there before you try again"):
+    with pytest.raises(ApiError, match="check list_sessions and get_session_detail before you try again"):
         await ask(wire)
 
     assert questions(wire) == 1

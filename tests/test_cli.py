@@ -22,15 +22,15 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_the_demo_shows_an_answer_with_citations_and_ends_well() -> None:
-    done = run_cli("demo", MEMORIES_TOOLSETS="nonsense", MEMORIES_API_KEY="sk-real")
+    result = run_cli("demo", MEMORIES_TOOLSETS="nonsense", MEMORIES_API_KEY="sk-real")
 
-    assert done.returncode == 0, done.stderr
-    assert "What is the price of the Team plan?" in done.stdout
-    assert re.search(r"\[1\] \d+:\d\d-\d+:\d\d Quarterly planning meeting", done.stdout)
-    assert "twenty-four euros" in done.stdout
-    assert "LangChain" in done.stdout
-    assert "\x1b[" not in done.stdout
-    assert done.stderr == ""
+    assert result.returncode == 0, result.stderr
+    assert "What is the price of the Team plan?" in result.stdout
+    assert re.search(r"\[1\] \d+:\d\d-\d+:\d\d Quarterly planning meeting", result.stdout)
+    assert "twenty-four euros" in result.stdout
+    assert "LangChain" in result.stdout
+    assert "\x1b[" not in result.stdout
+    assert result.stderr == ""
 
 
 def test_tools_are_listed_as_a_table_and_as_json() -> None:
@@ -43,15 +43,14 @@ def test_tools_are_listed_as_a_table_and_as_json() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="terminals are POSIX's here")
-@pytest.mark.parametrize("columns", [40, 80])
-def test_the_table_of_tools_cuts_no_name_in_a_narrow_terminal(columns: int) -> None:
+def test_the_table_of_tools_cuts_no_name_in_a_narrow_terminal() -> None:
     import fcntl
     import pty
     import struct
     import termios
 
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
     env = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"TERM": "xterm"}
     command = [sys.executable, "-m", "memories_mcp", "--toolsets", "all", "tools"]
     process = subprocess.Popen(command, stdout=theirs, stdin=theirs, env=env)
@@ -77,7 +76,7 @@ def test_call_prints_the_text_or_the_structured_result() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "words"),
     [
         (("--sandbox", "call", "nothing"), "Unknown tool: nothing"),
         (("--sandbox", "call", "list_videos", "{"), "not JSON"),
@@ -90,12 +89,12 @@ def test_call_prints_the_text_or_the_structured_result() -> None:
         (("--nonsense",), "usage:"),
     ],
 )
-def test_wrong_use_ends_with_code_2_and_a_message_of_one_line(arguments: tuple[str, ...], says: str) -> None:
-    done = run_cli(*arguments)
+def test_wrong_use_ends_with_code_2_and_a_message_of_one_line(arguments: tuple[str, ...], words: str) -> None:
+    result = run_cli(*arguments)
 
-    assert done.returncode == 2
-    assert says in done.stderr
-    assert "Traceback" not in done.stderr
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_an_irreversible_action_is_previewed_and_run_with_yes() -> None:
@@ -106,14 +105,14 @@ def test_an_irreversible_action_is_previewed_and_run_with_yes() -> None:
 
 
 def test_a_refusal_of_the_api_ends_with_code_1() -> None:
-    done = run_cli("--sandbox", "call", "get_audio_transcription", '{"video_no": "VI1"}')
+    result = run_cli("--sandbox", "call", "get_audio_transcription", '{"video_no": "VI1"}')
 
-    assert done.returncode == 1
-    assert "video not found" in done.stderr
+    assert result.returncode == 1
+    assert "video not found" in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "says"),
+    ("variable", "value", "words"),
     [
         ("MEMORIES_READ_ONLY", "maybe", "MEMORIES_READ_ONLY is 'maybe': use true or false."),
         ("MEMORIES_BASE_URL", "https://host:abc", "MEMORIES_BASE_URL is 'https://host:abc'"),
@@ -129,11 +128,11 @@ def test_a_refusal_of_the_api_ends_with_code_1() -> None:
         ("MEMORIES_API_KEY", "sk-ü", "MEMORIES_API_KEY: use printable ASCII characters without spaces"),
     ],
 )
-def test_an_invalid_setting_is_named(variable: str, value: str, says: str) -> None:
+def test_an_invalid_setting_is_named(variable: str, value: str, words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Settings.from_environment({variable: value})
 
-    assert says in str(caught.value)
+    assert words in str(caught.value)
 
 
 def test_settings_are_read_tolerantly() -> None:
@@ -155,11 +154,11 @@ def test_settings_are_read_tolerantly() -> None:
 
 
 def test_the_generated_tables_are_current() -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "tools.write_docs", "--check"], capture_output=True, text=True, timeout=60, cwd=ROOT
     )
 
-    assert done.returncode == 0, done.stdout
+    assert result.returncode == 0, result.stdout
 
 
 def test_the_configurations_in_the_documents_are_valid() -> None:
@@ -167,6 +166,10 @@ def test_the_configurations_in_the_documents_are_valid() -> None:
     configs = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
     [codex] = [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
 
+    [openai_tool] = [config for config in configs if config.get("type") == "mcp"]
+    configs.remove(openai_tool)
+
+    assert openai_tool.keys() >= {"server_label", "server_url"}
     assert len(configs) == 3
     for config in [*configs, codex]:
         servers = config.get("mcpServers") or config.get("servers") or config["mcp_servers"]
@@ -209,13 +212,19 @@ def test_no_constraint_records_where_it_was_downloaded() -> None:
         (["--port", "9000"], "Add --transport http"),
         (["--transport", "http", "install", "cursor", "--dry-run"], "over stdio"),
         (["sandbox", "--port", "99999"], "Cannot listen on port 99999"),
-        (["sandbox", "--port", "0", "--data", __file__], "cannot start"),
     ],
 )
 def test_options_that_do_not_fit_together_are_refused(arguments: list[str], words: str) -> None:
-    command = [sys.executable, "-m", "memories_mcp", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    result = run_cli(*arguments)
 
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    assert result.returncode == 2
+    assert words in result.stderr
+
+
+def test_a_file_in_place_of_the_data_folder_is_refused() -> None:
+    command = [sys.executable, "-m", "memories_mcp", "sandbox", "--port", "0", "--data", __file__]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+
+    assert result.returncode == 2
+    assert "cannot start" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -45,6 +45,9 @@ ANSWERS: dict[str, Any] = {
     "get_public_video_detail": {"video_no": "PI-1", "status": "PARSE"},
     "upload": {"videoNo": "VI1", "task_id": "1"}, "upload_url": {"videoNo": "VI1"}, "upload_img": [{"id": "1"}],
     "uploadFile": {"task_id": "1"}, "uploadImg": {"text": "t"},
+    "uploadSync": {"text": "t"}, "uploadFileSync": {"text": "t"},
+    "get_metadata": {"video_no": "VI1", "status": "PARSE"},
+    "folders": {"folders": [{"folder_id": 671631448308117504, "folder_name": "Archive"}]},
     **{path: {"content": "c", "session_id": "1"} for path in ("chat", "marketer_chat", "chat_personal")},
 }  # fmt: skip
 
@@ -60,17 +63,29 @@ def answer(request: httpx2.Request) -> httpx2.Response:
     return envelope(ANSWERS.get(path, {}))
 
 
+REPLACED = {"get_private_video_details", "get_video_transcription"}
+"""What newer accounts lack."""
+
+
+def answer_newer_account(request: httpx2.Request) -> httpx2.Response:
+    if request.url.path.rsplit("/", 1)[1] in REPLACED:
+        return httpx2.Response(404, json={"status": 404, "error": "Not Found"})
+    return answer(request)
+
+
 async def hits(operation: Operation[Any, Any], files_root: Path) -> set[Hit]:
-    """Return what a tool's example call sends, with a progress handler and without one."""
+    """Return what a tool's example call sends: with a progress handler and a callback or without, to both accounts."""
 
     async def follow(progress: Progress) -> None: ...
 
-    wire = FakeWire(answer)
-    async with calling(wire, files_root=files_root, confirm=False, callback_url="https://c.example") as runner:
-        for follower in (follow, None):
+    requests: list[httpx2.Request] = []
+    for handler, follower, callback in ((answer, follow, "https://c.example"), (answer_newer_account, None, "")):
+        wire = FakeWire(handler)
+        async with calling(wire, files_root=files_root, confirm=False, callback_url=callback) as runner:
             (files_root / "planning.mp4").unlink(missing_ok=True)
             await runner.run(operation, operation.example, on_progress=follower)
-    return {sent(request) for request in wire.requests}
+        requests += wire.requests
+    return {sent(request) for request in requests}
 
 
 async def test_the_inventory_is_numbered_and_names_no_endpoint_twice() -> None:

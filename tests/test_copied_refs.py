@@ -29,9 +29,11 @@ async def test_a_ref_is_read_as_it_is_copied_out_of_a_text(runner: Runner, copie
 @pytest.mark.parametrize(
     "ref", ["v1#t=60,98", "v12#t=60,98&kind=clip", "v999#kind=clip", "[v3]", "v1", "`v2 1:00-1:38`"]
 )
-async def test_the_short_name_of_a_listing_is_refused_with_the_reason(ref: str) -> None:
+async def test_a_short_name_in_place_of_a_number_is_refused_with_the_reason(ref: str) -> None:
     async with calling(FakeWire(envelope(None))) as runner:
-        with pytest.raises(InvalidArguments, match=r"v\d+ is a short name used in one listing; use the ref with"):
+        with pytest.raises(
+            InvalidArguments, match=r"v\d+ is not a video's number; copy the ref as the result shows it"
+        ):
             await run(runner, "get_evidence", refs=[ref])
 
 

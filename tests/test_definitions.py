@@ -20,34 +20,26 @@ from memories_mcp.operations import OPERATIONS
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_definitions_are_those_of_the_code() -> None:
-    command = [sys.executable, "-m", "tools.write_definitions", "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
-
-    assert (done.stdout, done.returncode) == ("", 0), done.stderr
-
-
 def test_every_tool_has_one_definition_and_every_definition_a_tool() -> None:
     assert {path.stem for path in DEFINITIONS.glob("*.json")} == {operation.name for operation in OPERATIONS}
 
 
-def test_the_check_finds_what_is_stale(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from tools.write_definitions import main;"
-        f"sys.exit(main(Path({str(tmp_path)!r})))"
-    )
+def test_the_definitions_are_those_of_the_code_and_the_check_finds_what_is_stale(tmp_path: Path) -> None:
     for path in DEFINITIONS.glob("*.json"):
         (tmp_path / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     changed = json.loads((tmp_path / "search_videos.json").read_text(encoding="utf-8"))
     changed["inputSchema"]["properties"].pop("tag")
     (tmp_path / "search_videos.json").write_text(json.dumps(changed), encoding="utf-8")
     (tmp_path / "gone.json").write_text("{}", encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-c", code, "--check"], capture_output=True, text=True, timeout=120, cwd=ROOT
+    code = (
+        "import sys; from pathlib import Path; from tools.write_definitions import main;"
+        "print(int(main())); sys.exit(main(Path(sys.argv[1])))"
     )
+    command = [sys.executable, "-c", code, str(tmp_path), "--check"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
 
-    assert done.stdout == "not current, run make definitions: gone, search_videos\n", done.stderr
-    assert done.returncode == 1
+    assert result.stdout == "0\nnot current, run make definitions: gone, search_videos\n", result.stderr
+    assert result.returncode == 1
 
 
 def test_an_operation_without_a_definition_says_what_to_run() -> None:
@@ -66,7 +58,7 @@ def test_models_see_every_description_without_docstrings(tmp_path: Path) -> None
         "import json; from memories_mcp.operations import OPERATIONS;"
         "print(json.dumps([operation.definition for operation in OPERATIONS]))"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
@@ -74,4 +66,4 @@ def test_models_see_every_description_without_docstrings(tmp_path: Path) -> None
         env={**os.environ, "PYTHONOPTIMIZE": "2"},
     )
 
-    assert json.loads(done.stdout) == [operation.definition for operation in OPERATIONS], done.stderr
+    assert json.loads(result.stdout) == [operation.definition for operation in OPERATIONS], result.stderr

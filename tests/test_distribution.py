@@ -156,9 +156,7 @@ def test_every_dependency_has_bounds_on_both_sides() -> None:
 # ---- the wheel
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
+def build_wheel(folder: Path) -> Path:
     command = [
         sys.executable,
         "-m",
@@ -171,8 +169,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         str(folder),
         str(ROOT),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
     [built] = folder.glob("*.whl")
     return built
 
@@ -195,16 +193,16 @@ def dependencies_of(wheel: Path) -> dict[str, Distribution]:
     return needed
 
 
-@pytest.fixture(scope="module")
-def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with the wheel and its dependencies, and nothing else of this one."""
-    folder = tmp_path_factory.mktemp("environment")
+def install_wheel(wheel: Path, folder: Path) -> Path:
+    """Return the programs of an environment with the wheel and its dependencies, and nothing else of this one."""
     venv.create(folder / "env", symlinks=os.name != "nt")
     path = folder / "env" / ("Scripts" if os.name == "nt" else "bin")
     python = str(path / "python")
     pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
-    done = subprocess.run([*pip, "install", "-q", "--no-deps", str(wheel)], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    result = subprocess.run(
+        [*pip, "install", "-q", "--no-deps", str(wheel)], capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
     [packages] = {Path(file).parent for file in (folder / "env").rglob("memories_mcp/__init__.py")}
     for dependency in dependencies_of(wheel).values():
         for file in dependency.files or ():
@@ -218,7 +216,8 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
+def check_content(wheel: Path) -> None:
+    """Check that the wheel holds the packages and nothing else."""
     with zipfile.ZipFile(wheel) as archive:
         sizes = {member.filename: member.file_size for member in archive.infolist()}
         texts = {name: archive.read(name) for name in sizes}
@@ -237,12 +236,17 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
         assert str(ROOT).encode() not in text, name
 
 
-def test_the_wheel_runs_the_demo_and_a_call_without_this_folder(programs: Path, tmp_path: Path) -> None:
+def test_the_wheel_holds_the_packages_alone_and_runs_the_demo_and_a_call_without_this_folder(tmp_path: Path) -> None:
+    wheel = build_wheel(tmp_path / "wheel")
+    check_content(wheel)
+    programs = install_wheel(wheel, tmp_path)
+    folder = tmp_path / "current"
+    folder.mkdir()
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("MEMORIES_", "PYTHON"))}
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(programs / "memories-mcp"), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=tmp_path, timeout=120)
+        return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=folder, timeout=120)
 
     demo = run("demo")
     call = run("--sandbox", "call", "search_videos", '{"query": "price of the Team plan"}', "--json")
@@ -253,4 +257,4 @@ def test_the_wheel_runs_the_demo_and_a_call_without_this_folder(programs: Path, 
     assert call.returncode == 0, call.stderr
     assert json.loads(call.stdout)["moments"]
     assert run("doctor").returncode == 1
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []

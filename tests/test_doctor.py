@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command_line import run_cli
 
 from memories_mcp.cli.doctor import Finding, check
 from memories_mcp.cli.mcp_clients import CLIENT_APPS, config_path
@@ -137,10 +137,7 @@ async def test_behind_a_proxy_no_direct_connection_is_tried(live: Settings, tmp_
 
 @pytest.mark.parametrize(("options", "code"), [(["--sandbox"], 0), ([], 1)])
 def test_the_summary_and_the_exit_code_report_problems(options: list[str], code: int, tmp_path: Path) -> None:
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("MEMORIES_")}
-    variables |= {"HOME": str(tmp_path), "MEMORIES_BASE_URL": "http://127.0.0.1:9"}
-    command = [sys.executable, "-m", "memories_mcp", *options, "doctor"]
-    done = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=60)
+    result = run_cli(*options, "doctor", HOME=str(tmp_path), MEMORIES_BASE_URL="http://127.0.0.1:9")
 
-    assert done.returncode == code, done.stderr
-    assert done.stdout.splitlines()[-1] == ("2 problems found." if code else "No problems found.")
+    assert result.returncode == code, result.stderr
+    assert result.stdout.splitlines()[-1] == ("2 problems found." if code else "No problems found.")

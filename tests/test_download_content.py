@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -108,3 +109,33 @@ async def test_an_error_status_is_no_video_even_with_the_bytes_of_one(tmp_path: 
             await run(runner, "download_video", video_no="VI1", path="a.mp4")
 
     assert list(tmp_path.iterdir()) == []
+
+
+VIDEO = b"\0\0\0\x18ftypmp42" + bytes(300_000)
+
+
+async def download_compressed(folder: Path, content: bytes) -> int:
+    response = httpx2.Response(200, stream=httpx2.ByteStream(content), headers={"content-encoding": "gzip"})
+    async with calling(FakeWire(response), files_root=folder) as runner:
+        return (await run(runner, "download_video", video_no="VI1", path="a.mp4")).size_bytes
+
+
+async def test_a_compressed_video_is_kept_decoded(tmp_path: Path) -> None:
+    assert await download_compressed(tmp_path, gzip.compress(VIDEO)) == len(VIDEO)
+    assert (tmp_path / "a.mp4").read_bytes() == VIDEO
+
+
+@pytest.mark.parametrize(
+    "content", [gzip.compress(VIDEO)[:-20], gzip.compress(VIDEO)[:100] + b"\xff" * 300, b"\x1f\x8b"]
+)
+async def test_a_compressed_video_that_is_damaged_or_cut_is_not_kept(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(errors.UnexpectedResponse, match="damaged or incomplete") as caught:
+        await download_compressed(tmp_path, content)
+
+    assert "billed" in caught.value.next_step
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_compressed_refusal_is_the_error_that_it_holds(tmp_path: Path) -> None:
+    with pytest.raises(errors.NotFound):
+        await download_compressed(tmp_path, gzip.compress(REFUSAL.encode()))

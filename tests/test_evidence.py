@@ -10,7 +10,7 @@ from conftest import BREAD, MEETING, MEETING_SESSION, FakeWire, calling, envelop
 
 from memories_mcp.errors import OutOfCredits, Unauthorized
 from memories_mcp.models.evidence import parse_ref
-from memories_mcp.operations.evidence import merge
+from memories_mcp.operations.common.moments import merge
 from memories_mcp.runner import Runner
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +21,7 @@ async def test_refs_come_back_with_both_tracks_name_and_link(runner: Runner) -> 
     (moment,) = report.moments
 
     assert moment.video_name == "Quarterly planning meeting"
-    assert moment.video_url.endswith("/media/quarterly-planning.mp4")
+    assert moment.video_url.endswith("/media/quarterly-planning.mp4#t=266")
     assert (moment.start_seconds, moment.end_seconds) == (261, 280)
     assert {each.kind for each in moment.segments} == {"audio", "visual"}
     assert all(parse_ref(each.ref).video_no == MEETING for each in moment.segments)

@@ -109,7 +109,7 @@ async def test_the_same_agent_works_over_the_server(live: Settings) -> None:
 
 
 def init_scripted_model(name: str) -> ScriptedModel:
-    return ScriptedModel()
+    return ScriptedModel.replying(AIMessage("Twenty-four euros."))
 
 
 def test_the_code_blocks_of_the_documentation_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_the_code_blocks_of_the_documentation_run(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("langchain.agents.factory.init_chat_model", init_scripted_model)
     blocks = re.findall(r"```python\n(.*?)```", DOCUMENTATION.read_text(encoding="utf-8"), re.DOTALL)
 
-    assert len(blocks) == 5
+    assert len(blocks) == 9
     for block in blocks:
         exec(block, {})
 

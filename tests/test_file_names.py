@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from command_line import run_cli
 from conftest import FakeWire, calling, envelope, run
 
 from memories_mcp import errors
@@ -223,12 +224,8 @@ async def test_a_file_that_looks_the_same_is_not_overwritten_unasked(tmp_path: P
 
 
 def test_the_command_upload_takes_the_file_that_looks_the_same_and_names_it(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
     add(tmp_path, RECORDING)
-    command = [sys.executable, "-m", "memories_mcp", "--sandbox", "upload", RECORDING.replace("\u202f", " "), "no.mp4"]
-    result = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=tmp_path, timeout=60)
+    result = run_cli("--sandbox", "upload", RECORDING.replace("\u202f", " "), "no.mp4", cwd=tmp_path)
 
     assert f"(from {RECORDING})" in result.stdout
     assert "no.mp4 is not a file" in result.stderr

@@ -132,7 +132,7 @@ async def test_a_folder_exchanged_during_a_download_keeps_the_file_and_is_report
             exchange_folder(root)
 
     async with calling(FakeWire(VIDEO), files_root=root) as runner:
-        with pytest.raises(errors.FileRefused, match="moved or replaced during the download"):
+        with pytest.raises(errors.FileRefused, match="moved or replaced meanwhile"):
             await runner.run(
                 runner.operations["download_video"], {"video_no": "VI1", "path": "folder/new.mp4"}, on_progress=exchange
             )

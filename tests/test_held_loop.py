@@ -133,6 +133,9 @@ ANSWERS: dict[str, tuple[bytes, str, dict[str, Any]]] = {
         rows({**SEGMENT, "content": None}, 20_000, name="transcriptions"), "get_audio_transcription",
         {"video_no": "VI1"},
     ),
+    "a whole video as a document": (
+        rows(SEGMENT, 15_000, name="transcriptions"), "fetch", {"id": "VI612515093881740229"},
+    ),
     "50,000 messages": (
         rows({**MESSAGE, "refs": []}, 50_000, name="messages"), "get_session_detail",
         {"session_id": MEETING_SESSION, "from_message": 49_000},

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from conftest import run
 
-from memories_mcp.operation import Operation
+from memories_mcp.operation import Effect, Operation
 from memories_mcp.operations import OPERATIONS
 from memories_mcp.runner import Runner
 
-IDEMPOTENT_CHANGES = {"delete_videos"}
+IDEMPOTENT_CHANGES = {"delete_videos", "rename_folder", "move_videos_to_folder", "delete_folder"}
 BILLED_READS = {
     "chat_with_videos", "chat_with_library", "chat_with_public_videos", "generate_summary", "caption_image_url",
     "caption_image_file",
@@ -21,7 +21,8 @@ BILLED_READS = {
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 def test_a_tool_is_idempotent_if_a_second_call_changes_and_costs_nothing_more(operation: Operation[Any, Any]) -> None:
     hints = operation.definition["annotations"]
-    expected = operation.name in IDEMPOTENT_CHANGES or (hints["readOnlyHint"] and operation.name not in BILLED_READS)
+    is_read = operation.effect is Effect.READ
+    expected = operation.name in IDEMPOTENT_CHANGES or (is_read and operation.name not in BILLED_READS)
 
     assert hints["idempotentHint"] is expected
 

@@ -197,10 +197,7 @@ async def first_lines(stream: httpx2.Response) -> AsyncIterator[str]:
             return
 
 
-async def test_clients_that_leave_in_the_middle_leave_no_traceback(
-    url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.05,))
+async def test_clients_that_leave_in_the_middle_leave_no_traceback(url: str, caplog: pytest.LogCaptureFixture) -> None:
     base = {"content-type": "application/json", "accept": "application/json, text/event-stream", **bearer_key()}
     hello = {
         "jsonrpc": "2.0", "id": 1, "method": "initialize",

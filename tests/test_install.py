@@ -6,13 +6,13 @@ import json
 import os
 import stat
 import subprocess
-import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import pytest
+from command_line import run_cli
 
 from memories_mcp.cli import mcp_clients
 from memories_mcp.cli.install import Plan, apply_plan, make_plan
@@ -317,21 +317,15 @@ def test_the_command_is_an_absolute_path_outside_of_caches(tmp_path: Path, monke
 
 
 def test_a_dry_run_on_the_command_line_prints_and_writes_nothing(tmp_path: Path) -> None:
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("MEMORIES_")}
-    variables |= {
-        "HOME": str(tmp_path),
-        "USERPROFILE": str(tmp_path),
-        "APPDATA": str(tmp_path),
-        "MEMORIES_API_KEY": KEY,
-    }
-    variables.pop("XDG_CONFIG_HOME", None)
-    command = [sys.executable, "-m", "memories_mcp", "--toolsets", "search", "install", "claude"]
-    dry = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, env=variables, timeout=60)
+    home = {name: str(tmp_path) for name in ("HOME", "USERPROFILE", "APPDATA")}
+    variables: dict[str, Any] = {**home, "XDG_CONFIG_HOME": "", "MEMORIES_API_KEY": KEY}
+    command = ("--toolsets", "search", "install")
+    dry = run_cli(*command, "claude", "--dry-run", **variables)
 
     assert '"--toolsets",\n        "search"' in dry.stdout
     assert KEY not in dry.stdout + dry.stderr
     assert list(tmp_path.iterdir()) == []
-    wet = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=60)
+    wet = run_cli(*command, "claude", **variables)
     assert wet.returncode == 0, wet.stderr
     [written] = tmp_path.rglob("claude_desktop_config.json")
     server = json.loads(written.read_text(encoding="utf-8"))["mcpServers"]["memories"]
@@ -339,10 +333,10 @@ def test_a_dry_run_on_the_command_line_prints_and_writes_nothing(tmp_path: Path)
         [server["command"], *server["args"], "tools"],
         capture_output=True,
         text=True,
-        env=variables | server["env"],
+        env=os.environ | home | server["env"],
         timeout=60,
     )
     assert "search_videos" in started.stdout
-    unknown = subprocess.run([*command[:-1], "emacs"], capture_output=True, text=True, env=variables, timeout=60)
+    unknown = run_cli(*command, "emacs", **variables)
     assert unknown.returncode == 2
     assert "claude, claude-code, cursor, vscode, codex" in unknown.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -10,14 +11,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
+from command_line import run_program
 from conftest import MEETING
 
+from memories_mcp.cli.main import main
 from memories_mcp.cli.parser import make_parser
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and descriptors are POSIX's")
@@ -50,7 +53,8 @@ def stalled_service() -> Iterator[str]:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MEMORIES_")}
+    own = {"PYTHONUNBUFFERED"}  # by which no output would wait in a buffer
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MEMORIES_") and name not in own}
     return kept | variables
 
 
@@ -123,7 +127,7 @@ HELLO: dict[str, Any] = {
 DOWNLOAD = {"name": "download_video", "arguments": {"video_no": "VI1", "path": "new/a.mp4"}}
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])  # as for SIGINT, see test_process.py
 def test_a_signal_to_a_stdio_server_leaves_no_incomplete_download(
     stalled_service: str, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -182,8 +186,11 @@ COMMANDS: dict[str, list[str]] = {
     "search": ["search", "pricing"],
     "ask": ["ask", "pricing"],
     "transcript": ["transcript", MEETING],
+    "list": ["list"],
+    "status": ["status", MEETING],
     "upload": ["upload", "door.jpg"],
     "download": ["download", MEETING],
+    "delete": ["delete", MEETING, "--yes"],
     "tools": ["tools"],
     "call": ["call", "list_videos"],
     "install": ["install", "cursor", "--dry-run"],
@@ -192,7 +199,6 @@ COMMANDS: dict[str, list[str]] = {
     "--version": ["--version"],
     "--help": ["--help"],
 }
-SERVING = {"sandbox"}
 
 
 def test_every_command_is_tried() -> None:
@@ -206,41 +212,53 @@ def folder(tmp_path: Path) -> Path:
 
     from memories_mcp.sandbox import demo_data
 
-    shutil.copy(demo_data.MEDIA / "red-door.jpg", tmp_path / "door.jpg")
-    return tmp_path
+    folder = tmp_path / "files"
+    folder.mkdir()
+    shutil.copy(demo_data.MEDIA / "red-door.jpg", folder / "door.jpg")
+    return folder
 
 
-def finish(
-    command: str, launcher: list[str], folder: Path, stdout: int = subprocess.PIPE, env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[bytes]:
-    """Run a command to its end, by SIGTERM if it serves."""
-    process = subprocess.Popen(
-        [*launcher, "--sandbox", *COMMANDS[command]],
-        stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, cwd=folder, env=env or environment(),
-    )  # fmt: skip
-    if command in SERVING:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=2)
-        process.terminate()
-    output, errors = process.communicate(timeout=60)
-    return subprocess.CompletedProcess([], process.returncode, output, errors)
-
-
-ENDED = {0, 143, -signal.SIGTERM}
-"""The ends of a command without a failure; a command that serves may still be starting when it is stopped."""
 MODULE = [sys.executable, "-m", "memories_mcp"]
+ENDED = {0, 143}
+"""The ends of a command without a failure; a command that serves is stopped by SIGTERM."""
+
+
+def run_here(command: str, folder: Path, stdout: TextIO) -> subprocess.CompletedProcess[str]:
+    """Run a command that does not serve in this process."""
+    with chdir(folder):
+        return run_program(lambda: main(["--sandbox", *COMMANDS[command]]), stdout=stdout)
+
+
+@contextmanager
+def closed_pipe() -> Generator[int]:
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    with suppress(OSError):
+        os.close(writer)
+
+
+@pytest.mark.parametrize("command", ["ask", "transcript", "upload", "download", "tools", "call", "install", "--help"])
+def test_a_closed_pipe_is_no_error_to_report(command: str, folder: Path) -> None:
+    with closed_pipe() as writer, open(writer, "w", encoding="utf-8") as stdout:
+        result = run_here(command, folder, stdout)
+
+    assert result.stderr == ""
+    assert result.returncode in {1, 141}  # a table of rich ends with 1
 
 
 @pytest.mark.parametrize(
-    ("command", "unbuffered"), [*((command, []) for command in COMMANDS), ("search", ["-u"]), ("sandbox", ["-u"])]
+    ("command", "unbuffered"),
+    [("", []), ("search", []), ("search", ["-u"]), ("doctor", []), ("sandbox", []), ("sandbox", ["-u"])],
 )
-def test_a_closed_pipe_is_no_error_to_report(command: str, unbuffered: list[str], folder: Path) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    result = finish(command, [MODULE[0], *unbuffered, *MODULE[1:]], folder, stdout=writer)
-    os.close(writer)
+def test_a_process_with_a_closed_pipe_ends_in_silence(command: str, unbuffered: list[str], folder: Path) -> None:
+    with closed_pipe() as writer:
+        result = subprocess.run(
+            [MODULE[0], *unbuffered, *MODULE[1:], "--sandbox", *COMMANDS[command]],
+            stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE, cwd=folder, env=environment(), timeout=60,
+        )  # fmt: skip
 
-    assert result.stderr == b""
+    assert (result.returncode, result.stderr) == (141 if command else 0, b"")
 
 
 def test_the_demo_ends_in_silence_when_its_reader_has_enough(folder: Path) -> None:
@@ -258,17 +276,94 @@ def test_the_demo_ends_in_silence_when_its_reader_has_enough(folder: Path) -> No
     assert (process.wait(timeout=30), errors) == (141, b"")
 
 
-@pytest.mark.parametrize(
-    ("command", "closed"),
-    [*((command, (0, 1, 2)) for command in COMMANDS), ("download", (1,)), ("call", (0,)), ("upload", (2,))],
-)
-def test_closed_streams_are_no_bug(command: str, closed: tuple[int, ...], folder: Path) -> None:
-    closing = "; ".join(["import os, sys", *(f"os.close({number})" for number in closed)])
-    launcher = [sys.executable, "-c", f"{closing}; os.execv(sys.executable, sys.argv[1:])", *MODULE]
-    result = finish(command, launcher, folder)
+RUNNER = """
+import asyncio, json, os, signal, sys, traceback
+from memories_mcp.cli.main import main
+import uvicorn
+
+startup = uvicorn.Server.startup
+
+async def start_and_stop(self, sockets=None):
+    await startup(self, sockets)
+    asyncio.get_running_loop().call_later(0.2, os.kill, os.getpid(), signal.SIGTERM)
+
+def close(numbers):
+    for number in numbers:
+        setattr(sys, ("stdin", "stdout", "stderr")[number], None)
+        try:
+            os.close(number)
+        except OSError:
+            pass
+
+def run(arguments):
+    uvicorn.Server.startup = start_and_stop if arguments[0:1] == ["sandbox"] else startup
+    try:
+        return main(["--sandbox", *arguments])
+    except SystemExit as end:
+        return end.code
+    except BaseException:
+        return traceback.format_exc()
+
+path, closed, commands = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+endings = []
+for name, arguments, variables in commands:
+    close(closed)
+    os.environ.update(variables)
+    code = run(arguments)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    endings.append((name, code, 0 if 2 in closed else os.lseek(2, 0, os.SEEK_CUR)))
+with open(path, "w") as file:
+    json.dump(endings, file)
+"""
+"""Runs commands one after another, each without the streams that the process was started without."""
+
+
+def run_without_streams(
+    closed: Sequence[int], runs: Sequence[tuple[str, dict[str, str]]], results: Path, preparation: str, **options: Any
+) -> list[tuple[str, Any, bytes]]:
+    """Run commands in one process with closed streams, and return the name, the exit code and the output of each.
+
+    Args:
+        closed: Which of the three streams are closed.
+        runs: The commands and further variables for each.
+        results: A folder.
+        preparation: Code that runs before Python starts the commands.
+        options: How to start the process.
+    """
+    close = f"import os, sys; [os.close(number) for number in {closed}]; os.execv(sys.executable, sys.argv[1:])"
+    commands = [(command, COMMANDS[command], variables) for command, variables in runs]
+    with open(results / "output", "wb") as output:
+        subprocess.run(
+            [sys.executable, "-c", close, sys.executable, "-c", preparation + RUNNER, str(results / "endings"),
+             json.dumps(closed), json.dumps(commands)],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=240, check=True, **options,
+        )  # fmt: skip
+    printed = (results / "output").read_bytes()
+    endings = json.loads((results / "endings").read_text())
+    starts = [0, *(end for _, _, end in endings)]
+    return [(name, code, printed[start:end]) for start, (name, code, end) in zip(starts, endings, strict=False)]
+
+
+def test_closed_streams_are_no_bug(folder: Path, tmp_path: Path) -> None:
+    runs = [(command, dict[str, str]()) for command in COMMANDS if command != "demo"]
+    endings = run_without_streams([0, 1, 2], runs, tmp_path, "", cwd=folder, env=environment())
+
+    assert [(command, code) for command, code, _ in endings if code not in ENDED] == []
+    assert len(endings) == len(COMMANDS) - 1
+    assert (folder / f"{MEETING}.mp4").read_bytes()[4:8] == b"ftyp"
+
+
+@pytest.mark.parametrize(("command", "closed"), [("download", 1), ("upload", 2)])
+def test_one_closed_stream_is_no_bug(command: str, closed: int, folder: Path) -> None:
+    closing = f"import os, sys; os.close({closed}); os.execv(sys.executable, sys.argv[1:])"
+    result = subprocess.run(
+        [sys.executable, "-c", closing, *MODULE, "--sandbox", *COMMANDS[command]],
+        stdin=subprocess.DEVNULL, capture_output=True, cwd=folder, env=environment(), timeout=60,
+    )  # fmt: skip
 
     assert b"Traceback" not in result.stderr
-    assert result.returncode in ENDED
+    assert result.returncode == 0
     if command == "download":
         assert (folder / f"{MEETING}.mp4").read_bytes()[4:8] == b"ftyp"
 
@@ -276,62 +371,81 @@ def test_closed_streams_are_no_bug(command: str, closed: tuple[int, ...], folder
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device is Linux's")
 @pytest.mark.parametrize("command", ["demo", "search", "tools"])
 def test_output_that_cannot_be_written_is_one_line(command: str, folder: Path) -> None:
-    with open("/dev/full", "w") as full:
-        result = finish(command, MODULE, folder, stdout=full.fileno())
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        result = run_here(command, folder, full)
 
-    assert b"No space left on device" in result.stderr
-    assert result.stderr.count(b"\n") == 1
-    assert result.returncode in {1, 2}
+    assert "No space left on device" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.returncode == 1
 
 
-@pytest.mark.parametrize("command", ["demo", "ask", "upload", "tools", "call", "doctor"])
+@pytest.mark.parametrize("command", ["ask", "upload", "tools", "call", "doctor"])
 def test_a_console_of_ascii_shows_question_marks(command: str, folder: Path) -> None:
+    with io.TextIOWrapper(io.BytesIO(), encoding="ascii") as stdout:
+        result = run_here(command, folder, stdout)
+        output = stdout.buffer.getvalue()
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert output
+    assert output.isascii()
+
+
+def test_a_demo_on_a_console_of_ascii_shows_question_marks() -> None:
     variables = environment(LC_ALL="C", PYTHONIOENCODING="ascii", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
-    result = finish(command, MODULE, folder, env=variables)
+    result = subprocess.run([*MODULE, "demo"], stdin=subprocess.DEVNULL, capture_output=True, env=variables, timeout=60)
 
     assert (result.returncode, result.stderr) == (0, b"")
+    assert result.stdout
     assert result.stdout.isascii()
 
 
-WITHOUT_HOME = """
-import os, pwd, sys
+NAMELESS = """
+import os, pwd
 def getpwuid(uid):
     raise KeyError(f"getpwuid(): uid not found: {uid}")
 pwd.getpwuid = getpwuid
-from memories_mcp.cli.main import main
-sys.exit(main(sys.argv[1:]))
 """
-"""The program under a user without a name, as `docker run --user 1234` gives it."""
+"""A user without a name, as `docker run --user 1234` gives it."""
 
 
-@pytest.mark.parametrize(
-    ("command", "root"), [*((command, "") for command in COMMANDS), ("tools", "~/videos"), ("doctor", "~/videos")]
-)
-def test_without_a_home_folder_the_error_is_clear(command: str, root: str, folder: Path) -> None:
-    variables = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-    variables |= {"MEMORIES_FILES_ROOT": root} if root else {}
-    result = finish(command, [sys.executable, "-c", WITHOUT_HOME], folder, env=variables)
-    output = result.stdout + result.stderr
-
-    assert b"Traceback" not in output
-    if root:
-        assert b"MEMORIES_FILES_ROOT is '~/videos'" in output
-    elif command == "install":
-        assert b"The home folder is unknown: HOME is not set. Set HOME" in output
-    else:
-        assert result.returncode in ENDED
+def without_home() -> dict[str, str]:
+    return {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
 
 
-@pytest.mark.parametrize("command", ["", "demo", "search", "upload", "download", "install", "doctor", "sandbox"])
-def test_a_deleted_current_folder_is_no_bug(command: str, tmp_path: Path) -> None:
+def test_without_a_home_and_a_current_folder_commands_that_need_them_say_so(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
-    deleting = f"import os, sys; os.rmdir({str(gone)!r}); os.execv(sys.executable, sys.argv[1:])"
-    result = finish(command, [sys.executable, "-c", deleting, *MODULE], gone)
+    root = {"MEMORIES_FILES_ROOT": "~/videos"}
+    runs = [*((command, dict[str, str]()) for command in COMMANDS), ("tools", root), ("doctor", root)]
+    endings = run_without_streams(
+        [0], runs, tmp_path, f"{NAMELESS}\nos.rmdir({str(gone)!r})\n", cwd=gone, env=without_home()
+    )
 
-    assert b"Traceback" not in result.stderr
-    if command in {"upload", "download"}:
-        assert result.returncode == 1
-        assert b"leads nowhere. Check the path and the current folder." in result.stderr
-    else:
-        assert result.returncode in ENDED
+    assert [command for command, _ in runs] == [command for command, _, _ in endings]
+    for command, code, output in endings[:-2]:
+        assert b"Traceback" not in output
+        if command in {"upload", "download"}:
+            assert code == 1
+            assert b"leads nowhere. Check the path and the current folder." in output
+        elif command == "install":
+            assert code == 2
+            assert b"The home folder is unknown: HOME is not set. Set HOME" in output
+        else:
+            assert code in ENDED, (command, code, output)
+    for _, _, output in endings[-2:]:
+        assert b"MEMORIES_FILES_ROOT is '~/videos'" in output
+
+
+@pytest.mark.parametrize("command", ["upload", "download"])
+def test_without_a_home_folder_files_are_transferred(command: str, folder: Path) -> None:
+    launcher = [
+        sys.executable,
+        "-c",
+        f"{NAMELESS}\nimport sys\nfrom memories_mcp.cli.main import main\nsys.exit(main())",
+    ]
+    result = subprocess.run(
+        [*launcher, "--sandbox", *COMMANDS[command]],
+        stdin=subprocess.DEVNULL, capture_output=True, cwd=folder, env=without_home(), timeout=60,
+    )  # fmt: skip
+
+    assert (result.returncode, result.stderr) == (0, b"")

@@ -34,6 +34,7 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     ("search_videos", {"query": "price of the Team plan", "search_type": "BY_AUDIO", "top_k": 3}),
     ("search_videos", {"query": "price", "video_nos": f'["{MEETING}"]'}),
     ("search_videos", {"query": "price", "tag": None}),
+    ("get_evidence", {"query": "price of the Team plan", "video_nos": [MEETING], "context_seconds": "0:05"}),
     ("search_videos", {"q": 1}),
     ("search_videos", {}),
     ("search_videos", {"query": None}),

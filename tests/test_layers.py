@@ -35,6 +35,7 @@ LAYERS = """
     memories_mcp.models.platforms
     memories_mcp.models.ids
     memories_mcp.models.base
+    memories_mcp.models.recordings
     memories_mcp.models.evidence
     memories_mcp.models.media
     memories_mcp.models.chat
@@ -44,6 +45,7 @@ LAYERS = """
     memories_mcp.api.endpoints
     memories_mcp.api.large_json
     memories_mcp.api.responses
+    memories_mcp.api.explanations
     memories_mcp.api.retry
     memories_mcp.api.connections
     memories_mcp.api.deadlines
@@ -58,7 +60,9 @@ LAYERS = """
 
     memories_mcp.file_names
     memories_mcp.file_access
+    memories_mcp.file_listing
     memories_mcp.validation
+    memories_mcp.transcript_cache
     memories_mcp.context
     memories_mcp.operation
     memories_mcp.confirmation
@@ -75,9 +79,15 @@ LAYERS = """
     memories_mcp.operations.common.paging
     memories_mcp.operations.common.transfers
     memories_mcp.operations.common.lookups
+    memories_mcp.operations.common.newest
+    memories_mcp.operations.common.name_search
+    memories_mcp.operations.common.posts
+    memories_mcp.operations.common.names
     memories_mcp.operations.common.transcripts
     memories_mcp.operations.common.polling
     memories_mcp.operations.common.search
+    memories_mcp.operations.common.filters
+    memories_mcp.operations.common.moments
     memories_mcp.operations.common.coverage
     memories_mcp.operations.common.chat
     memories_mcp.operations.common.imports
@@ -85,14 +95,19 @@ LAYERS = """
     memories_mcp.operations.chat
     memories_mcp.operations.transcripts
     memories_mcp.operations.library
+    memories_mcp.operations.library_changes
     memories_mcp.operations.sessions
     memories_mcp.operations.upload
+    memories_mcp.operations.local_files
     memories_mcp.operations.public
     memories_mcp.operations.public_upload
     memories_mcp.operations.captions
     memories_mcp.operations.evidence
+    memories_mcp.operations.folders
+    memories_mcp.operations.chatgpt
     memories_mcp.operations
 
+    memories_mcp.sandbox.faults
     memories_mcp.sandbox.demo_data
     memories_mcp.sandbox.ranking
     memories_mcp.sandbox.store
@@ -105,6 +120,7 @@ LAYERS = """
     memories_mcp.sandbox.routes.chat
     memories_mcp.sandbox.routes.transcripts
     memories_mcp.sandbox.routes.library
+    memories_mcp.sandbox.routes.folders
     memories_mcp.sandbox.routes.sessions
     memories_mcp.sandbox.routes.upload
     memories_mcp.sandbox.routes.public
@@ -152,7 +168,11 @@ LAYERS = """
     langchain_tools.toolkit
     langchain_tools.retriever
     langchain_tools.loader
+    langchain_tools.citations
+    langchain_tools.history
+    langchain_tools.ingestion
     langchain_tools
+    memories_mcp.sandbox.testing
 
     memories_mcp.cli
     memories_mcp.cli.progress
@@ -161,7 +181,9 @@ LAYERS = """
     memories_mcp.cli.mcp_clients
     memories_mcp.cli.install
     memories_mcp.cli.doctor
+    memories_mcp.cli.calls
     memories_mcp.cli.commands
+    memories_mcp.cli.library_commands
     memories_mcp.cli.tool_commands
     memories_mcp.cli.serve
     memories_mcp.cli.demo
@@ -171,6 +193,8 @@ LAYERS = """
 """Every module, lowest first: each may import those above it in this list and no others."""
 
 ONLY = {
+    # Fixtures for the tests of applications, which may use LangChain; nothing of the sandbox imports them.
+    "memories_mcp.sandbox.testing": ("memories_mcp.sandbox", "langchain_tools"),
     # The sandbox stands for another program: it shares no code with the client that it answers.
     "memories_mcp.sandbox": ("memories_mcp.sandbox", "memories_mcp.errors", "memories_mcp.loopback"),
     # LangChain tools run in process, without MCP in between.
@@ -305,8 +329,8 @@ def test_a_library_is_imported_only_at_home(library: str, homes: tuple[str, ...]
 def test_the_environment_is_read_in_one_place() -> None:
     readers = {module for module, source in sources().items() if "os.environ" in source}
 
-    # The demo passes the environment on to its server, without our variables.
-    assert readers == {"memories_mcp.settings", "memories_mcp.cli.demo"}
+    # The demo passes the environment on to its server, and the fixtures unset in a test, both without our variables.
+    assert readers == {"memories_mcp.settings", "memories_mcp.cli.demo", "memories_mcp.sandbox.testing"}
 
 
 def test_a_module_is_one_idea() -> None:

@@ -20,8 +20,8 @@ def call(number: int, tool: str, **arguments: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
 
 
-def served(messages: list[dict[str, Any]], *arguments: str, **variables: str) -> tuple[list[Any], list[Any]]:
-    """What a stdio server answers and what it logs."""
+def logged(messages: list[dict[str, Any]], *arguments: str, **variables: str) -> list[Any]:
+    """Return what a stdio server logs while it answers."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MEMORIES_")}
     started = subprocess.Popen(
         [sys.executable, "-m", "memories_mcp", *arguments],
@@ -29,27 +29,27 @@ def served(messages: list[dict[str, Any]], *arguments: str, **variables: str) ->
     )  # fmt: skip
     assert started.stdin
     assert started.stdout
-    answers: list[Any] = []
     try:
         for message in messages:
             started.stdin.write(json.dumps(message) + "\n")
             started.stdin.flush()
-            answers.append(json.loads(started.stdout.readline()))
+            assert json.loads(started.stdout.readline())["id"] == message["id"]
     finally:
         _, errors = started.communicate(timeout=60)
     assert KEY not in errors
     assert KEY[3:] not in errors
-    return answers, [json.loads(line) for line in errors.splitlines()]
+    return [json.loads(line) for line in errors.splitlines()]
 
 
-def test_each_request_is_a_line_with_an_id_that_its_api_requests_share() -> None:
+def test_each_request_is_a_line_with_an_id_that_its_api_requests_share_and_no_library_logs_its_content() -> None:
     messages = [
         HELLO,
         call(2, "search_videos", query="price"),
         call(3, "get_audio_transcription", video_no="VI404"),
         {"jsonrpc": "2.0", "id": 4, "method": "resources/read", "params": {"uri": "memories://nonsense"}},
+        call(5, "chat_with_library", prompt="a private question"),
     ]
-    _, lines = served(messages, "--sandbox", "--log-level", "debug", MEMORIES_API_KEY=KEY)
+    lines = logged(messages, "--sandbox", "--log-level", "debug", MEMORIES_API_KEY=KEY)
     requests = [line for line in lines if line["message"] == "request"]
     sent = [line for line in lines if line["message"] == "api request"]
 
@@ -58,35 +58,24 @@ def test_each_request_is_a_line_with_an_id_that_its_api_requests_share() -> None
         ("tools/call", "search_videos", "ok"),
         ("tools/call", "get_audio_transcription", "tool error"),
         ("resources/read", "memories://nonsense", "-32602: Resource not found"),
+        ("tools/call", "chat_with_library", "ok"),
     ]
     assert all(line["level"] == "INFO" and line["timestamp"] and line["ms"] >= 0 for line in requests)
-    assert len({line["request"] for line in requests}) == 4
+    assert len({line["request"] for line in requests}) == 5
     assert [(line["endpoint"], line["status"], line["request"]) for line in sent[:1]] == [
         ("search", 200, requests[1]["request"])
     ]
     assert sent[1]["outcome"] == "NotFound"
-
-
-def test_by_default_only_trouble_is_logged() -> None:
-    _, lines = served([HELLO, call(2, "list_videos")], "--sandbox")
-
-    assert lines == []
+    assert {line["name"].partition(".")[0] for line in lines} == {"memories_mcp"}
+    assert "private" not in str(lines)
 
 
 def test_trouble_is_logged_with_its_cause_and_without_the_key() -> None:
     listing: dict[str, Any] = {"jsonrpc": "2.0", "id": 2, "method": "resources/list", "params": {}}
-    _, lines = served([HELLO, listing], MEMORIES_API_KEY=KEY, MEMORIES_BASE_URL="http://127.0.0.1:9")
+    lines = logged([HELLO, listing], MEMORIES_API_KEY=KEY, MEMORIES_BASE_URL="http://127.0.0.1:9")
 
     assert {line["level"] for line in lines} == {"WARNING"}
     assert any("the list of resources is incomplete: list_videos failed" in line["message"] for line in lines)
-
-
-def test_libraries_do_not_tell_what_passes_through_them_even_when_we_say_everything() -> None:
-    messages = [HELLO, call(2, "chat_with_library", prompt="a private question")]
-    _, lines = served(messages, "--sandbox", "--log-level", "debug", MEMORIES_API_KEY=KEY)
-
-    assert {line["name"].partition(".")[0] for line in lines} == {"memories_mcp"}
-    assert "private" not in str(lines)
 
 
 _SPANS = """
@@ -118,12 +107,12 @@ print(json.dumps(spans))
 
 
 def test_with_an_exporter_a_tool_call_is_a_span_and_its_api_requests_are_spans_beneath_it() -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", _SPANS, KEY], capture_output=True, text=True, timeout=60, check=False
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     spans = {
-        name: (kind, own, parent, status, more) for name, kind, own, parent, status, more in json.loads(done.stdout)
+        name: (kind, own, parent, status, more) for name, kind, own, parent, status, more in json.loads(result.stdout)
     }
     tool, search = spans["tools/call search_videos"], spans["POST search"]
     failed = spans["GET get_audio_transcription"]
@@ -136,4 +125,4 @@ def test_with_an_exporter_a_tool_call_is_a_span_and_its_api_requests_are_spans_b
     assert search[4]["url.path"] == "/serve/api/v1/search"
     assert failed[3] == "ERROR"
     assert failed[4]["error.type"] == "NotFound"
-    assert KEY not in done.stdout
+    assert KEY not in result.stdout

@@ -16,7 +16,7 @@ from memories_mcp.runner import Runner
 from memories_mcp.sandbox import demo_data
 from memories_mcp.settings import Settings
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_polls")]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
@@ -164,6 +164,7 @@ async def test_describing_anew_replaces_what_is_seen(runner: Runner) -> None:
 
 IRREVERSIBLE: dict[str, dict[str, Any]] = {
     "delete_videos": {"video_nos": [BIKE]},
+    "delete_folder": {"folder_id": "671631448308117504"},
     "update_video_transcription": {"video_no": BIKE, "prompt": "Name the tools."},
     "upload_platform_urls_public": {"video_urls": ["https://youtu.be/abc"]},
     "upload_creator_public": {"profile_url": "https://www.tiktok.com/@cook"},

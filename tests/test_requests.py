@@ -12,7 +12,6 @@ import httpx2
 import pytest
 from conftest import FakeWire, calling, envelope, run
 
-from memories_mcp.errors import ConfigurationError
 from memories_mcp.models.base import ConfirmableInput
 from memories_mcp.operations import OPERATIONS
 
@@ -249,7 +248,10 @@ async def test_the_operators_callback_goes_where_the_endpoint_wants_it(name: str
 
 @pytest.mark.parametrize("name", CONFIRMABLE)
 async def test_no_request_to_the_api_carries_the_confirmation_token(name: str) -> None:
-    wire = FakeWire(lambda _: envelope({"taskId": "t", "videos": [{"video_no": VIDEO, "status": "PARSE"}]}))
+    folders = [{"folder_id": 671631448308117504, "folder_name": "Archive"}]
+    status = "UNPARSE" if name == "delete_folder" else "PARSE"
+    rows = {"videos": [{"video_no": VIDEO, "status": status}], "folders": folders}
+    wire = FakeWire(lambda _: envelope({"taskId": "t", **rows}))
     async with calling(wire) as runner:
         arguments = runner.operations[name].example
         if name == "delete_videos":
@@ -265,12 +267,3 @@ async def test_no_request_to_the_api_carries_the_confirmation_token(name: str) -
         sent = f"{request.url} {request.headers.raw} {request.content.decode()}"
         assert "confirmation" not in sent
         assert token not in sent
-
-
-async def test_a_videos_caption_without_a_callback_refuses_and_names_the_setting() -> None:
-    wire = FakeWire(answered)
-    async with calling(wire) as runner:
-        with pytest.raises(ConfigurationError, match="MEMORIES_CALLBACK_URL"):
-            await run(runner, "caption_video_url", url="https://x.example/a.mp4", user_prompt="x")
-
-    assert wire.requests == []

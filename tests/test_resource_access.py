@@ -29,7 +29,7 @@ from memories_mcp.server.app import make_server
 from memories_mcp.server.resource_types import RESOURCE_TYPES, ResourceType
 from memories_mcp.settings import Settings
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_polls")]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture

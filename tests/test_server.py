@@ -58,7 +58,7 @@ async def test_it_lists_the_tools_with_titles_hints_and_schemas(client: Client) 
         assert tool.annotations
         assert tool.annotations.read_only_hint == (operation.effect.value == "read")
         assert tool.annotations.destructive_hint == (operation.effect.value == "destructive")
-        assert tool.input_schema == operation.input_schema
+        assert tool.input_schema == operation.definition_without(operation.file_options)["inputSchema"]
         assert tool.output_schema == operation.output_schema
 
 
@@ -76,7 +76,7 @@ async def test_a_call_gives_text_and_structured_content(client: Client) -> None:
 
     assert not result.is_error
     assert text(result).startswith(
-        "<untrusted-fixed>\nmoments (2); ref of v1 = VI612515093881740229#t=START,END&kind=clip:\n"
+        "<untrusted-fixed>\nmoments (2):\nVI612515093881740229 = Quarterly planning meeting\nVI612515093881740229#t="
     )
     assert text(result).rstrip().endswith("</untrusted-fixed>")
     jsonschema.validate(result.structured_content, OPERATIONS[0].output_schema)
@@ -226,17 +226,6 @@ async def test_two_calls_run_at_once() -> None:
 
 
 # ---- as a subprocess
-
-SERVER = StdioServerParameters(command=sys.executable, args=["-m", "memories_mcp", "--sandbox"])
-
-
-async def test_over_stdio_it_serves_a_real_client() -> None:
-    async with Client(SERVER) as client:
-        tools = await client.list_tools()
-        result = await client.call_tool("search_videos", {"query": "chain"})
-
-    assert len(tools.tools) > 10
-    assert not result.is_error
 
 
 def test_over_stdio_stdout_is_protocol_and_nothing_else() -> None:

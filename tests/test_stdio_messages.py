@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,8 +27,9 @@ ENVELOPE = {
 class Server:
     """A server over stdio; `era` decides what every request carries."""
 
-    def __init__(self, process: subprocess.Popen[bytes], era: str) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, era: str) -> None:
         self.process = process
+        self._log = log
         self.envelope = ENVELOPE if era == "2026-07-28" else {}
 
     def send(self, line: bytes) -> dict[str, Any]:
@@ -45,40 +47,39 @@ class Server:
         message = {"jsonrpc": "2.0", "id": number, "method": method, "params": {**params, **self.envelope}}
         return json.dumps(message).encode()
 
-    def stop(self) -> str:
-        """Close stdin and return what the server logged."""
-        assert self.process.stdin
-        assert self.process.stderr
-        self.process.stdin.close()
-        said = self.process.stderr.read().decode()
-        assert self.process.wait(timeout=20) == 0
-        return said
+    def logged(self) -> str:
+        return self._log.read_text()
 
 
-@pytest.fixture(params=["legacy", "2026-07-28"])
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=["legacy", "2026-07-28"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("MEMORIES_")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "memories_mcp", "--sandbox"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables,
-    )  # fmt: skip
-    guard = threading.Timer(120, process.kill)  # no read below waits for ever
+    path = tmp_path_factory.mktemp("server") / "log"
+    with path.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "memories_mcp", "--sandbox"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=variables,
+        )  # fmt: skip
+    assert process.stdin
+    assert process.stdout
+    guard = threading.Timer(600, process.kill)  # no read below waits for ever
     guard.start()
-    server = Server(process, request.param)
+    server = Server(process, path, request.param)
     try:
         if request.param == "legacy":
             assert "result" in server.send(server.request(1, "initialize", **HELLO))
         else:
             assert "result" in server.send(server.request(1, "tools/list"))
         yield server
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
     finally:
         guard.cancel()
         process.kill()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            with suppress(OSError):
-                assert stream
-                stream.close()
-        process.wait(timeout=20)
+        process.stdout.close()
+        with suppress(OSError):
+            process.stdin.close()
+        process.wait(timeout=60)
 
 
 def test_a_line_that_is_no_message_is_answered_logged_and_leaves_the_server_running(server: Server) -> None:
@@ -101,6 +102,7 @@ def test_a_line_that_is_no_message_is_answered_logged_and_leaves_the_server_runn
         (b'{"jsonrpc": "2.0", "id": 9, "method": "tools/list", "params": []}', -32602, 9, "params is not an object"),
         (b"x" * (17 * 1024**2), -32700, None, "longer than"),
     ]
+    before = server.logged()
     for line, code, request_id, reason in cases:
         answer = server.send(line)
 
@@ -108,13 +110,13 @@ def test_a_line_that_is_no_message_is_answered_logged_and_leaves_the_server_runn
         assert reason in answer["error"]["message"]
         assert len(answer["error"]["message"]) < 300
     again = server.send(server.request(8, "tools/call", name="list_videos", arguments={"size": 1}))
-    said = server.stop()
+    log = server.logged().removeprefix(before)
 
     assert again["id"] == 8
     assert again["result"]["structuredContent"]["videos"]
-    assert said.count("refused a line of stdin") == len(cases)
-    assert "MARK" not in said
-    assert "Traceback" not in said
+    assert log.count("refused a line of stdin") == len(cases)
+    assert "MARK" not in log
+    assert "Traceback" not in log
 
 
 def test_every_request_of_a_batch_is_answered(server: Server) -> None:

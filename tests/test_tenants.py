@@ -24,7 +24,7 @@ from memories_mcp.server.http.app import run_http_server
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.settings import Settings
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_polls")]
+pytestmark = pytest.mark.anyio
 
 
 @each_transport

@@ -221,8 +221,7 @@ async def test_a_service_that_caps_its_pages_and_ignores_filters_still_finds_eve
     assert {each.video_no for each in ready.videos} == {"VI5", "VI150", "VI249"}
 
 
-async def test_a_video_that_is_unknown_at_the_first_poll_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.01,))
+async def test_a_video_that_is_unknown_at_the_first_poll_is_waited_for() -> None:
     ready = envelope({"videos": [{"video_no": "VI1", "status": "PARSE"}]})
     async with calling(FakeWire(envelope({"videos": []}), ready)) as runner:
         assert (await run(runner, "wait_until_ready", video_nos=["VI1"])).ready
@@ -248,7 +247,7 @@ async def test_looking_once_at_many_public_videos_does_not_outlast_its_time() ->
     ("name", "arguments", "data"),
     [
         ("chat_with_videos", {"prompt": "x", "video_nos": ["VI1"]}, {"content": "null\n"}),
-        ("get_video_transcription", {"video_no": "null"}, {"transcriptions": [{"content": "null"}]}),
+        ("get_video_transcription", {"video_no": "VI1"}, {"transcriptions": [{"content": "null"}]}),
         ("get_session_detail", {"session_id": "1"}, {"messages": [{"role": "NULL", "content": "null"}]}),
         ("list_videos", {}, httpx2.Response(200, content=b'{"code":"0000","data":{"videos":[{"video_no":"VI1",'
                                             b'"create_time":1e999}],"current_page":"null"}}')),
@@ -317,7 +316,9 @@ async def test_segments_without_words_are_in_no_evidence() -> None:
     assert {each.text for each in report.moments[0].segments} == {"c0", "c2", "c4"}
 
 
-async def test_a_video_that_was_not_found_in_a_short_wait_is_not_called_ready_or_unlooked_at() -> None:
+async def test_a_video_that_was_not_found_in_a_short_wait_is_not_called_ready_or_unlooked_at(
+    skipped_pauses: None,
+) -> None:
     state = await answered({"videos": []}, "wait_until_ready", video_nos=["VI1"], max_seconds=1)
 
     assert not state.ready

@@ -146,8 +146,7 @@ async def test_a_segment_keeps_its_words_when_its_times_cannot_be_read() -> None
 
 
 @pytest.mark.anyio
-async def test_polling_counts_an_odd_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.01,))
+async def test_polling_counts_an_odd_row_once() -> None:
     polls = [
         envelope({"videos": [{"video_no": "VI1", "status": state, "duration": "N/A"}]})
         for state in ("UNPARSE", "UNPARSE", "PARSE")
@@ -329,7 +328,7 @@ def test_one_odd_value_loses_no_other_row_and_is_counted(
     try:
         output = replay(answers, name, root)
     except NotFound:  # the list no longer names the requested video
-        assert name in {"wait_until_ready", "update_video_transcription"}
+        assert name in {"wait_until_ready", "update_video_transcription"} or "folder" in name
         return
     except MemoriesError as error:
         assert ESSENCE.get(name) == path[-1] and error.next_step, (name, path)  # noqa: PT017, PT018

@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -102,58 +102,62 @@ def many(value: Any = 1, count: int = MANY) -> dict[str, Any]:
     return {f"a{number}": value for number in range(count)}
 
 
-INPUTS: dict[str, tuple[str, str, bytes]] = {
-    "a long name of an argument": ("tools/call", "search_videos", call("search_videos", **{"q" * LONG: 1})),
-    "unknown arguments": ("tools/call", "search_videos", call("search_videos", query="x", **many())),
-    "lists nested deeply": ("tools/call", "search_videos", search_with(b'{"query":' + b"[" * LONG)),
-    "empty lists": ("tools/call", "search_videos", search_with(b'{"query":[' + b"[]," * 1_300_000 + b"1]}")),
-    "numbers": ("tools/call", "search_videos", search_with(b'{"query":[' + b"1," * 1_900_000 + b"1]}")),
-    "names in one text": (
+INPUTS: dict[str, Callable[[], tuple[str, str, bytes]]] = {
+    "a long name of an argument": lambda: ("tools/call", "search_videos", call("search_videos", **{"q" * LONG: 1})),
+    "unknown arguments": lambda: ("tools/call", "search_videos", call("search_videos", query="x", **many())),
+    "lists nested deeply": lambda: ("tools/call", "search_videos", search_with(b'{"query":' + b"[" * LONG)),
+    "empty lists": lambda: ("tools/call", "search_videos", search_with(b'{"query":[' + b"[]," * 1_300_000 + b"1]}")),
+    "numbers": lambda: ("tools/call", "search_videos", search_with(b'{"query":[' + b"1," * 1_900_000 + b"1]}")),
+    "names in one text": lambda: (
         "tools/call", "chat_with_videos", call("chat_with_videos", prompt="x", video_nos="VI1," * 990_000),
     ),
-    "a long text": ("tools/call", "search_videos", call("search_videos", query="a b " * 990_000)),
-    "escapes": ("tools/call", "search_videos", search_with(b'{"query":"' + b"\\u0041" * 660_000 + b'"}')),
-    "a long number": ("tools/call", "search_videos", search_with(b'{"query":"x","top_k":' + b"1" * LONG + b"}")),
-    "evidence": ("tools/call", "get_evidence", call("get_evidence", refs=[f"VI1#t={n},9999" for n in range(10_000)])),
-    "a long name of a tool": ("tools/call", "", message("tools/call", name="s" * LONG)),
-    "a long method": ("tools/call", "", message("t" * LONG)),
-    "a long value of a prompt": (
+    "a long text": lambda: ("tools/call", "search_videos", call("search_videos", query="a b " * 990_000)),
+    "escapes": lambda: ("tools/call", "search_videos", search_with(b'{"query":"' + b"\\u0041" * 660_000 + b'"}')),
+    "a long number": lambda: (
+        "tools/call", "search_videos", search_with(b'{"query":"x","top_k":' + b"1" * LONG + b"}"),
+    ),
+    "evidence": lambda: (
+        "tools/call", "get_evidence", call("get_evidence", refs=[f"VI1#t={n},9999" for n in range(10_000)]),
+    ),
+    "a long name of a tool": lambda: ("tools/call", "", message("tools/call", name="s" * LONG)),
+    "a long method": lambda: ("tools/call", "", message("t" * LONG)),
+    "a long value of a prompt": lambda: (
         "prompts/get", "find_moment", message("prompts/get", name="find_moment", arguments={"description": "x" * LONG}),
     ),
-    "arguments of a prompt": (
+    "arguments of a prompt": lambda: (
         "prompts/get", "find_moment", message("prompts/get", name="find_moment", arguments=many("x", 19_000)),
     ),
-    "wrong arguments of a prompt": (
+    "wrong arguments of a prompt": lambda: (
         "prompts/get", "find_moment", message("prompts/get", name="find_moment", arguments=many(1, 19_000)),
     ),
-    "a long completion": (
+    "a long completion": lambda: (
         "completion/complete", "",
         message("completion/complete", ref=PROMPT, argument={"name": "video", "value": "q" * LONG}),
     ),
-    "the context of a completion": (
+    "the context of a completion": lambda: (
         "completion/complete", "",
         message(
             "completion/complete", ref=VIDEO_TEMPLATE, argument={"name": "video_no", "value": "q"},
             context={"arguments": many("x")},
         ),
     ),
-    "a template": (
+    "a template": lambda: (
         "completion/complete", "",
         message(
             "completion/complete", ref={"type": "ref/resource", "uri": "memories://{a}" + "{a}" * 1600},
             argument={"name": "a", "value": "q"},
         ),
     ),
-    "answers of forms": (
+    "answers of forms": lambda: (
         "tools/call", "search_videos",
         message("tools/call", name="search_videos", arguments={}, inputResponses=many({"action": "accept"}, 4_900)),
     ),
-    "a sealed state": (
+    "a sealed state": lambda: (
         "tools/call", "search_videos", message("tools/call", name="search_videos", requestState="x" * LONG),
     ),
-    "a cursor": ("resources/list", "", message("resources/list", cursor="1" * LONG)),
-    "metadata": ("tools/list", "", message("tools/list", _meta={**META, **many(count=19_000)})),
-    "a confirmation token": (
+    "a cursor": lambda: ("resources/list", "", message("resources/list", cursor="1" * LONG)),
+    "metadata": lambda: ("tools/list", "", message("tools/list", _meta={**META, **many(count=19_000)})),
+    "a confirmation token": lambda: (
         "tools/call", "delete_videos", call("delete_videos", video_nos=[MEETING], confirmation_token="a." * 1_900_000),
     ),
 }  # fmt: skip
@@ -161,7 +165,7 @@ INPUTS: dict[str, tuple[str, str, bytes]] = {
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_no_input_holds_the_loop_and_every_answer_is_short(watched: WatchedServer, name: str) -> None:
-    method, target, body = INPUTS[name]
+    method, target, body = INPUTS[name]()
     listed, trivial = watched.post(message("tools/list"), "tools/list")
     response, longest = watched.post(body, method, target)
     again, _ = watched.post(message("tools/list"), "tools/list")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx2
 import pytest
+from anyio.from_thread import BlockingPortal
 from http_clients import TOKEN, bearer_key
 
 from memories_mcp.errors import ConfigurationError
@@ -24,10 +25,12 @@ INITIALIZE: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.fixture
-async def web_url(open_house: Settings) -> AsyncIterator[str]:
-    settings = open_house.change(allowed_origins=(PAGE,), allowed_hosts=("mcp.example.com",), http_token=TOKEN)
-    async with run_http_server(settings) as url:
+@pytest.fixture(scope="module")
+def web_url(portal: BlockingPortal, sandbox_url: str) -> Iterator[str]:
+    settings = Settings(
+        base_url=sandbox_url, allowed_origins=(PAGE,), allowed_hosts=("mcp.example.com",), http_token=TOKEN
+    )
+    with portal.wrap_async_context_manager(run_http_server(settings)) as url:
         yield url
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ MAX_LINES = 14
 MAX_CHARACTERS = 160
 SAMPLES = {"talk.mp4": "quarterly-planning.mp4", "bicycle.jpg": "red-door.jpg"}
 """The files that the operations' examples name, and the demo files that they are copies of."""
+COMPOSITES = {"evidence", "chatgpt"}
+"""The toolsets of operations that the API does not have."""
 EFFECTS = {Effect.READ: "read-only", Effect.WRITE: "adds data", Effect.DESTRUCTIVE: "irreversible"}
 
 # The examples run with fixed ids, times and addresses, so that the documents change only with the code.
@@ -82,7 +85,7 @@ def _type(schema: dict[str, Any]) -> str:
         return f"list of {_type(schema['items'])}"
     name, minimum, maximum = schema.get("type", "object"), schema.get("minimum"), schema.get("maximum")
     if maximum is not None:
-        return f"{name}, {minimum or 0} to {maximum}"
+        return f"{name}, {minimum} to {maximum}" if minimum is not None else f"{name}, at most {maximum}"
     return name if minimum is None else f"{name}, at least {minimum}"
 
 
@@ -100,6 +103,8 @@ async def _answers() -> dict[str, str]:
         async with sandbox.run_sandbox(seed=SEED, clock=lambda: NOW) as url:
             texts: dict[str, str] = {}
             for operation in OPERATIONS:
+                for path in Path(folder).iterdir():
+                    os.utime(path, (NOW, NOW))
                 account = settings.change(api_key=f"sk-docs-{operation.name}")
                 text = await _answer(use_sandbox(account, url), operation)
                 texts[operation.name] = text.replace(url, URL)  # the port differs from run to run
@@ -118,6 +123,37 @@ async def _answer(settings: Settings, operation: AnyOperation) -> str:
     return text
 
 
+NEWER_PARTS = """
+## Newer than v1.2
+
+These parts rest on documents that are newer than v1.2. No answer of the service to them was ever recorded.
+
+| Part | Source | Certainty |
+| --- | --- | --- |
+| `get_metadata` | the service's OpenAPI document of July 2026 | path and fields are documented. It and \
+`get_private_video_details` replace each other where an account lacks one, or where one finds nothing |
+| `get_video_caption` | the same | path and parameter are documented, the answer is not: it is read like a \
+transcription. Not a tool of its own: `get_video_transcription`, `get_evidence` and the transcript resources use it \
+where an account lacks the path of v1.2 |
+| `uploadSync`, `uploadFileSync` | the service's pages on captions, not the OpenAPI document | paths and answer are \
+documented; the request is taken to be that of `upload` and `uploadFile` without `callback` |
+| filters of `search_videos` and `list_videos` | the OpenAPI document | names and types are documented. Lists \
+compare `datetime_taken` with *not before*; for searches the comparison is not documented, and the same is assumed. \
+Older versions of the service ignore filters: rows that do not fit are left out here, and a note names the filters \
+that rows do not show |
+| `folder_id` of uploads and imports | the OpenAPI document | documented for videos and imports, not for images. Not \
+offered in a fixed namespace: a folder belongs to the account |
+| the toolset `folders` | the OpenAPI document | paths, encodings and limits are documented. Assumed: an unknown video \
+number in a move is ignored (the result is checked by listing the folder), and videos that are not ready stay in the \
+library when their folder is deleted |
+| the time zone of `datetime_taken` | none | no document names one. UTC is assumed: the one pair of examples of an \
+image, `2025-09-07 22:52:00` on upload and `1757285520000` in a search, agrees with it |
+
+`get_metadata` and `get_video_caption` take no `unique_id`. If a call has one, a list shows first that the video is \
+in that
+namespace."""
+
+
 def coverage() -> Iterator[str]:
     """List each operation of the API with its endpoints and its tool."""
     yield f"{HEAD}# Coverage\n"
@@ -128,9 +164,13 @@ def coverage() -> Iterator[str]:
     yield "| API operation | Endpoints | MCP tool | LangChain tool | Toolset |\n| --- | --- | --- | --- | --- |"
     for operation in OPERATIONS:
         name, toolset = operation.name, operation.toolset
-        api_operation = "composite of several" if toolset == "evidence" else f"`{operation.endpoints[0].path}`"
+        if not operation.endpoints:
+            api_operation = "none: local files"
+        else:
+            api_operation = "composite of several" if toolset in COMPOSITES else f"`{operation.endpoints[0].path}`"
         endpoints = "<br>".join(f"`{endpoint}`" for endpoint in operation.endpoints)
         yield f"| {api_operation} | {endpoints} | [`{name}`](tools.md#{name}) | `{name}` | {toolset} |"
+    yield NEWER_PARTS
 
 
 def configuration(options: dict[str, str]) -> Iterator[str]:

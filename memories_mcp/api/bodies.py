@@ -111,6 +111,6 @@ async def without_blocking(function: Callable[[], T], *, large: bool) -> T:
 
 def _too_large(size: str) -> UnexpectedResponse:
     return UnexpectedResponse(
-        f"The API's answer is too large: {size}.",
-        next_step="Ask for less at a time. The operator can raise MEMORIES_MAX_RESPONSE_MIB.",
+        f"The API's answer is too large: {size}; MEMORIES_MAX_RESPONSE_MIB sets the limit.",
+        next_step="Ask for less at a time, or have the operator raise the limit.",
     )

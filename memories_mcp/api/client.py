@@ -14,12 +14,22 @@ from memories_mcp.api.connections import Lease, connection_error
 from memories_mcp.api.deadlines import RequestBody, ResponseBody, TooSlow, describe_lowest_rate
 from memories_mcp.api.endpoints import Endpoint, Pace
 from memories_mcp.api.event_stream import is_event_stream, iter_body
+from memories_mcp.api.explanations import explain
 from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.api.responses import LARGE, decode_response, is_document, media_type, next_step_if_unclear, parse
 from memories_mcp.api.retry import with_retries
 from memories_mcp.api.streaming import ChatAssembler, OnEvent
 from memories_mcp.api.tracing import trace_request
-from memories_mcp.api.transfers import CHUNK, OnBytes, Part, Target, atomic_write, prepend, reported_parts
+from memories_mcp.api.transfers import (
+    DamagedBody,
+    OnBytes,
+    Part,
+    Target,
+    atomic_write,
+    prepend,
+    reported_parts,
+    video_chunks,
+)
 from memories_mcp.errors import ConfigurationError, MemoriesError, UnexpectedResponse, Unreachable
 from memories_mcp.media_types import is_text
 
@@ -147,7 +157,7 @@ class Api:
         async def attempt() -> T:
             accept = "text/event-stream" if on_event else "application/json"
             request = self._request(endpoint, json=json, accept=accept)
-            answer = ChatAssembler(endpoint)
+            answer = ChatAssembler(endpoint, self._hosts[endpoint.host][1])
             body = b""
             try:
                 async with self._send(endpoint, request) as response:
@@ -194,8 +204,19 @@ class Api:
         """
 
         async def attempt() -> int:
-            async with self._send(endpoint, self._request(endpoint, json=json, accept="*/*"), endless=True) as response:
-                chunks = response.aiter_bytes(CHUNK)
+            try:
+                return await receive()
+            except DamagedBody:
+                raise UnexpectedResponse(
+                    "The download failed: the compressed video is damaged or incomplete.",
+                    next_step=next_step_if_unclear(endpoint),
+                ) from None
+
+        async def receive() -> int:
+            request = self._request(endpoint, json=json, accept="*/*")
+            request.headers["Accept-Encoding"] = "identity"  # so that the stated length is the size of the video
+            async with self._send(endpoint, request, endless=True) as response:
+                chunks = video_chunks(response)
                 first = await anext(chunks, b"")
                 # Refusals arrive as video/mp4 too, so the bytes decide. An unknown container is kept: it is paid for.
                 if response.status_code != 200 or is_text(first):
@@ -267,11 +288,15 @@ class Api:
             endless: Whether the body of the response has no deadline, but a lowest rate.
         """
         await self._limits.acquire(endpoint.rate)
-        async with self._limits.slot():
-            with trace_request(endpoint, request.url.host, request.url.port) as trace:
-                async with self._response(endpoint, request, endless=endless) as response:
-                    trace.status = response.status_code
-                    yield response
+        try:
+            async with self._limits.slot():
+                with trace_request(endpoint, request.url.host, request.url.port) as trace:
+                    async with self._response(endpoint, request, endless=endless) as response:
+                        trace.status = response.status_code
+                        yield response
+        except MemoriesError as error:
+            explain(error, endpoint, self._hosts[endpoint.host][1])
+            raise
 
     @asynccontextmanager
     async def _response(

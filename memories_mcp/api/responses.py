@@ -36,6 +36,8 @@ _MESSAGE_LENGTH = 300
 LARGE = 256 * 1024
 """Bytes of a body from which on it is read in a thread, in short steps; a page of results has a tenth of it."""
 _LONGEST_RETRY_AFTER = 24 * 60 * 60.0
+_FIELD_FAULTS = {"missing": "is missing", "model_type": "is no object", "dict_type": "is no object"}
+"""What is wrong with a field, by the type of the library's error."""
 _JSON_KINDS = {str: "a text", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
 
 
@@ -70,6 +72,8 @@ def decode_response(body: bytes, response: httpx2.Response, endpoint: Endpoint) 
     except NotFound as error:
         if "public" in endpoint.path:  # lists and namespaces have no public videos
             error.next_step = "Copy the video_no again from the result that contains it."
+        elif endpoint.path.startswith("folders"):
+            error.next_step = "Check the folder with list_folders, and the videos with list_videos."
         raise
 
 
@@ -148,9 +152,10 @@ def parse(data: Any, into: type[T], endpoint: Endpoint, request: object = None) 
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         field = one_line(".".join(str(part) for part in problem["loc"]))[:100] or "data"
+        # The library's own words name classes.
+        fault = _FIELD_FAULTS.get(problem["type"], "cannot be read")
         raise UnexpectedResponse(
-            f"The API's answer to {endpoint.path} is not as documented: {field}.",
-            words=one_line(problem["msg"])[:_MESSAGE_LENGTH],
+            f"The API's answer to {endpoint.path} is not as documented: {field} {fault}.",
             next_step=next_step_if_unclear(endpoint),
         ) from None
 
@@ -159,11 +164,9 @@ def next_step_if_unclear(endpoint: Endpoint) -> str:
     """Return the advice for a failure after which it is unclear whether the API carried out the request."""
     if endpoint.repeatable:
         return "Try again later."
-    if endpoint.pace == "slow" and endpoint.host == "api":
-        return "A finished answer appears in list_sessions and get_session_detail; check there before you try again."
-    if endpoint.path == "download" or endpoint.host == "caption":
+    if not endpoint.shown_by:
         return "The request may have been billed; try again only if the result is worth the cost."
-    return "The request may have been carried out; check list_videos before you try again."
+    return f"The request may have been carried out; check {endpoint.shown_by} before you try again."
 
 
 def api_error(code: str, message: str, *, status: int = 200, retry_after: str = "") -> ApiError:
@@ -184,10 +187,11 @@ def api_error(code: str, message: str, *, status: int = 200, retry_after: str = 
     details: dict[str, Any] = {"code": code, "status": status, "words": message}
     if code == "0429" or status == 429 or "request has exceeded the limit" in lower:
         seconds = 1.0 if seconds is None else seconds
+        wait = f"Wait {seconds:g} s, then try" if seconds else "Try"
         return RateLimited(
             f"{answer}: too many requests.",
             retry_after=seconds,
-            next_step=f"Wait {seconds:g} s, then try again with fewer calls at a time.",
+            next_step=f"{wait} again with fewer calls at a time.",
             **details,
         )
     if code == "0402":
@@ -200,6 +204,12 @@ def api_error(code: str, message: str, *, status: int = 200, retry_after: str = 
         return Unauthorized(
             f"{answer}: the key was refused.",
             next_step="Check the key (MEMORIES_API_KEY) and its permissions; trying again will not help.",
+            **details,
+        )
+    if 300 <= status < 400 and not code:  # such as the sign-in page of a network
+        return ApiError(
+            f"{answer}: a redirect, which is not followed.",
+            next_step="Check the network and MEMORIES_BASE_URL.",
             **details,
         )
     if status < 400 and _NOT_READY.search(lower):
@@ -243,6 +253,16 @@ def seconds_until(retry_after: str) -> float | None:
     if seconds is None:
         return None
     return min(max(float(seconds), 0.0), _LONGEST_RETRY_AFTER)
+
+
+def proves_refusal(error: RateLimited) -> bool:
+    """Return whether a refusal for rate shows that the API did not carry out the request; its words alone do not."""
+    return error.code == "0429" or error.status == 429
+
+
+def is_temporary(error: ApiError) -> bool:
+    """Return whether a refusal reports a fault that passes, after which it is unclear what was carried out."""
+    return error.status >= 500 or is_transient(error.words)
 
 
 def is_transient(message: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from memories_mcp.api.responses import is_transient
+from memories_mcp.api.responses import is_temporary, proves_refusal
 from memories_mcp.errors import ApiError, NotReady, RateLimited, Unreachable
 
 if TYPE_CHECKING:
@@ -41,14 +41,13 @@ def should_retry(error: BaseException, *, repeatable: bool) -> bool:
     if isinstance(error, LateRateLimit):
         return False
     if isinstance(error, RateLimited):
-        # A refusal by the client-side limiter has neither; other codes with such a message prove nothing.
-        return error.code == "0429" or error.status == 429 or (repeatable and bool(error.code))
+        return proves_refusal(error) or (repeatable and bool(error.code))  # the client-side limiter gives no code
     if isinstance(error, ConnectionFailed):
         return True
     if not repeatable or isinstance(error, NotReady):
         return False
     if isinstance(error, ApiError):
-        return error.status >= 500 or is_transient(error.words)
+        return is_temporary(error)
     return isinstance(error, Unreachable)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, cast
 from memories_mcp.api.bodies import without_blocking
 from memories_mcp.api.endpoints import Endpoint
 from memories_mcp.api.event_stream import Event, EventReader, LineReader, is_terminator
+from memories_mcp.api.explanations import explain
 from memories_mcp.api.responses import LARGE, api_error, next_step_if_unclear
 from memories_mcp.api.retry import LateRateLimit
 from memories_mcp.errors import ApiError, MemoriesError, RateLimited, UnexpectedResponse
@@ -68,14 +69,16 @@ class ChatAssembler:
 
     Args:
         endpoint: The endpoint that streams, for the advice of an error.
+        key: The key of the request, which no error may repeat.
 
     Attributes:
         size: The bytes that were read.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, key: str) -> None:
         self.size = 0
         self._endpoint = endpoint
+        self._key = key
         self._lines = LineReader()
         self._reader = EventReader()
         self._has_begun = False  # whether anything came that a refused question does not bring
@@ -116,6 +119,7 @@ class ChatAssembler:
             await self._report(self._close(), None)
         except MemoriesError as reported:
             error = reported  # the reason that the service gave
+            explain(error, self._endpoint, self._key)
         return await self._beside(lambda: self._answer(error))
 
     async def _report(self, events: Iterator[ChatEvent], on_event: OnEvent | None) -> None:

@@ -11,11 +11,14 @@ import os
 import re
 import stat
 import time
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+import httpx2
 
 from memories_mcp.errors import FileRefused
 from memories_mcp.folders import Folder, open_folder
@@ -28,14 +31,14 @@ OnBytes = Callable[[int, int | None], Awaitable[None]]
 _PROGRESS_SECONDS = 0.25
 
 _PART = re.compile(r"\.memories-[0-9a-f]{16}\.part")
-"""The name of an incomplete download."""
+"""The name of an incomplete file."""
 _ABANDONED_SECONDS = 24 * 60 * 60
 """Age of an incomplete download at which no process can still write to it."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """The file that a download writes.
+    """A file to write.
 
     Attributes:
         root: The folder that contains it, with symbolic links resolved; it exists.
@@ -87,7 +90,7 @@ def atomic_write(target: Target) -> Generator[Callable[[bytes], object], None, N
             in_place = False
         if not in_place:
             raise FileRefused(
-                f"{name} is not where it was asked for: its folder was moved or replaced during the download.",
+                f"{name} is not where it was asked for: its folder was moved or replaced meanwhile.",
                 next_step="Look for the complete file in the moved folder.",
             )
 
@@ -99,7 +102,7 @@ def _refused(name: str) -> Generator[None, None, None]:
         yield
     except FileExistsError:
         raise FileRefused(
-            f"{name} was not replaced: another process created the file during the download.",
+            f"{name} was not replaced: another process created the file meanwhile.",
             next_step="Choose another name, or set overwrite to true.",
         ) from None
     except OSError as error:
@@ -135,6 +138,35 @@ async def prepend(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[b
     yield first
     async for chunk in chunks:
         yield chunk
+
+
+class DamagedBody(Exception):
+    """A compressed body is damaged or incomplete."""
+
+
+async def video_chunks(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """Yield the decoded body of a download, and raise an error if a compressed one is damaged or incomplete.
+
+    The HTTP client takes the end of a compressed body for its whole, even if the compression has not ended.
+
+    Raises:
+        DamagedBody: The body is damaged or incomplete.
+    """
+    if response.headers.get("content-encoding", "").strip().lower() not in {"gzip", "x-gzip"}:
+        async for chunk in response.aiter_bytes(CHUNK):
+            yield chunk
+        return
+    decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        async for compressed in response.aiter_raw(CHUNK):
+            while compressed:
+                if chunk := decoder.decompress(compressed, CHUNK):
+                    yield chunk
+                compressed = decoder.unconsumed_tail
+    except zlib.error as error:
+        raise DamagedBody from error
+    if not decoder.eof:
+        raise DamagedBody
 
 
 class SourceFile:

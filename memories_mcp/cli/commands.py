@@ -1,60 +1,109 @@
-"""The commands for people: search, ask, transcript, upload and download, with progress and plain output."""
+"""The commands that search and read: search, ask and transcript, with progress and plain output."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from memories_mcp.cli.calls import allowed_operation, call_tool, find_number, print_moment, print_note, with_files_root
 from memories_mcp.cli.progress import ProgressBar
-from memories_mcp.errors import ConfigurationError, FileRefused, MemoriesError
-from memories_mcp.media_types import IMAGE_EXTENSIONS
+from memories_mcp.errors import MemoriesError
 from memories_mcp.models.chat import ChatAnswer
 from memories_mcp.models.evidence import Evidence
-from memories_mcp.operations import select
-from memories_mcp.operations.common.transcripts import fetch_transcript, transcript_tool
+from memories_mcp.operations.common.moments import Moment
+from memories_mcp.operations.common.transcripts import Window, fetch_transcript, transcript_tool
+from memories_mcp.operations.evidence import MOST_REFS
 from memories_mcp.rendering.subtitles import plain_text, subrip, webvtt
-from memories_mcp.rendering.text import format_span
-from memories_mcp.runner import AnyOperation, Runner, RunResult, open_runner
+from memories_mcp.runner import Runner, open_runner
 from memories_mcp.settings import Settings
+from memories_mcp.validation import validate
+
+_MOST_CHARACTERS = 300
+"""The longest line of words below a moment."""
 
 
 async def run(options: argparse.Namespace, settings: Settings) -> int:
-    """Run `search`, `ask`, `transcript`, `upload` or `download` and return the exit code."""
+    """Run `search`, `ask` or `transcript` and return the exit code."""
     match options.command:
         case "search":
-            return await _search(settings, options.query, options.k)
+            return await _search(settings, options)
         case "ask":
             return await _ask(settings, options.question, options.video)
-        case "transcript":
-            return await _transcript(settings, options.video_no, options.track, options.format)
-        case "upload":
-            return await _upload(settings, options.files, wait=options.wait)
         case _:
-            return await _download(settings, options.video_no, options.target, overwrite=options.overwrite)
+            return await _transcript(settings, options)
 
 
-async def _search(settings: Settings, query: str, k: int) -> int:
+async def _search(settings: Settings, options: argparse.Namespace) -> int:
     async with open_runner(settings) as runner:
-        answer = await _call(runner, "search_videos", query=query, top_k=k)
-    _print_moments(answer.output.moments)
-    _print_note(answer)
-    return 0 if answer.output.moments else 1
+        with ProgressBar("Searching", shows_bytes=False) as bar:
+            answer = await call_tool(
+                runner, "search_videos", bar, query=options.query, top_k=options.k, video_nos=options.video
+            )
+            moments: list[Evidence] = answer.output.moments
+            words = await _read_words(runner, moments, bar) if options.text else {}
+    for moment in moments:
+        print_moment(moment, words.get(moment.ref) or _own_words(moment))
+    print_note(answer)
+    return 0 if moments else 1
+
+
+async def _read_words(runner: Runner, moments: Sequence[Evidence], bar: ProgressBar) -> dict[str, list[str]]:
+    """Return what is said and seen at each moment that has no words of its own, by its ref."""
+    timed = [moment for moment in moments if not moment.text and moment.start_seconds is not None][:MOST_REFS]
+    if not timed:
+        return {}
+    try:
+        report = await call_tool(runner, "get_evidence", bar, refs=[moment.ref for moment in timed], context_seconds=0)
+    except MemoriesError as error:  # the times were found and stay useful without the words
+        print(f"The words could not be read: {error}", file=sys.stderr)
+        return {}
+    stretches: list[Moment] = report.output.moments
+    by_ref = {ref: stretch for stretch in stretches for ref in stretch.refs}
+    return {moment.ref: _words(moment, by_ref[moment.ref]) for moment in timed if moment.ref in by_ref}
+
+
+def _words(moment: Evidence, stretch: Moment) -> list[str]:
+    start, end = moment.start_seconds or 0, moment.end_seconds
+    lines: list[str] = []
+    for kind, title in (("audio", "said"), ("visual", "seen")):
+        texts = [
+            segment.text
+            for segment in stretch.segments
+            if segment.kind == kind
+            and segment.text
+            and (end is None or (segment.start_seconds or 0) < end)
+            and (segment.end_seconds is None or segment.end_seconds > start)
+        ]
+        if texts:
+            lines.append(f"{title}: {_shorten(' '.join(texts))}")
+    return lines
+
+
+def _own_words(moment: Evidence) -> list[str]:
+    return [_shorten(moment.text)] if moment.text else []
+
+
+def _shorten(text: str) -> str:
+    """Return a text as one line, cut between two words."""
+    return textwrap.shorten(text, _MOST_CHARACTERS, placeholder=" …")
 
 
 async def _ask(settings: Settings, question: str, video_nos: list[str] | None) -> int:
     name = "chat_with_videos" if video_nos else "chat_with_library"
     async with open_runner(settings) as runner:
         with ProgressBar("Asking", shows_bytes=False) as bar:
-            answer = await _call(runner, name, bar, prompt=question, video_nos=video_nos)
+            answer = await call_tool(runner, name, bar, prompt=question, video_nos=video_nos)
     output: ChatAnswer = answer.output
     print(output.answer)
     if output.evidence:
         print("\nEvidence:")
-        _print_moments(output.evidence)
-    _print_note(answer)
+        for moment in output.evidence:
+            print_moment(moment, _own_words(moment))
+    print_note(answer)
     return 0
 
 
@@ -65,125 +114,38 @@ _WRITERS: dict[str, Callable[[str, Any, list[Evidence]], str]] = {
 }
 
 
-async def _transcript(settings: Settings, video_no: str, track: Any, form: str) -> int:
-    _allowed_operation(settings, transcript_tool(video_no, track))
+async def _save_transcript(runner: Runner, video_no: str, options: argparse.Namespace, limits: dict[str, Any]) -> int:
+    file: Path = options.save_as
+    local = with_files_root(runner, file.parent)
+    limits = {**limits, "save_as": file.name, "overwrite": options.overwrite}
+    answer = await call_tool(local, transcript_tool(video_no, options.track), None, video_no=video_no, **limits)
+    saved = answer.output.saved
+    if not saved:
+        print_note(answer)
+        return 1
+    print(f"{file.with_name(saved.path)}: {saved.cues} cues")
+    return 0
+
+
+async def _transcript(settings: Settings, options: argparse.Namespace) -> int:
+    track = options.track
+    limits = {"start_seconds": options.start, "end_seconds": options.end}
+    window = validate(Window, {name: text for name, text in limits.items() if text is not None}, {})
     async with open_runner(settings) as runner:
+        video_no = await find_number(runner, options.video)
+        if options.save_as:
+            return await _save_transcript(runner, video_no, options, limits)
+        allowed_operation(settings, transcript_tool(video_no, track))
         # Fetched directly, because the tool returns one page at a time.
         transcript = await fetch_transcript(runner.context(), video_no, track, runner.settings.unique_id or None)
-    segments = [segment for _, segment in transcript.evidence(range(len(transcript)))]
-    sys.stdout.write(_WRITERS[form](video_no, track, segments))
-    if not segments:
+    indices = transcript.between(window.start_seconds, window.end_seconds)
+    segments = [segment for _, segment in transcript.evidence(indices)]
+    sys.stdout.write(_WRITERS[options.format](video_no, track, segments))
+    if not len(transcript):
         print(
             f"{video_no} has no {track} transcript. If the video was added recently, wait until it is ready.",
             file=sys.stderr,
         )
+    elif not segments:
+        print(f"The {track} transcript of {video_no} has nothing between these times.", file=sys.stderr)
     return 0 if segments else 1
-
-
-async def _upload(settings: Settings, files: list[Path], *, wait: bool) -> int:
-    """Upload each file on its own, so that a refused file does not stop the others."""
-    failures = 0
-    async with open_runner(settings) as runner:
-        for file in files:
-            with ProgressBar(file.name) as bar:
-                try:
-                    succeeded, outcome = await _upload_file(runner, file, bar, wait=wait)
-                except ConfigurationError:  # the other files would fail the same way
-                    raise
-                except MemoriesError as error:
-                    succeeded, outcome = False, str(error)
-            if not succeeded:
-                failures += 1
-            print(f"{file}: {outcome}", file=sys.stdout if succeeded else sys.stderr, flush=True)
-    return 1 if failures else 0
-
-
-async def _upload_file(runner: Runner, file: Path, bar: ProgressBar, *, wait: bool) -> tuple[bool, str]:
-    """Upload one file and return whether that succeeded, with its ids and state."""
-    file = _resolve(file)  # the user named this file, so a symlink may lead anywhere
-    local = _with_files_root(runner, file.parent)
-    name = local.files.find(file.name)
-    other_name = f" (from {name})" if name != file.name else ""
-    if file.suffix.lower() in IMAGE_EXTENSIONS:
-        answer = await _call(local, "upload_images", bar, paths=[name])
-        return True, ", ".join(answer.output.image_ids) + other_name
-    video = (await _call(local, "upload_video_file", bar, path=name)).output
-    for _ in range(_MOST_WAITS):
-        if not wait or video.status != "processing":
-            break
-        state = await _call(local, "wait_until_ready", bar, video_nos=[video.video_no], max_seconds=_WAIT_SECONDS)
-        video = next(iter(state.output.videos), video)
-    cause = f" ({video.cause})" if video.cause else ""
-    succeeded = video.status == "ready" if wait else video.status != "failed"
-    return succeeded, f"{video.video_no} {video.status}{cause}{other_name}"
-
-
-_WAIT_SECONDS = 45
-_MOST_WAITS = 80
-"""One hour in all, enough to process six hours of video."""
-
-
-async def _download(settings: Settings, video_no: str, target: Path | None, *, overwrite: bool) -> int:
-    target = target or Path(f"{video_no}.mp4")
-    if target.is_dir():
-        target /= f"{video_no}.mp4"
-    async with open_runner(settings) as runner:
-        with ProgressBar(target.name) as bar:
-            local = _with_files_root(runner, target.parent)
-            arguments = {"video_no": video_no, "path": target.name, "overwrite": overwrite}
-            answer = await _call(local, "download_video", bar, **arguments)
-    print(target.with_name(answer.output.path))
-    return 0
-
-
-def _with_files_root(runner: Runner, folder: Path) -> Runner:
-    """Return a runner with the same connections that reads and writes files in `folder`."""
-    if not folder.is_dir():
-        raise FileRefused(f"{folder} is not a folder.", next_step="Check the path.")
-    return Runner(runner.settings.change(files_root=_resolve(folder)), api=runner.api)
-
-
-def _resolve(path: Path) -> Path:
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError):  # the current folder was deleted, or links form a circle
-        raise FileRefused(f"{path} leads nowhere.", next_step="Check the path and the current folder.") from None
-
-
-async def _call(runner: Runner, name: str, /, bar: ProgressBar | None = None, **arguments: Any) -> RunResult[Any]:
-    """Call a tool; arguments that are `None` are left out."""
-    follow = bar.follow if bar and bar.visible else None
-    values = {argument: value for argument, value in arguments.items() if value is not None}
-    return await runner.run(_allowed_operation(runner.settings, name), values, on_progress=follow)
-
-
-def _allowed_operation(settings: Settings, name: str) -> AnyOperation:
-    """Return an operation of any toolset: `--toolsets` limits what models see, not these commands.
-
-    Raises:
-        ConfigurationError: The operator excluded the tool, or allows only tools that change nothing.
-    """
-    for operation in select(("all",), settings.read_only, settings.exclude_tools):
-        if operation.name == name:
-            return operation
-    raise ConfigurationError(
-        f"This command needs the tool {name}, which is not offered with these settings.",
-        next_step="Change --exclude-tools or --read-only.",
-    )
-
-
-def _print_moments(moments: list[Evidence]) -> None:
-    for moment in moments:
-        time = format_span(moment.start_seconds, moment.end_seconds) or moment.ref
-        video = moment.video_no or ""
-        if moment.video_name and moment.video_no:
-            video = f"{moment.video_name} ({moment.video_no})"
-        text = " ".join((moment.text or "").split())
-        print(f"  {time}  {video}")
-        if text:
-            print(f"      {text}")
-
-
-def _print_note(answer: RunResult[Any]) -> None:
-    if answer.output.note:
-        print(answer.output.note, file=sys.stderr)

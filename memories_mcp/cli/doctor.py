@@ -239,11 +239,6 @@ async def _check_toolsets(runner: Runner, *, has_proxy: bool) -> AsyncGenerator[
             "Caption service: the captions toolset is offered without a key",
             "Set MEMORIES_CAPTION_API_KEY, a key of its own, or remove the toolset.",
         )
-    if not runner.settings.callback_url:
-        yield Finding(
-            "note",
-            "Caption service: video captions need MEMORIES_CALLBACK_URL, because their results come by callback only",
-        )
     yield await _check_connection("Caption service", runner.settings.caption_base_url, has_proxy=has_proxy)
 
 

@@ -104,10 +104,14 @@ def _dispatch(options: argparse.Namespace) -> int:
             from memories_mcp.cli import tool_commands
 
             return tool_commands.run(options, settings)
-        case "search" | "ask" | "transcript" | "upload" | "download":
+        case "search" | "ask" | "transcript":
             from memories_mcp.cli import commands
 
             return asyncio.run(commands.run(options, settings))
+        case "list" | "status" | "upload" | "download" | "delete":
+            from memories_mcp.cli import library_commands
+
+            return asyncio.run(library_commands.run(options, settings))
         case _:
             from memories_mcp.cli.serve import serve
 

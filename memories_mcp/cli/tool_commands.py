@@ -32,7 +32,8 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 def _print_tools(settings: Settings, *, as_json: bool) -> None:
     runner = Runner(settings)
     if as_json:
-        definitions = [operation.definition_without(runner.pinned) for operation in runner.operations.values()]
+        operations = runner.operations.values()
+        definitions = [operation.definition_without(runner.withheld(operation)) for operation in operations]
         print(json.dumps(definitions, indent=2, ensure_ascii=False))
         return
     from rich.console import Console

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Self, TypeVar, cast, get_args
+from typing import Annotated, Any, ClassVar, Self, TypeVar, cast, get_args
 
 from pydantic import (
     AliasGenerator,
@@ -61,14 +62,14 @@ class PrivateInput(Input):
     """Arguments of an operation on the caller's own library."""
 
     unique_id: Namespace | None = None
-    """Namespace; leave out for the default one."""
+    """Namespace."""
 
 
 class ConfirmableInput(Input):
     """Arguments of an operation that cannot be undone."""
 
     confirmation_token: str | None = Field(default=None, exclude=True)
-    """From the preview that the first call returned; only after the user agreed."""
+    """From the preview; agreement counts only if the user saw it or asked for exactly this."""
 
 
 @cache
@@ -125,6 +126,11 @@ class Wire(BaseModel):
     _drop_missing = model_validator(mode="before")(drop_missing)
 
 
+@dataclass(frozen=True)
+class NotInText:
+    """Annotation of a field that only structured content shows: a program needs it, and a reader has no use for it."""
+
+
 class Row(BaseModel):
     """A part of a result; read from the wire like `Wire`, and by field name where our own code builds the part."""
 
@@ -143,6 +149,16 @@ class Output(Row):
 
     note: str | None = None
     """What was left out or can be done next."""
+    _quotations: list[str] = PrivateAttr(default_factory=list[str])
+
+    @property
+    def quotations(self) -> list[str]:
+        """Sentences of the note that hold text of the service: the text form shows them inside the fence."""
+        return self._quotations
+
+    def quote(self, sentences: Sequence[str]) -> None:
+        """Add sentences that hold text of the service to the note."""
+        self._quotations += sentences
 
     def add_note(self, note: str | None) -> None:
         """Add a sentence to the note."""
@@ -150,7 +166,33 @@ class Output(Row):
 
     def structured(self) -> dict[str, Any]:
         """Return the result as JSON data without the fields that have their default."""
-        return self.model_dump(mode="json", exclude_defaults=True)
+        fields = self.model_dump(mode="json", exclude_defaults=True)
+        if self._quotations:
+            fields["note"] = " ".join([*self._quotations, *filter(None, [self.note])])
+        return fields
+
+
+class JsonOutput(Output):
+    """A result whose text is its structured form as JSON, where the contract of a client requires exactly these fields.
+
+    The note has no field of its own: it follows the prose, if there is prose.
+
+    Attributes:
+        prose: The field with untrusted prose, which the text fences; empty if there is none.
+    """
+
+    prose: ClassVar[str] = ""
+
+    def structured(self) -> dict[str, Any]:
+        """Return the result as JSON data without the note."""
+        return self.structured_with(getattr(self, self.prose, ""))
+
+    def structured_with(self, prose: str) -> dict[str, Any]:
+        """Return the result as JSON data, with another form of the prose, which the note follows."""
+        fields = self.model_dump(mode="json", exclude_defaults=True, exclude={"note"})
+        if self.prose:
+            fields[self.prose] = "\n".join(part for part in (prose, self.note) if part)
+        return fields
 
 
 class Page(Output):

@@ -56,6 +56,8 @@ class WireRefVideo(Wire):
 
     video_no: OptionalId = None
     video_name: OptionalLine = None
+    video_url: OptionalLine = None
+    creator: OptionalLine = Field(default=None, validation_alias=wire_names("blogger_id", "creator"))
 
 
 class WireRefItem(Wire):
@@ -117,6 +119,8 @@ class WireRef(Wire):
                 item.end_time if has_times else None,
                 video_name=self.video.video_name,
                 text=item.description(),
+                creator=self.video.creator,
+                video_url=self.video.video_url,
             )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Annotated, Literal, NamedTuple, cast, get_args
 
-from memories_mcp.models.base import Row
+from memories_mcp.models.base import NotInText, Row
 from memories_mcp.models.coercions import (
+    Count,
     OptionalLine,
     OptionalText,
     Score,
     Seconds,
 )
-from memories_mcp.models.ids import describe_kind
+from memories_mcp.models.ids import describe_kind, is_video_number
+from memories_mcp.models.platforms import timed_link
 from memories_mcp.models.spellings import parse_seconds
 from memories_mcp.models.uris import format_seconds, transcript_uri, video_uri
 
@@ -30,7 +32,7 @@ class Reference(NamedTuple):
     """The parts of an evidence `ref`.
 
     Attributes:
-        video_no: The video, or for the kind `image` the image's id.
+        video_no: The video, or for the kind `image` the image's id; in a caller's ref it may be the video's name.
         kind: The origin of the moment.
         start: Its start in seconds.
         end: Its end in seconds.
@@ -82,6 +84,13 @@ class Evidence(Row):
     score: Score = None
     uri: str | None = None
     """Resource with the transcript around it."""
+    creator: OptionalLine = None
+    view_count: Count = None
+    video_url: OptionalLine = None
+    """Link to the video, at this time where its site allows it."""
+    bucket: Annotated[OptionalLine, NotInText()] = None
+    """Where the service stores the frame or the image."""
+    blob: Annotated[OptionalLine, NotInText()] = None
 
     @classmethod
     def at(
@@ -94,6 +103,9 @@ class Evidence(Row):
         video_name: str | None = None,
         text: str | None = None,
         score: float | None = None,
+        creator: str | None = None,
+        view_count: int | None = None,
+        video_url: str | None = None,
     ) -> Evidence:
         """Return a moment of a video, or an image, with the `ref` and `uri` that follow from its position.
 
@@ -105,6 +117,9 @@ class Evidence(Row):
             video_name: The video's name.
             text: What is seen or said there.
             score: How well the moment matches a search.
+            creator: The creator of a public video.
+            view_count: The views of a public video.
+            video_url: The link to the video, without the moment's time.
         """
         start = None if start is None else round(max(0.0, start), 3)
         end = None if end is None else round(end, 3)
@@ -121,6 +136,9 @@ class Evidence(Row):
             text=text,
             score=score,
             uri=reference.uri,
+            creator=creator,
+            view_count=view_count,
+            video_url=timed_link(video_url, start) if video_url else None,
         )
 
     @property
@@ -131,11 +149,12 @@ class Evidence(Row):
 
     def without_video(self) -> Evidence:
         """Return the moment without the fields of its video, for a result that names the video once."""
-        return self.model_copy(update={"video_no": None, "video_name": None, "uri": None})
+        fields = ("video_no", "video_name", "uri", "creator", "view_count", "video_url")
+        return self.model_copy(update=dict.fromkeys(fields))
 
 
 _REF = re.compile(
-    r"(?P<video>[^\s#/?]{1,64})#(?:t=(?P<start>[\d:.]+)(?:,(?P<end>[\d:.]+))?)?(?:(?:&|(?<=#))kind=(?P<kind>[a-z]+))?"
+    r"(?P<video>[^\n]{1,300})#(?:t=(?P<start>[\d:.]+)(?:,(?P<end>[\d:.]+))?)?(?:(?:&|(?<=#))kind=(?P<kind>[a-z]+))?"
 )
 _URI = re.compile(
     r"memories://videos/(?P<video>[^\s#/?]{1,64})(?:/transcripts/(?P<track>visual|audio))?"
@@ -145,11 +164,13 @@ _URI = re.compile(
 _AROUND = " \t\n\"'`*.,;:!?()[]{}<>“”‘’„«»"
 """What surrounds a ref that is copied out of a text."""
 _SHORT_NAME = re.compile(r"v\d{1,3}(?![^\s#,.:;])", re.IGNORECASE)
-"""A video's short name in the text of one result, such as v1."""
+"""A short name for a video that a reader made up, such as v1."""
 
 
 def parse_ref(ref: str) -> Reference:
     """Parse an evidence `ref`; times may be written as in texts, such as 0:30, and `kind` defaults to `clip`.
+
+    A name in place of the video's number is kept as it is.
 
     Raises:
         ValueError: The text is not an evidence `ref`.
@@ -162,12 +183,14 @@ def parse_ref(ref: str) -> Reference:
         times = f"t={start}{',' if end else ''}{end}&" if start else ""
         ref = f"{uri['video']}#{times}kind={uri['track'] or 'clip'}"
     match = _REF.fullmatch(ref)
-    if short := _SHORT_NAME.match(ref):
+    video: str = match["video"] if match else ref
+    if (short := _SHORT_NAME.match(ref)) and video in {ref, short[0]}:
         raise ValueError(
-            f"{short[0]} is a short name used in one listing; use the ref with the video's number, such as "
+            f"{short[0]} is not a video's number; copy the ref as the result shows it, such as "
             "VI612515093881740229#t=60,98&kind=clip"
         )
-    if match is None and (other := describe_kind(ref)) and other[0] != "an evidence ref":
+    other = None if is_video_number(video) and match else describe_kind(video)
+    if other and other[0] != "an evidence ref":
         raise ValueError(f"not an evidence ref but {other[0]}; {other[1]}")
     kind = "clip" if match and match["start"] and not match["kind"] else match and match["kind"]
     if match is None or kind not in get_args(Kind) or kind == "image":
@@ -175,4 +198,4 @@ def parse_ref(ref: str) -> Reference:
     start, end = (parse_seconds(time) if time else None for time in (match["start"], match["end"]))
     if start is not None and end is not None and end < start:
         raise ValueError("the moment ends before it starts")
-    return Reference(match["video"], cast(Kind, kind), start, end)
+    return Reference(video, cast(Kind, kind), start, end)

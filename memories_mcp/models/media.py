@@ -6,9 +6,11 @@ from typing import Annotated, Any, cast
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from memories_mcp.models.base import Row
+from memories_mcp.errors import NotFound
+from memories_mcp.models.base import NotInText, Row
 from memories_mcp.models.coercions import (
     DateFromMillis,
+    Degrees,
     Id,
     Line,
     Number,
@@ -17,9 +19,10 @@ from memories_mcp.models.coercions import (
     is_missing,
     parse_status,
     read_amount,
+    wire_list,
     wire_names,
 )
-from memories_mcp.models.tolerance import count_unreadable
+from memories_mcp.models.tolerance import MOST_ROWS, count_unreadable
 
 _STATUS_NAMES = ("status", "videoStatus", "video_status")
 
@@ -56,6 +59,10 @@ Size = Annotated[int | None, BeforeValidator(read_amount)]
 """Bytes; the API writes 0 for "not known"."""
 
 
+StoragePlace = Annotated[OptionalLine, NotInText()]
+"""A part of the place where the service stores a file, from which the file can be fetched."""
+
+
 class Video(StatusFields):
     """A video and its state."""
 
@@ -65,6 +72,13 @@ class Video(StatusFields):
     size_bytes: Size = Field(default=None, validation_alias=wire_names("size"))
     created_at: DateFromMillis = Field(default=None, validation_alias=wire_names("create_time", "upload_time"))
     video_url: OptionalLine = None
+    taken_at: DateFromMillis = Field(default=None, validation_alias=wire_names("datetime_taken"))
+    camera: OptionalLine = Field(default=None, validation_alias=wire_names("camera_model"))
+    latitude: Degrees = None
+    longitude: Degrees = None
+    tags: Annotated[list[Line], wire_list(most=10 * MOST_ROWS)] = []
+    bucket: StoragePlace = None
+    blob: StoragePlace = None
 
 
 class RequestedVideo(Video):
@@ -75,6 +89,10 @@ class RequestedVideo(Video):
     @model_validator(mode="before")
     @classmethod
     def _refuse_nothing(cls, row: Any) -> Any:
+        # Not a ValueError, which would say that the answer has a wrong shape: some paths answer so for unknown videos.
         if is_missing(row) or row == {}:
-            raise ValueError("there are no details")
+            raise NotFound(
+                "The API has no details of this video.",
+                next_step="Check the video_no, and unique_id if the video was uploaded under one.",
+            )
         return row

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -39,25 +39,32 @@ class Spelling:
 
     Attributes:
         separator: Matches between the values if a list of them is written as one text.
-        inside_items: Whether the separator never occurs in a value, so that the items of a real list are split too.
+        inside_items: Whether the items of a real list are split too.
         digits: Whether a number is one of the spellings; such a value can consist of digits only.
+        is_item: Returns whether a part is a value; a line is split only if every part of it is one. By default, a line
+            is always split.
+        large: Whether a number beyond 2^53 is one too, unless a host may have rounded it.
     """
 
     separator: re.Pattern[str] = re.compile(r"\n+")
     inside_items: bool = False
     digits: bool = True
+    is_item: Callable[[str], bool] | None = None
+    large: bool = False
 
 
-VIDEO_NUMBERS = Spelling(
-    re.compile(r"[,;\n]+|\s+(?=(?:VI|VE|PI-|mavi_)\w)", re.IGNORECASE), inside_items=True, digits=False
-)
 TASKS = Spelling(digits=False)
+FOLDERS = Spelling(large=True)
 LABELS = Spelling(re.compile(r"[,;\n]+"))
 HASHTAGS = Spelling(re.compile(r"[\s,;]+|(?<=\w)(?=#)"))
 URLS = Spelling(re.compile(r"[,;]?\s+|[,;](?=https?://)", re.IGNORECASE), inside_items=True)
 """A comma inside a URL is a part of it; one before a blank or before the next scheme separates."""
-REFS = Spelling(re.compile(r"[\s,;]+(?=[^\s,;#]+#|image:)"), inside_items=True)
-"""A ref has a comma between its times; a separator stands before the next ref."""
+REFS = Spelling(
+    re.compile(r"[\s,;]+(?=[^\s,;#]+#|image:)"),
+    inside_items=True,
+    is_item=lambda part: "#" in part or "image:" in part or "memories://" in part,
+)
+"""A ref has a comma between its times, and blanks in a video's name; a separator stands before the next ref."""
 PATHS = Spelling(re.compile(r"\n+|(?<=\.\w{3}),\s*|(?<=\.\w{4}),\s*"))
 """A file's name may have commas; one behind an extension separates."""
 
@@ -158,15 +165,27 @@ _FIRST_INEXACT = 2**53
 _LONGEST_CHOICE = 60
 
 
-def _read_text(digits: bool) -> Reader:
+def _read_text(spelling: Spelling) -> Reader:
+    digits, large = spelling.digits, spelling.large
+
     def read(value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return value
-        if value == value and abs(value) >= _FIRST_INEXACT:
+        if value == value and abs(value) >= _FIRST_INEXACT and not (large and _is_exact(value)):
             return Unreadable("quote it: numbers of this size lose digits", value)
         return str(int(value)) if digits and value == value and value == int(value) else value
 
     return read
+
+
+def _is_exact(value: float) -> bool:
+    """Return whether a large integer is as it was first written.
+
+    A host that computes with doubles writes the shortest digits of a double, filled up with zeros.
+    """
+    from decimal import Decimal  # imported late: ids are mostly text
+
+    return isinstance(value, int) and value < _FIRST_INEXACT**2 and value != Decimal(repr(float(value)))
 
 
 def fold(word: str) -> str:
@@ -178,7 +197,7 @@ def _read_choice(choices: tuple[Any, ...], other_words: Mapping[str, str]) -> Re
     folded = {fold(word): choice for word, choice in other_words.items()} | {fold(choice): choice for choice in choices}
 
     def read(value: Any) -> Any:
-        word = _read_text(digits=True)(value)
+        word = _read_text(Spelling())(value)
         if not isinstance(word, str) or len(word) > _LONGEST_CHOICE:
             return value
         return folded.get(fold(word), value)
@@ -237,7 +256,17 @@ def _split_text(text: str, spelling: Spelling) -> Any:
 
 
 def _split(text: str, spelling: Spelling) -> list[str]:
-    return [part.strip().strip("\"'`") for part in spelling.separator.split(text)]
+    if spelling.is_item is None:
+        return _split_line(text, spelling)
+    parts: list[str] = []
+    for line in text.split("\n"):
+        values = _split_line(line, spelling)
+        parts += values if all(not value or spelling.is_item(value) for value in values) else [line]
+    return parts
+
+
+def _split_line(line: str, spelling: Spelling) -> list[str]:
+    return [part.strip().strip("\"'`") for part in spelling.separator.split(line)]
 
 
 # Readers of types
@@ -265,7 +294,7 @@ def _make_reader(annotation: Any, metadata: list[Any], read_model: Callable[[typ
     if _find(_Seconds, metadata):
         return _read_seconds
     if annotation is str:
-        return _read_text((_find(Spelling, metadata) or Spelling()).digits)
+        return _read_text(_find(Spelling, metadata) or Spelling())
     if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
         return lambda value: read_model(annotation, value)
     return None
@@ -273,6 +302,17 @@ def _make_reader(annotation: Any, metadata: list[Any], read_model: Callable[[typ
 
 def _keep(value: Any) -> Any:
     return value
+
+
+AnnotationT = TypeVar("AnnotationT")
+
+
+def find_annotation(field: FieldInfo, kind: type[AnnotationT]) -> AnnotationT | None:
+    """Return the annotation of a kind on an argument's type or, for a list, on the type of its items."""
+    annotation, metadata = _flatten(field.annotation, field.metadata)
+    if get_origin(annotation) is list:
+        _, metadata = _flatten(get_args(annotation)[0], metadata)
+    return _find(kind, metadata)
 
 
 def longest_wait(field: FieldInfo) -> int | None:

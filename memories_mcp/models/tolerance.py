@@ -84,9 +84,8 @@ def reading_answer(request: str) -> Generator[None]:
 
 def describe_omissions(omissions: Iterable[Omissions]) -> str | None:
     """Return a sentence on what was left out, or `None` for nothing."""
-    collected = list(omissions)
-    rows, values = sum(counts.rows for counts in collected), sum(counts.values for counts in collected)
-    further, cut = sum(counts.further_rows for counts in collected), sum(counts.cut_texts for counts in collected)
+    total = _add(omissions)
+    rows, values, further, cut = total.rows, total.values, total.further_rows, total.cut_texts
     parts: list[str] = []
     if rows:
         parts.append("1 row without an id was skipped" if rows == 1 else f"{rows} rows without an id were skipped")
@@ -97,6 +96,35 @@ def describe_omissions(omissions: Iterable[Omissions]) -> str | None:
     if cut:
         parts.append("1 long text was cut" if cut == 1 else f"{cut} long texts were cut")
     return f"{'; '.join(parts)}." if parts else None
+
+
+def _add(omissions: Iterable[Omissions]) -> Omissions:
+    total = Omissions()
+    for counts in omissions:
+        total.rows += counts.rows
+        total.values += counts.values
+        total.further_rows += counts.further_rows
+        total.cut_texts += counts.cut_texts
+    return total
+
+
+def count_again(omissions: Iterable[Omissions], answer: str) -> None:
+    """Count in this call what was left out of an answer that another call requested.
+
+    Args:
+        omissions: What was left out.
+        answer: Names the answer within the call, so that it is counted once.
+    """
+    collected = list(omissions)
+    call = _call.get()
+    if call is not None and collected:
+        call[answer] = _add(collected)
+
+
+def count_skipped_in_call() -> int:
+    """Return how many rows were not read of the answers of the running call."""
+    total = _add((_call.get() or {}).values())
+    return total.rows + total.further_rows
 
 
 def count_skipped(rows: int = 1) -> None:

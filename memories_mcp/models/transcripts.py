@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from memories_mcp.models.base import Output, Wire
+from memories_mcp.models.base import Output, Row, Wire
 from memories_mcp.models.coercions import (
     LARGEST_NUMBER,
     OptionalText,
@@ -25,6 +27,18 @@ from memories_mcp.models.tolerance import (
     read_part,
 )
 
+_SIZE_SAMPLE = 200
+
+
+class SavedTranscript(Row):
+    """A file with the whole window of a transcript."""
+
+    path: str
+    """Below the files root."""
+    format: Literal["WebVTT", "SubRip"]
+    cues: int
+    """Segments in the file."""
+
 
 class Transcript(Output):
     """A page of one track of a video."""
@@ -38,20 +52,29 @@ class Transcript(Output):
     """Pass as start_seconds to read on; absent at the end."""
     next_skip: int = 0
     """Pass as skip then."""
+    saved: SavedTranscript | None = None
+    """The file that was written; segments is only its beginning then."""
 
 
 class WireTranscript(Wire):
     """A transcript, as sent; `Segments` validates its rows one by one when they are needed."""
 
     segments: Annotated[list[Any], raw_list()] = Field(
-        default=[], validation_alias=wire_names("transcriptions", "transcription", "segments")
+        default=[],
+        validation_alias=wire_names("transcriptions", "transcription", "segments", "captions", "video_captions"),
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_rows(cls, answer: Any) -> Any:
+        """Read bare rows: no answer of the newer path for scene descriptions is recorded (API 6)."""
+        return {"segments": cast(list[Any], answer)} if isinstance(answer, list) else answer
 
 
 class _WireSegment(Wire):
     start: Seconds = Field(default=None, validation_alias=wire_names("start_time", "start"))
     end: Seconds = Field(default=None, validation_alias=wire_names("end_time", "end"))
-    text: OptionalText = Field(default=None, validation_alias=wire_names("content", "text"))
+    text: OptionalText = Field(default=None, validation_alias=wire_names("content", "text", "caption"))
 
 
 class Segments:
@@ -89,6 +112,12 @@ class Segments:
         """Whether reading all segments takes so long that it belongs in a thread."""
         return len(self) > MOST_ROWS
 
+    @cached_property
+    def size(self) -> int:
+        """The size in memory, in bytes, estimated from a sample of the segments."""
+        sample = self._raw[:: max(1, len(self._raw) // _SIZE_SAMPLE)]
+        return 1000 + sum(map(_size, sample)) * len(self._raw) // max(1, len(sample))
+
     def between(self, start: float, end: float | None) -> list[int]:
         """Return the indices of the segments that overlap a window in seconds; no `end` means the video's end."""
         last = float("inf") if end is None else end
@@ -107,10 +136,35 @@ class Segments:
                 moment = Evidence.at(self.video_no, self.track, segment.start, segment.end, text=segment.text)
                 yield index, moment.without_video()
 
+    @property
+    def end(self) -> float:
+        """The latest end of a segment with a time, in seconds."""
+        return max((end for end in self._ends if end < float("inf")), default=0.0)
+
+    def has_same_content(self, other: Segments) -> bool:
+        """Return whether other segments have the same times and texts."""
+        if len(self) != len(other):
+            return False
+        if self._raw == other._raw:
+            return True
+        with collect_omissions():  # `evidence` counts them
+            pairs = zip(self.evidence(range(len(self))), other.evidence(range(len(other))), strict=False)
+            return all(mine == theirs for mine, theirs in pairs)
+
     def start_of(self, index: int) -> float | None:
         """Return a segment's start in seconds, unrounded; `None` for a segment without a time."""
         with collect_omissions():  # `evidence` counts them
             return None if _parse_segment(self._raw[index]).start is None else self._starts[index]
+
+
+def _size(value: object) -> int:
+    """Return the size of JSON data in memory, in bytes."""
+    size = sys.getsizeof(value)
+    if isinstance(value, dict):
+        return size + sum(map(_size, cast(dict[str, object], value).values()))
+    if isinstance(value, list):
+        return size + sum(map(_size, cast(list[object], value)))
+    return size
 
 
 def _all_times(raw: list[dict[str, Any]]) -> list[tuple[float, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 VIDEOS = "memories://videos"
@@ -11,6 +12,12 @@ SESSIONS = "memories://sessions"
 def video_uri(video_no: str) -> str:
     """Return the URI of a video's details."""
     return f"{VIDEOS}/{video_no}"
+
+
+def video_of(uri: str) -> str | None:
+    """Return the video of a URI that names a video or a part of it, `None` for any other URI."""
+    video_no = uri.removeprefix(f"{VIDEOS}/")
+    return None if video_no == uri else re.split("[/?]", video_no, maxsplit=1)[0]
 
 
 def session_uri(session_id: str) -> str:

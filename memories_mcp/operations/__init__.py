@@ -10,8 +10,12 @@ from memories_mcp.operation import Effect, Operation
 from memories_mcp.operations import (
     captions,
     chat,
+    chatgpt,
     evidence,
+    folders,
     library,
+    library_changes,
+    local_files,
     public,
     public_upload,
     search,
@@ -21,7 +25,22 @@ from memories_mcp.operations import (
 )
 from memories_mcp.operations.toolsets import TOOLSETS
 
-MODULES = (search, chat, transcripts, library, sessions, upload, public, public_upload, captions, evidence)
+MODULES = (
+    search,
+    chat,
+    transcripts,
+    library,
+    library_changes,
+    sessions,
+    upload,
+    local_files,
+    public,
+    public_upload,
+    captions,
+    evidence,
+    folders,
+    chatgpt,
+)
 """The modules of operations; importing them fills the toolsets."""
 OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(
     operation for toolset in TOOLSETS for operation in toolset.operations

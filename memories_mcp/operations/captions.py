@@ -8,13 +8,20 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from memories_mcp.api import Part
-from memories_mcp.api.endpoints import CAPTION_IMAGE, CAPTION_VIDEO_FILE, CAPTION_VIDEO_URL
+from memories_mcp.api import Endpoint, Part
+from memories_mcp.api.endpoints import (
+    CAPTION_IMAGE,
+    CAPTION_VIDEO_FILE,
+    CAPTION_VIDEO_FILE_SYNC,
+    CAPTION_VIDEO_URL,
+    CAPTION_VIDEO_URL_SYNC,
+)
+from memories_mcp.api.responses import next_step_if_unclear
 from memories_mcp.context import Context
-from memories_mcp.errors import ConfigurationError
+from memories_mcp.errors import UnexpectedResponse
 from memories_mcp.file_access import LocalPath
 from memories_mcp.models.base import Input, Output, Wire
-from memories_mcp.models.coercions import Count, Id, Text, text_as, wire_names
+from memories_mcp.models.coercions import Count, OptionalId, OptionalText, Text, text_as, wire_names
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.chat import heartbeat
 from memories_mcp.operations.common.imports import DirectLink
@@ -35,7 +42,7 @@ class Instruction(Input):
     )
     """How to describe it."""
     thinking: bool = False
-    """Let the model reason first: better, but slower."""
+    """Reason first: better, but slower."""
 
 
 class Person(Input):
@@ -63,12 +70,6 @@ class CaptionVideoUrl(Instruction):
     """Direct link to a video of 20 to 300 seconds, at most 20 MB."""
     persons: list[Person] | None = Field(default=None, max_length=5)
     """People to recognise, at most 5."""
-
-
-class CaptionJob(Output):
-    """A requested caption; the text goes to the operator's callback."""
-
-    task_id: Id
 
 
 class CaptionVideoFile(Instruction):
@@ -102,6 +103,16 @@ class Caption(Output):
     output_tokens: Count = None
 
 
+class VideoCaption(Output):
+    """The caption of a video, or the task whose text goes to the operator's callback."""
+
+    text: OptionalText = None
+    input_tokens: Count = None
+    output_tokens: Count = None
+    task_id: OptionalId = None
+    """Present where the text goes to a callback; no tool takes it."""
+
+
 class _Tokens(Wire):
     input: Count = None
     output: Count = None
@@ -114,51 +125,47 @@ class _WireCaption(Wire):
     _accept_text = model_validator(mode="before")(text_as("text"))
 
 
-def _callback(context: Context) -> str:
-    """Return the operator's callback URL.
+class _WireVideoCaption(Wire):
+    text: OptionalText = Field(default=None, validation_alias=wire_names("text", "caption"))
+    token: _Tokens = _Tokens()
+    task_id: OptionalId = None
 
-    Raises:
-        ConfigurationError: No callback is set.
-    """
-    if not context.callback_url:
-        raise ConfigurationError(
-            "Video captions are delivered by callback only, and no callback is set.",
-            next_step="Set MEMORIES_CALLBACK_URL to an address that the service can reach.",
-        )
-    return context.callback_url
+    _accept_text = model_validator(mode="before")(text_as("text"))
 
 
 _DELIVERED = "The service sends the caption to the operator's callback address; no tool can read the text."
+_LOST = "The service started a task in place of an answer, and without a callback address its text goes nowhere."
 
 
-@captions.operation(title="Caption a video by URL", effect=Effect.WRITE, endpoints=[CAPTION_VIDEO_URL])
-async def caption_video_url(context: Context, args: CaptionVideoUrl) -> CaptionJob:
-    """Request a description of a short video behind a link, without adding it to a library.
+@captions.operation(
+    title="Caption a video by URL", effect=Effect.WRITE, endpoints=[CAPTION_VIDEO_URL, CAPTION_VIDEO_URL_SYNC]
+)
+async def caption_video_url(context: Context, args: CaptionVideoUrl) -> VideoCaption:
+    """Describe a short video behind a link, without adding it to a library. Runs a model and is billed.
 
-    The text goes only to the operator's callback address; the result is a task_id.
+    Returns the text, or a task_id if the operator has captions sent to a callback address.
     """
-    body = args.wire() | {"callback": _callback(context)}
-    job = await context.api.call(CAPTION_VIDEO_URL, json=body, into=CaptionJob)
-    job.note = _DELIVERED
-    return job
+    endpoint = CAPTION_VIDEO_URL if context.callback_url else CAPTION_VIDEO_URL_SYNC
+    return await _caption_video(context, endpoint, json=_video_request(context, args))
 
 
-@captions.operation(title="Caption a video file", effect=Effect.WRITE, endpoints=[CAPTION_VIDEO_FILE])
-async def caption_video_file(context: Context, args: CaptionVideoFile) -> CaptionJob:
-    """Request a description of a short video file from the files root, without adding it to a library.
+@captions.operation(
+    title="Caption a video file", effect=Effect.WRITE, endpoints=[CAPTION_VIDEO_FILE, CAPTION_VIDEO_FILE_SYNC]
+)
+async def caption_video_file(context: Context, args: CaptionVideoFile) -> VideoCaption:
+    """Describe a short video file from the files root, without adding it to a library. Runs a model and is billed.
 
-    The text goes only to the operator's callback address; the result is a task_id.
+    Returns the text, or a task_id if the operator has captions sent to a callback address.
     """
-    request = args.wire() | {"callback": _callback(context)}
+    endpoint = CAPTION_VIDEO_FILE if context.callback_url else CAPTION_VIDEO_FILE_SYNC
     persons = [person.path for person in args.persons or []]
     with (
         context.files.open_media("video", [args.path], largest=MAX_CAPTION_VIDEO_BYTES) as [video],
         context.files.open_media("image", persons, largest=MAX_IMAGE_BYTES) as pictures,
     ):
-        parts = [_request_part(request), video.part("files"), *(picture.part("file") for picture in pictures)]
-        job = await context.api.call(CAPTION_VIDEO_FILE, files=parts, into=CaptionJob)
-    job.note = _DELIVERED
-    return job
+        request = _request_part(_video_request(context, args))
+        parts = [request, video.part("files"), *(picture.part("file") for picture in pictures)]
+        return await _caption_video(context, endpoint, files=parts)
 
 
 @captions.operation(title="Caption an image by URL", effect=Effect.READ, endpoints=[CAPTION_IMAGE])
@@ -177,6 +184,29 @@ async def caption_image_file(context: Context, args: CaptionImageFile) -> Captio
 def _request_part(body: dict[str, Any]) -> Part:
     """Return the arguments as the JSON part that the file endpoints require (API 3.6, 39)."""
     return Part("req", "req.json", "application/json", json.dumps(body).encode())
+
+
+def _video_request(context: Context, args: CaptionVideoUrl | CaptionVideoFile) -> dict[str, Any]:
+    """Return the arguments, with the operator's callback where there is one."""
+    return args.wire() | ({"callback": context.callback_url} if context.callback_url else {})
+
+
+async def _caption_video(
+    context: Context, endpoint: Endpoint, *, json: Any = None, files: Sequence[Part] = ()
+) -> VideoCaption:
+    async with heartbeat(context, "Describing the video"):
+        answer = await context.api.call(endpoint, json=json, files=files, into=_WireVideoCaption)
+    if not answer.text and not answer.task_id:
+        raise UnexpectedResponse(
+            f"The API's answer to {endpoint.path} has neither a text nor a task_id.",
+            next_step=next_step_if_unclear(endpoint),
+        )
+    caption = VideoCaption(
+        text=answer.text, input_tokens=answer.token.input, output_tokens=answer.token.output, task_id=answer.task_id
+    )
+    if not caption.text:
+        caption.note = _DELIVERED if context.callback_url else _LOST
+    return caption
 
 
 async def _caption_image(context: Context, *, json: Any = None, files: Sequence[Part] = ()) -> Caption:

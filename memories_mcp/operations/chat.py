@@ -17,7 +17,7 @@ class ChatWithVideos(Question):
     """Arguments of `chat_with_videos`."""
 
     video_nos: list[VideoNo] = Field(min_length=1, max_length=100, examples=[["VI612515093881740229"]])
-    """The videos to ask about."""
+    """Video numbers or names."""
 
 
 @chat.operation(

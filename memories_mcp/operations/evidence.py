@@ -2,104 +2,98 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from itertools import islice
-from typing import Annotated, get_args
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
 from memories_mcp.api import without_blocking
 from memories_mcp.api.endpoints import (
     LIST_VIDEOS,
-    PRIVATE_DETAILS,
     PUBLIC_DETAIL,
     PUBLIC_TRANSCRIPTS,
+    SEARCH,
     SESSION_DETAIL,
     TASK_STATUS,
     TRANSCRIPTS,
+    VIDEO_CAPTION,
 )
 from memories_mcp.context import Context
-from memories_mcp.errors import (
-    FATAL_ERRORS,
-    MemoriesError,
-    NotReady,
-    RateLimited,
-    UnexpectedResponse,
-)
-from memories_mcp.models.base import Output, PrivateInput, Row
-from memories_mcp.models.coercions import OptionalLine, Seconds
-from memories_mcp.models.evidence import Evidence, Reference, Track, parse_ref
-from memories_mcp.models.ids import SessionId, TaskId, VideoNo, show_ids
+from memories_mcp.errors import FATAL_ERRORS, MemoriesError
+from memories_mcp.models.base import Output, PrivateInput
+from memories_mcp.models.evidence import Evidence, Reference, parse_ref
+from memories_mcp.models.ids import PrivateVideoNo, SessionId, StandIn, TaskId, VideoNo, is_video_number, show_ids
 from memories_mcp.models.media import Video
 from memories_mcp.models.sessions import WireSession
 from memories_mcp.models.spellings import REFS, TimeInSeconds, WaitSeconds
 from memories_mcp.models.tolerance import MOST_ROWS
-from memories_mcp.models.transcripts import Segments
 from memories_mcp.operation import Effect
-from memories_mcp.operations.common.lookups import fetch_name_and_link
-from memories_mcp.operations.common.polling import LONGEST_SECONDS, WaitTarget, wait_until_processed
-from memories_mcp.operations.common.transcripts import fetch_transcript, read_lines, transcript_tool
+from memories_mcp.operations.common.filters import search_library, video_check
+from memories_mcp.operations.common.moments import READING, Moment, read_moments, untimed_note
+from memories_mcp.operations.common.paging import why_empty
+from memories_mcp.operations.common.polling import (
+    LONGEST_SECONDS,
+    TranscriptState,
+    WaitTarget,
+    check_transcripts,
+    wait_until_processed,
+)
+from memories_mcp.operations.common.search import drop_repeated
+from memories_mcp.operations.common.transcripts import transcript_tool
 from memories_mcp.operations.toolsets import evidence
 from memories_mcp.rendering.budget import BUDGET, count_fitting, json_size
-from memories_mcp.rendering.text import format_clock, format_span, render_row
+from memories_mcp.rendering.text import format_clock
 
 
 def _normalize_ref(ref: str) -> str:
     return str(parse_ref(ref))
 
 
-Ref = Annotated[str, Field(max_length=200), AfterValidator(_normalize_ref), REFS]
+def _split_ref(ref: str) -> tuple[str, str]:
+    video, separator, rest = ref.rpartition("#")
+    return ("", ref) if not separator or is_video_number(video) else (video, separator + rest)
 
-_MOST_REFS = 50
-_OPENING_SEGMENTS = 12
-"""The segments of each track that a ref without times gives."""
+
+Ref = Annotated[str, Field(max_length=400), AfterValidator(_normalize_ref), REFS, StandIn("name", _split_ref)]
+"""An evidence ref, whose video may be given by its name."""
+
+MOST_REFS = 50
+_BEST_HITS = 8
+"""Hits of a query. Those of both tracks overlap, so that they are about half as many moments."""
 _MOST_NOTES = 3
 
 
 class GetEvidence(PrivateInput):
     """Arguments of `get_evidence`."""
 
+    query: str | None = Field(default=None, max_length=2000)
+    """Find and read the best moments for this question or description, in English."""
+    video_nos: list[PrivateVideoNo] | None = Field(default=None, max_length=100)
+    """With query: search only these videos."""
     refs: list[Ref] | None = Field(
-        default=None, max_length=_MOST_REFS, examples=[["VI612515093881740229#t=266,275&kind=audio"]]
+        default=None, max_length=MOST_REFS, examples=[["VI612515093881740229#t=266,275&kind=audio"]]
     )
-    """Evidence refs from a search, a chat or a transcript."""
+    """Instead of query: refs from a search, a chat or a transcript."""
     session_id: SessionId | None = None
-    """Instead of refs: all moments that support this conversation's answers."""
+    """Instead of query: all moments that support this conversation's answers."""
     context_seconds: TimeInSeconds = Field(default=15, ge=0, le=300)
     """Seconds to read before and after each moment."""
 
     @model_validator(mode="after")
     def _check_one_of(self) -> GetEvidence:
-        if bool(self.refs) == bool(self.session_id):
-            raise ValueError("give either refs or session_id")
+        if [bool(self.query), bool(self.refs), bool(self.session_id)].count(True) != 1:
+            raise ValueError("give exactly one of query, refs and session_id")
+        if self.video_nos and not self.query:
+            raise ValueError("video_nos narrows a query; refs and session_id name their videos themselves")
         return self
-
-
-class Moment(Row):
-    """A stretch of video around one or more references."""
-
-    video_no: str
-    video_name: OptionalLine = None
-    video_url: OptionalLine = None
-    start_seconds: Seconds = None
-    end_seconds: Seconds = None
-    refs: list[str]
-    """The references inside this stretch."""
-    segments: list[Evidence] = []
-    """What is seen (visual) and said (audio), in order of time."""
-
-
-@render_row.register
-def _(moment: Moment) -> str:
-    head = (format_span(moment.start_seconds, moment.end_seconds), moment.video_no, moment.video_name, moment.video_url)
-    return " ".join(part for part in head if part) + f"; refs: {', '.join(moment.refs)}"
 
 
 class EvidenceReport(Output):
     """The moments; overlapping ones are merged."""
 
     moments: list[Moment]
-    """By video, in order of time."""
+    """By video, in order of time; for a query the best first."""
     unread: list[str] = []
     """References that could not be read, with the reason."""
     left_out: list[str] = []
@@ -109,158 +103,96 @@ class EvidenceReport(Output):
 @evidence.operation(
     title="Read evidence",
     effect=Effect.READ,
-    endpoints=[
-        *TRANSCRIPTS.values(),
-        *PUBLIC_TRANSCRIPTS.values(),
-        SESSION_DETAIL,
-        PRIVATE_DETAILS,
-        PUBLIC_DETAIL,
-    ],
+    endpoints=[SEARCH, SESSION_DETAIL, *READING],
 )
 async def get_evidence(context: Context, args: GetEvidence) -> EvidenceReport:
-    """Read what is seen and said around the moments that support an answer or that a search returned.
+    """Find and read what your videos show and say about a question, ready to quote with times.
 
-    Pass refs (from any result) or a session_id. Returns each moment with its transcript lines, video name and link;
-    overlapping moments are merged. Quote from it with times.
+    With query: searches your library and reads the best moments, in one call. With refs or session_id: reads the
+    moments that a search or chat returned. Each moment has its transcript lines, refs, video and link.
     """
-    refs, further = [parse_ref(ref) for ref in args.refs or []], list[str]()
-    if args.session_id:
-        query = {"sessionId": args.session_id, "unique_id": args.unique_id}
-        session = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
-        cited = await without_blocking(lambda: _cited_moments(session), large=session.is_large)
-        refs = list(islice(cited.values(), MOST_ROWS))
-        further = list(cited)[MOST_ROWS:]
     report = EvidenceReport(moments=[])
+    cited = await _find_moments(context, args, report)
+    refs = [parse_ref(ref) for ref in args.refs or []] or [moment.reference for moment in cited[:MOST_ROWS]]
+    names = {moment.video_no: moment.video_name for moment in cited}
     by_video: dict[str, list[Reference]] = defaultdict(list)
     for ref in refs:
         if ref.kind == "image":
             report.unread.append(f"{ref}: an image has no transcript")
         else:
             by_video[ref.video_no].append(ref)
+    next_steps: list[str] = []
     size, later = 0, list[Moment]()
     for done, (video_no, video_refs) in enumerate(by_video.items()):
-        if size > BUDGET or done >= _MOST_REFS:
+        if size > BUDGET or done >= MOST_REFS:
             later.append(Moment(video_no=video_no, refs=[str(ref) for ref in video_refs]))
             continue
         await context.progress(done, len(by_video), f"Reading {show_ids([video_no], 'a video')}")
         try:
-            moments = await _moments(context, video_no, video_refs, args)
+            moments = await read_moments(
+                context, video_refs, args.context_seconds, unique_id=args.unique_id, video_name=names.get(video_no)
+            )
             size += sum(map(json_size, moments))
             report.moments += moments
         except FATAL_ERRORS:
             raise
         except MemoriesError as error:  # a failure for one video does not lose the moments of the others
             report.unread += [f"{ref}: {error.summary} {error.words}".strip() for ref in video_refs]
-    if not refs:
-        report.note = "The conversation cites no moments."
-    notes = [note for moment in report.moments if (note := _untimed_note(moment))]
-    if notes:
-        report.note = " ".join(notes[:_MOST_NOTES])
-    if further:
+            next_steps.append(error.next_step)
+    if args.query:
+        _rank(report.moments, cited)
+    notes = [note for moment in report.moments if (note := untimed_note(moment))]
+    report.add_note(" ".join(notes[:_MOST_NOTES]))
+    if next_steps:
+        report.add_note(f"Some refs were not read. {' '.join(list(dict.fromkeys(next_steps))[:_MOST_NOTES])}")
+    if further := [moment.ref for moment in cited[MOST_ROWS:]]:
         later.append(Moment(video_no="", refs=further))
     _fit(report, later)
     return report
 
 
-def _cited_moments(session: WireSession) -> dict[str, Reference]:
-    moments = (moment for message in session.read_messages() for moment in message.evidence())
-    return {moment.ref: moment.reference for moment in moments}
-
-
-async def _moments(context: Context, video_no: str, refs: list[Reference], args: GetEvidence) -> list[Moment]:
-    """Return the moments of one video, with one request per transcript however many refs there are."""
-    name, link = await _name_and_link(context, video_no, args.unique_id)
-    timed = sorted((ref for ref in refs if ref.start is not None), key=lambda ref: ref.start or 0)
-    moments: list[Moment] = []
-    if described := [str(ref) for ref in refs if ref.start is None and ref.kind == "metadata"]:
-        moments.append(Moment(video_no=video_no, video_name=name, video_url=link, refs=described))
-    untimed = [str(ref) for ref in refs if ref.start is None and ref.kind != "metadata"]
-    if not timed and not untimed:
-        return moments
-    tracks: list[Segments] = [
-        await fetch_transcript(context, video_no, track, args.unique_id) for track in get_args(Track)
-    ]
-    if untimed:
-        opening = _opening(tracks)
-        moments.append(
-            Moment(
-                video_no=video_no,
-                video_name=name,
-                video_url=link,
-                start_seconds=min((segment.start_seconds or 0 for segment in opening), default=None),
-                end_seconds=max((segment.end_seconds or 0 for segment in opening), default=None),
-                refs=untimed,
-                segments=opening,
-            )
-        )
-    for start, end, merged in merge(timed, args.context_seconds):
-        segments = await read_lines(tracks, start, end)
-        moments.append(
-            Moment(
-                video_no=video_no,
-                video_name=name,
-                video_url=link,
-                start_seconds=start,
-                end_seconds=end,
-                refs=[str(ref) for ref in merged],
-                segments=segments,
-            )
-        )
-    return moments
-
-
-def _opening(tracks: list[Segments]) -> list[Evidence]:
-    """Return the first segments of every track, in order of time."""
-    segments = [segment for track in tracks for _, segment in track.evidence(range(min(len(track), _OPENING_SEGMENTS)))]
-    return sorted(segments, key=lambda segment: segment.start_seconds or 0)
-
-
-def _untimed_note(moment: Moment) -> str | None:
-    """Return the note on refs without times: where their transcript continues, or why there is none."""
-    if all("#t=" in ref or ref.endswith("kind=metadata") for ref in moment.refs):
-        return None
-    if not moment.segments:
-        return (
-            f"{moment.video_no} has no transcript, or it is not ready yet: wait_until_ready with "
-            f"video_nos={moment.video_no} shows its state."
-        )
-    visual, audio = transcript_tool(moment.video_no, "visual"), transcript_tool(moment.video_no, "audio")
-    return (
-        f"A ref without times gives the start of the video: {visual} and {audio} with video_no={moment.video_no} "
-        "read on."
-    )
-
-
-async def _name_and_link(context: Context, video_no: str, unique_id: str | None) -> tuple[str | None, str | None]:
-    """Return a video's name and link, as far as they can be read: moments without them are better than an error."""
-    try:
-        return await fetch_name_and_link(context, video_no, unique_id)
-    except (NotReady, RateLimited, UnexpectedResponse):
-        return None, None
-
-
-def merge(refs: list[Reference], margin: float) -> list[tuple[float, float, list[Reference]]]:
-    """Return windows of time around references; overlapping windows become one.
+async def _find_moments(context: Context, args: GetEvidence, report: EvidenceReport) -> list[Evidence]:
+    """Return the moments that a query finds, best first, or that a conversation cites; the note explains their absence.
 
     Args:
-        refs: References with a start, in order of time.
-        margin: Seconds to add on both sides.
-
-    Returns:
-        Start, end and references of each window, in order of time.
+        context: The context of the call.
+        args: The arguments of the operation.
+        report: The result; receives the note.
     """
-    windows: list[tuple[float, float, list[Reference]]] = []
-    for ref in refs:
-        ref_start = ref.start or 0.0
-        ref_end = ref_start if ref.end is None else ref.end
-        start, end = max(0.0, ref_start - margin), ref_end + margin
-        if windows and start <= windows[-1][1]:
-            first, last, merged = windows[-1]
-            merged.append(ref)
-            windows[-1] = (first, max(last, end), merged)
-        else:
-            windows.append((start, end, [ref]))
-    return windows
+    if args.query:
+        body = {
+            "search_param": args.query,
+            "search_type": "BY_CLIP",
+            "top_k": _BEST_HITS,
+            "video_nos": args.video_nos,
+            "unique_id": args.unique_id,
+        }
+        checks = {"video_nos": video_check(args.video_nos)} if args.video_nos else {}
+        hits, note = await search_library(context, body, checks)
+        hits, _ = drop_repeated(hits)
+        report.note = note if hits else why_empty(args.unique_id)
+        return hits
+    if args.session_id:
+        query = {"sessionId": args.session_id, "unique_id": args.unique_id}
+        session = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
+        cited = await without_blocking(lambda: _cited_moments(session), large=session.is_large)
+        report.note = None if cited else "The conversation cites no moments."
+        return cited
+    return []
+
+
+def _cited_moments(session: WireSession) -> list[Evidence]:
+    cited = {moment.ref: moment for message in session.read_messages() for moment in message.evidence()}
+    return list(cited.values())
+
+
+def _rank(moments: list[Moment], hits: list[Evidence]) -> None:
+    """Order moments by their best hit, in place, and give each that hit's score."""
+    ranks = {hit.ref: rank for rank, hit in reversed([*enumerate(hits)])}
+    best = {id(moment): min(ranks[ref] for ref in moment.refs) for moment in moments}
+    for moment in moments:
+        moment.score = hits[best[id(moment)]].score
+    moments.sort(key=lambda moment: best[id(moment)])
 
 
 def _fit(report: EvidenceReport, later: list[Moment]) -> None:
@@ -276,7 +208,7 @@ def _fit(report: EvidenceReport, later: list[Moment]) -> None:
     left_out = report.moments[count:] + later
     if left_out:
         refs = [ref for moment in left_out for ref in moment.refs]
-        report.left_out = refs[:_MOST_REFS]
+        report.left_out = refs[:MOST_REFS]
         report.moments = report.moments[:count]
         more = (
             f"{len(left_out)} moments were left out. Call again with the refs in left_out, or with fewer "
@@ -284,7 +216,7 @@ def _fit(report: EvidenceReport, later: list[Moment]) -> None:
         )
         if unlisted := len(refs) - len(report.left_out):
             more += f" left_out has no room for {unlisted} more refs; get_session_detail returns them."
-        report.note = " ".join(part for part in (report.note, more) if part)
+        report.add_note(more)
 
 
 def _trim(moment: Moment, report: EvidenceReport) -> None:
@@ -299,18 +231,20 @@ def _trim(moment: Moment, report: EvidenceReport) -> None:
             f"The lines of the first moment from {start} on were left out. Call again with fewer context_seconds, or "
             f"read them with {visual} and {audio}."
         )
-        report.note = f"{report.note} {trimmed}" if report.note else trimmed
+        report.add_note(trimmed)
 
 
 class WaitUntilReady(PrivateInput):
     """Arguments of `wait_until_ready`."""
 
     video_nos: list[VideoNo] | None = Field(default=None, max_length=20, examples=[["VI612515093881740229"]])
-    """The videos to wait for."""
+    """Video numbers or names."""
     task_id: TaskId | None = None
     """Instead of video_nos: the task of an import."""
     max_seconds: WaitSeconds = Field(default=30, ge=0, le=LONGEST_SECONDS)
     """Longest wait; 0 returns the present state."""
+    check_transcripts: bool = False
+    """Also return which transcripts are there: two reads per video."""
 
     @model_validator(mode="after")
     def _check_one_of(self) -> WaitUntilReady:
@@ -326,9 +260,22 @@ class Readiness(Output):
     """Whether every video can be searched and asked about."""
     videos: list[Video]
     """Each with its state."""
+    transcripts: list[TranscriptState] = []
+    """Which transcripts are there, if that was checked."""
 
 
-@evidence.operation(title="Wait until ready", effect=Effect.READ, endpoints=[LIST_VIDEOS, PUBLIC_DETAIL, TASK_STATUS])
+@evidence.operation(
+    title="Wait until ready",
+    effect=Effect.READ,
+    endpoints=[
+        LIST_VIDEOS,
+        PUBLIC_DETAIL,
+        TASK_STATUS,
+        *TRANSCRIPTS.values(),
+        VIDEO_CAPTION,
+        *PUBLIC_TRANSCRIPTS.values(),
+    ],
+)
 async def wait_until_ready(context: Context, args: WaitUntilReady) -> Readiness:
     """Wait until uploaded videos, or the videos of an import, are processed; at most 45 seconds per call.
 
@@ -336,5 +283,10 @@ async def wait_until_ready(context: Context, args: WaitUntilReady) -> Readiness:
     minute, an hour of video ten minutes.
     """
     awaited = WaitTarget(args.video_nos or (), args.task_id, args.unique_id, args.max_seconds)
+    end = asyncio.get_running_loop().time() + LONGEST_SECONDS
     waited = await wait_until_processed(context, awaited)
-    return Readiness(ready=waited.ready, videos=waited.videos, note=waited.note)
+    readiness = Readiness(ready=waited.ready, videos=waited.videos, note=waited.note)
+    if args.check_transcripts:
+        readiness.transcripts, note = await check_transcripts(context, waited.videos, args.unique_id, end)
+        readiness.add_note(note)
+    return readiness

@@ -7,18 +7,15 @@ from typing import Annotated
 from pydantic import Field
 
 from memories_mcp.api.endpoints import (
-    DELETE_VIDEOS,
-    DOWNLOAD,
     LIST_IMAGES,
     LIST_VIDEOS,
+    METADATA,
     PRIVATE_DETAILS,
     PUBLIC_DETAIL,
     TASK_STATUS,
 )
-from memories_mcp.context import CONFIRMATION_NEEDED, Context, Pending, Preview
-from memories_mcp.errors import ApiError, MemoriesError
-from memories_mcp.file_access import LocalPath
-from memories_mcp.models.base import ConfirmableInput, Output, Page, PrivateInput, Row
+from memories_mcp.context import Context
+from memories_mcp.models.base import Output, Page, PrivateInput, Row
 from memories_mcp.models.coercions import (
     STATUS_WORDS,
     Count,
@@ -34,28 +31,65 @@ from memories_mcp.models.coercions import (
 )
 from memories_mcp.models.ids import PrivateVideoNo, TaskId
 from memories_mcp.models.media import RequestedVideo, Video
+from memories_mcp.models.recordings import DateFilterInMillis, Latitude
 from memories_mcp.models.spellings import OtherWords
-from memories_mcp.models.uris import VIDEOS, video_uri
 from memories_mcp.operation import Effect
-from memories_mcp.operations.common.lookups import describe_video, fetch_details, fetch_task_videos, find_videos
+from memories_mcp.operations.common.filters import (
+    FilteredRows,
+    RecordingFilters,
+    RowCheck,
+    camera_check,
+    date_check,
+    filter_rows,
+    video_check,
+)
+from memories_mcp.operations.common.lookups import (
+    fetch_private_details,
+    fetch_task_videos,
+)
 from memories_mcp.operations.common.paging import fit_page, why_empty
-from memories_mcp.operations.common.transfers import byte_progress
 from memories_mcp.operations.toolsets import library
 
 
-class ListVideos(PrivateInput):
-    """Arguments of `list_videos`."""
+class _VideoQuery(PrivateInput):
+    """Which videos to list; a base class, so that its arguments come before those of the filters."""
 
     page: int = Field(default=1, ge=1)
     """Page number."""
     size: int = Field(default=20, ge=1, le=200)
     """Videos per page."""
     video_name: str | None = Field(default=None, max_length=300)
-    """Only videos with this text in their name."""
+    """Only with this in the name."""
     video_no: PrivateVideoNo | None = None
     """Only this video."""
+    video_nos: list[PrivateVideoNo] | None = Field(default=None, max_length=200)
+    """Only these."""
     status: Annotated[Status, OtherWords(STATUS_WORDS)] | None = None
-    """Only videos in this state."""
+    """Only in this state."""
+
+
+class ListVideos(RecordingFilters, _VideoQuery):
+    """Arguments of `list_videos`."""
+
+    camera_model: str | None = Field(default=None, max_length=200)
+    """Only from this camera."""
+    datetime_taken: DateFilterInMillis | None = None
+    """Recorded since, such as 2025-10-03 or 2025-10-03T14:30Z."""
+    latitude: Latitude | None = None
+    """Within about 20 km; with longitude."""
+
+    def row_checks(self) -> dict[str, RowCheck]:
+        """Return the check of each filter that is set, by the name of its argument."""
+        checks = super().row_checks()
+        if numbers := [video_no for video_no in (self.video_no, *(self.video_nos or ())) if video_no]:
+            checks["video_nos" if self.video_nos else "video_no"] = video_check(numbers)
+        if self.status == "failed":  # of its two words the service may know one, and ignore a filter by the other
+            checks["status"] = lambda row: isinstance(row, Video) and row.status == "failed"
+        if self.camera_model:
+            checks["camera_model"] = camera_check(self.camera_model)
+        if self.datetime_taken:
+            checks["datetime_taken"] = date_check(self.datetime_taken)
+        return checks
 
 
 class VideoPage(Page):
@@ -75,21 +109,32 @@ async def list_videos(context: Context, args: ListVideos) -> VideoPage:
 
     Use it to find a video_no by name or to see which videos are still being processed.
     """
-    page = VideoPage()
+    page, filtered = VideoPage(), FilteredRows[Video]([], 0, None)
     for word in _STATUS_WORDS[args.status]:
         page = await context.api.call(LIST_VIDEOS, json=args.wire() | {"status": word}, into=VideoPage)
-        if page.videos:
+        filtered = filter_rows(page.videos, args.row_checks())
+        if filtered.rows:
             break
-    empty = f"No video is {args.status}." if args.status else why_empty(args.unique_id)
-    videos, note = fit_page(page.videos, args.page, args.size, empty=empty, total=page.total)
-    return VideoPage(videos=videos, page=args.page, total=page.total, note=note)
+    if filtered.left_out:
+        result = VideoPage(videos=filtered.rows, page=args.page, note=filtered.note)
+        if len(page.videos) >= args.size:
+            result.add_note(f"There may be more; go on with page={args.page + 1}.")
+        return result
+    filters = args.row_checks().keys() - {"video_no", "status"}
+    empty = why_empty(args.unique_id, "fewer filters") if filters else why_empty(args.unique_id)
+    if args.status and not filters:
+        empty = f"No video is {args.status}."
+    videos, note = fit_page(filtered.rows, args.page, args.size, empty=empty, total=page.total)
+    result = VideoPage(videos=videos, page=args.page, total=page.total, note=note)
+    result.add_note(filtered.note)
+    return result
 
 
 class GetPrivateVideoDetails(PrivateInput):
     """Arguments of `get_private_video_details`."""
 
     video_no: PrivateVideoNo = Field(examples=["VI612515093881740229"])
-    """A video in your library."""
+    """Video number or name."""
 
 
 class PrivateVideo(Output, Video):
@@ -105,10 +150,20 @@ class _RequestedPrivateVideo(RequestedVideo, PrivateVideo):
     pass
 
 
-@library.operation(title="Look up a video", effect=Effect.READ, endpoints=[PRIVATE_DETAILS])
+@library.operation(title="Look up a video", effect=Effect.READ, endpoints=[PRIVATE_DETAILS, METADATA, LIST_VIDEOS])
 async def get_private_video_details(context: Context, args: GetPrivateVideoDetails) -> PrivateVideo:
     """Look up one video of your own library: state, length, size, resolution, source link."""
-    return await fetch_details(context, PRIVATE_DETAILS, args.wire(), _RequestedPrivateVideo)
+    return await fetch_private_details(context, args.wire(), _RequestedPrivateVideo)
+
+
+class GetMetadata(GetPrivateVideoDetails):
+    """Arguments of `get_metadata`."""
+
+
+@library.operation(title="Read metadata", effect=Effect.READ, endpoints=[METADATA, PRIVATE_DETAILS, LIST_VIDEOS])
+async def get_metadata(context: Context, args: GetMetadata) -> PrivateVideo:
+    """Look up one video of your own library, with the date, place and camera of its recording, and its tags."""
+    return await fetch_private_details(context, args.wire(), _RequestedPrivateVideo, newer_first=True)
 
 
 class ListImages(PrivateInput):
@@ -181,104 +236,3 @@ async def get_task_status(context: Context, args: GetTaskStatus) -> TaskStatus:
     if not videos:
         note = "Still downloading, or failed: the service does not report which. Call again in a minute or two."
     return TaskStatus(task_id=args.task_id, videos=videos, note=note)
-
-
-class DownloadVideo(PrivateInput):
-    """Arguments of `download_video`."""
-
-    video_no: PrivateVideoNo = Field(examples=["VI612515093881740229"])
-    """A video in your library."""
-    path: LocalPath = Field(exclude=True, examples=["planning.mp4"])
-    """Path of the new file, below the files root."""
-    overwrite: bool = Field(default=False, exclude=True)
-    """Replace an existing file."""
-
-
-class Downloaded(Output):
-    """A file that was written."""
-
-    video_no: str
-    path: str
-    """Below the files root."""
-    size_bytes: int
-
-
-@library.operation(title="Download a video", effect=Effect.WRITE, endpoints=[DOWNLOAD])
-async def download_video(context: Context, args: DownloadVideo) -> Downloaded:
-    """Download the original file of a video in your own library to the files root.
-
-    Billed by the gigabyte. A failed download writes no file.
-    """
-    target = context.files.writable(args.path, overwrite=args.overwrite)
-    size = await context.api.download(
-        DOWNLOAD,
-        json=args.wire(),
-        target=target,
-        on_bytes=byte_progress(context, "received"),
-    )
-    return Downloaded(video_no=args.video_no, path="/".join(target.names), size_bytes=size)
-
-
-class DeleteVideos(PrivateInput, ConfirmableInput):
-    """Arguments of `delete_videos`."""
-
-    video_nos: list[PrivateVideoNo] = Field(min_length=1, max_length=100, examples=[["VI611702946038315594"]])
-    """The videos to delete, at most 100."""
-
-
-class Deleted(Output):
-    """The outcome for each video, checked by listing the videos afterwards."""
-
-    deleted: list[str] = []
-    """No longer listed."""
-    not_found: list[str] = []
-    """Not in this namespace before the request; nothing was done."""
-    still_there: list[str] = []
-    """Still listed after the request."""
-    confirmation: Pending | None = None
-    """Present when nothing was done yet and the user must agree first."""
-
-
-@library.operation(
-    title="Delete videos", effect=Effect.DESTRUCTIVE, endpoints=[DELETE_VIDEOS, LIST_VIDEOS], idempotent=True
-)
-async def delete_videos(context: Context, args: DeleteVideos) -> Deleted:
-    """Delete videos of your own library permanently, with everything made from them. There is no undo.
-
-    Unless the user is asked directly, the first call only returns a preview and a confirmation_token.
-    """
-    requested = list(dict.fromkeys(args.video_nos))
-    videos = await find_videos(context, requested, args.unique_id)
-    existing = [video.video_no for video in videos]
-    missing = [video_no for video_no in requested if video_no not in existing]
-    if not existing:
-        note = (
-            "Nothing was deleted: none of these videos is in this namespace. Check the numbers with list_videos, and "
-            "unique_id."
-        )
-        return Deleted(not_found=missing, note=note)
-    count = "1 video" if len(existing) == 1 else f"{len(existing)} videos"
-    preview = Preview(action=f"Delete {count} for good.", items=[describe_video(video) for video in videos])
-    if pending := await context.confirm(preview):
-        return Deleted(not_found=missing, confirmation=pending, note=CONFIRMATION_NEEDED)
-    await _delete(context, existing, args.unique_id)
-    context.changed(VIDEOS, *(video_uri(video_no) for video_no in existing))
-    try:
-        remaining = {video.video_no for video in await find_videos(context, existing, args.unique_id)}
-    except MemoriesError as error:
-        note = f"The API accepted the request, but listing the videos afterwards failed: {error.summary}"
-        return Deleted(deleted=existing, not_found=missing, note=note)
-    return Deleted(
-        deleted=[video_no for video_no in existing if video_no not in remaining],
-        not_found=missing,
-        still_there=[video_no for video_no in existing if video_no in remaining],
-        note="Some videos are still listed. Check list_videos in a minute." if remaining else None,
-    )
-
-
-async def _delete(context: Context, video_nos: list[str], unique_id: str | None) -> None:
-    try:
-        await context.api.call(DELETE_VIDEOS, json=video_nos, query={"unique_id": unique_id}, into=object)
-    except ApiError as error:
-        if error.code != "0409":  # "already deleted" is the desired state
-            raise

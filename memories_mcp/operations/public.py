@@ -20,7 +20,7 @@ from memories_mcp.models.base import Input, Output
 from memories_mcp.models.chat import ChatAnswer
 from memories_mcp.models.coercions import Count, DateFromSeconds, OptionalLine, wire_names
 from memories_mcp.models.evidence import Evidence
-from memories_mcp.models.ids import PublicVideoNo, VideoNo, public_only
+from memories_mcp.models.ids import PublicVideoId, PublicVideoNo, public_only
 from memories_mcp.models.media import RequestedVideo, Video
 from memories_mcp.models.spellings import OtherWords
 from memories_mcp.models.transcripts import Transcript
@@ -33,6 +33,7 @@ from memories_mcp.operations.common.search import (
     MomentPage,
     Moments,
     WordQuery,
+    filter_note,
     fit_moments,
     search_by_image,
     search_words,
@@ -45,7 +46,7 @@ Platform = Annotated[
 ]
 
 _NO_MATCH = "Nothing in the public library matches. Try other or fewer words, or another platform."
-_NO_FRAME = "Nothing in the public library matches. Try another image, or another platform."
+_NO_FRAME = "Nothing in the public library matches. Try another image, a lower similarity, or another platform."
 
 
 class SearchPublicVideos(Input):
@@ -77,7 +78,9 @@ async def search_public_videos(context: Context, args: SearchPublicVideos) -> Mo
     Weak at creator names: for those, use chat_with_public_videos with @name. get_public_video_detail returns a
     video's link.
     """
-    return fit_moments(await public_hits(context, args), args.offset, _NO_MATCH)
+    hits = await public_hits(context, args)
+    filtered = filter_note(args.filtering_level, len(hits), args.top_k)
+    return fit_moments(hits, args.offset, _NO_MATCH, filtered=filtered)
 
 
 async def public_hits(context: Context, args: SearchPublicVideos) -> list[Evidence]:
@@ -141,7 +144,7 @@ class GetPublicVideoDetail(Input):
     """Arguments of `get_public_video_detail`."""
 
     video_no: PublicVideoNo = Field(examples=["PI-604418309112233984"])
-    """A public video's number, PI-…"""
+    """PI-… number, or the URL of a post that a result named."""
 
 
 class PublicVideo(Output, Video):
@@ -175,24 +178,34 @@ async def get_public_video_detail(context: Context, args: GetPublicVideoDetail) 
 class GetPublicVideoTranscription(Window):
     """Arguments of `get_public_video_transcription`."""
 
-    video_no: Annotated[VideoNo, public_only("get_video_transcription")] = Field(examples=["PI-604418309112233984"])
-    """A public video's number, PI-…"""
+    video_no: Annotated[PublicVideoId, public_only("get_video_transcription")] = Field(
+        examples=["PI-604418309112233984"]
+    )
+    """PI-… number, or the URL of a post that a result named."""
 
 
 @public.operation(title="Read what is seen (public)", effect=Effect.READ, endpoints=[PUBLIC_TRANSCRIPTS["visual"]])
 async def get_public_video_transcription(context: Context, args: GetPublicVideoTranscription) -> Transcript:
-    """Read the visual transcription of a public video: descriptions of what is SEEN, with times."""
+    """Read the visual transcription of a public video: descriptions of what is SEEN, with times.
+
+    Whole as a WebVTT resource.
+    """
     return await read_transcript(context, args.video_no, "visual", args, None)
 
 
 class GetPublicAudioTranscription(Window):
     """Arguments of `get_public_audio_transcription`."""
 
-    video_no: Annotated[VideoNo, public_only("get_audio_transcription")] = Field(examples=["PI-604418309112233984"])
-    """A public video's number, PI-…"""
+    video_no: Annotated[PublicVideoId, public_only("get_audio_transcription")] = Field(
+        examples=["PI-604418309112233984"]
+    )
+    """PI-… number, or the URL of a post that a result named."""
 
 
 @public.operation(title="Read what is said (public)", effect=Effect.READ, endpoints=[PUBLIC_TRANSCRIPTS["audio"]])
 async def get_public_audio_transcription(context: Context, args: GetPublicAudioTranscription) -> Transcript:
-    """Read the audio transcription of a public video: the words that are SAID, with times."""
+    """Read the audio transcription of a public video: the words that are SAID, with times.
+
+    Whole as a WebVTT resource.
+    """
     return await read_transcript(context, args.video_no, "audio", args, None)

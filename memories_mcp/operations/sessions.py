@@ -19,7 +19,7 @@ from memories_mcp.operation import Effect
 from memories_mcp.operations.common.paging import fit_page
 from memories_mcp.operations.toolsets import library
 from memories_mcp.rendering.budget import BUDGET, json_size
-from memories_mcp.rendering.text import render_row
+from memories_mcp.rendering.text import cut_text, render_row
 
 _PAGE_SIZE = 20
 """Sessions on a page, fixed by the service (API 2.8)."""
@@ -78,7 +78,7 @@ async def get_session_detail(context: Context, args: GetSessionDetail) -> Sessio
 def _page(source: WireSession, args: GetSessionDetail) -> Session:
     """Return the messages of a conversation that fit one result, from the first that was asked for."""
     session = Session(
-        session_id=args.session_id, title=source.title[:300], messages=[], message_count=len(source.messages)
+        session_id=args.session_id, title=cut_text(source.title, 300), messages=[], message_count=len(source.messages)
     )
     remaining = BUDGET - 2000  # room for the title and the note
     continuation = ""
@@ -111,13 +111,22 @@ def _page(source: WireSession, args: GetSessionDetail) -> Session:
     return session
 
 
-def whole_session(session_id: str, source: WireSession) -> Session:
+async def read_whole_session(context: Context, session_id: str, unique_id: str | None) -> Session:
     """Return a conversation without paging and without reasoning steps.
 
-    It takes seconds for thousands of messages.
+    Args:
+        context: The context of the call.
+        session_id: The conversation.
+        unique_id: The namespace; `None` for the default one.
     """
-    messages = [_message(message, include_thinkings=False, skipped=0) for message in source.read_messages()]
-    return Session(session_id=session_id, title=source.title, messages=messages, message_count=len(messages))
+    query = {"sessionId": session_id, "unique_id": unique_id}
+    source = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
+
+    def read() -> Session:
+        messages = [_message(message, include_thinkings=False, skipped=0) for message in source.read_messages()]
+        return Session(session_id=session_id, title=source.title, messages=messages, message_count=len(messages))
+
+    return await without_blocking(read, large=source.is_large)
 
 
 def _message(message: WireMessage, include_thinkings: bool, skipped: int) -> Message:
@@ -139,7 +148,7 @@ def _shorten(message: Message, budget: int) -> tuple[Message, int, str]:
     short = Message(role=message.role, content=message.content)
     if json_size(short) > budget:
         while short.content and json_size(short) > budget:
-            short.content = short.content[: len(short.content) * 3 // 4]
+            short.content = cut_text(short.content, len(short.content) * 3 // 4)
         return short, len(short.content), ""
     remaining = budget - json_size(short)
     # Evidence matters more than reasoning, which gets at most half of the space.

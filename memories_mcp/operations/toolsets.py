@@ -15,5 +15,17 @@ public_upload = Toolset(
 )
 captions = Toolset("captions", "Describe single videos and images on request; needs a separate key.", default=False)
 evidence = Toolset("evidence", "Read the moments behind an answer, and wait until new videos are ready.")
+folders = Toolset(
+    "folders",
+    "Sort your own videos into folders, which belong to the whole account.",
+    default=False,
+    whole_account=True,
+)
+chatgpt = Toolset(
+    "chatgpt",
+    "The tools search and fetch as ChatGPT's connectors and deep research require them: they return JSON, in which "
+    "titles and texts come from videos and are as untrusted as fenced text.",
+    default=False,
+)
 
-TOOLSETS = (search, chat, transcripts, library, upload, public, public_upload, captions, evidence)
+TOOLSETS = (search, chat, transcripts, library, upload, public, public_upload, captions, evidence, folders, chatgpt)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
-from pydantic import Field, RootModel, model_validator
+from pydantic import Field, RootModel
 
 from memories_mcp.api.endpoints import (
     LIST_VIDEOS,
@@ -20,7 +21,9 @@ from memories_mcp.errors import MemoriesError
 from memories_mcp.file_access import LocalPath
 from memories_mcp.models.base import Output, PrivateInput, Wire
 from memories_mcp.models.coercions import DateFromMillis, Id, OptionalLine, wire_list, wire_names
+from memories_mcp.models.ids import FolderId, show_ids
 from memories_mcp.models.media import StatusFields
+from memories_mcp.models.recordings import Place, RecordingDate
 from memories_mcp.models.spellings import LABELS, PATHS
 from memories_mcp.models.uris import VIDEOS
 from memories_mcp.operation import Effect
@@ -33,10 +36,15 @@ from memories_mcp.operations.common.imports import (
     UrlImport,
     start_import,
 )
-from memories_mcp.operations.common.polling import WaitArguments, WaitTarget, wait_until_processed
+from memories_mcp.operations.common.lookups import find_same_named
+from memories_mcp.operations.common.polling import LONGEST_SECONDS, WaitArguments, WaitTarget, wait_until_processed
 from memories_mcp.operations.common.search import MAX_IMAGE_BYTES
 from memories_mcp.operations.common.transfers import byte_progress
 from memories_mcp.operations.toolsets import upload
+
+_NAME_SECONDS = 3
+"""How long an upload that waits looks for videos of the same name."""
+_MOST_SAME_NAMED = 5
 
 MAX_VIDEO_BYTES = 3 * 1024**3
 """The largest video file that the API accepts (API 2.11)."""
@@ -44,28 +52,25 @@ MAX_VIDEO_BYTES = 3 * 1024**3
 Tag = Annotated[str, Field(min_length=1, max_length=100), LABELS]
 
 
-class CaptureDetails(PrivateInput):
+class CaptureDetails(Place, PrivateInput):
     """Place, time and camera of a recording."""
 
     tags: list[Tag] | None = Field(default=None, max_length=20)
-    """Labels to filter searches by."""
-    datetime_taken: str | None = Field(default=None, min_length=19, max_length=19)
-    """Time of recording, YYYY-MM-DD HH:MM:SS."""
+    """Labels."""
+    datetime_taken: RecordingDate | None = None
+    """Time of recording, such as 2025-10-03T14:30Z."""
     camera_model: str | None = Field(default=None, max_length=200)
     """Camera model."""
-    latitude: float | None = Field(default=None, ge=-90, le=90)
-    """Place of recording; requires longitude."""
-    longitude: float | None = Field(default=None, ge=-180, le=180)
-    """Place of recording; requires latitude."""
-
-    @model_validator(mode="after")
-    def _check_coordinates(self) -> CaptureDetails:
-        if (self.latitude is None) != (self.longitude is None):
-            raise ValueError("latitude and longitude go together")
-        return self
 
 
-class VideoUpload(CaptureDetails, WaitArguments):
+class InFolder(PrivateInput):
+    """The folder of new videos; the documents give none for images."""
+
+    folder_id: FolderId | None = None
+    """Default folder if left out."""
+
+
+class VideoUpload(CaptureDetails, InFolder, WaitArguments):
     """Arguments that both ways of uploading a video share."""
 
     video_transcription_prompt: str | None = Field(default=None, max_length=2000)
@@ -94,11 +99,13 @@ class Uploaded(Output, StatusFields):
     video_no: Id
     video_name: OptionalLine = None
     uploaded_at: DateFromMillis = Field(default=None, validation_alias=wire_names("upload_time"))
+    tags: list[str] = []
+    """The tags that were sent."""
 
 
 @upload.operation(title="Upload a video file", effect=Effect.WRITE, endpoints=[UPLOAD, LIST_VIDEOS])
 async def upload_video_file(context: Context, args: UploadVideoFile) -> Uploaded:
-    """Add a video file from the files root to your own library.
+    """Add a video file from the files root, where list_local_files finds it, to your own library.
 
     Returns the video_no once the file is sent; processing then takes minutes.
     """
@@ -138,9 +145,14 @@ async def _wait_for_processing(
     uploaded.note = (
         f"The video is being processed. Call wait_until_ready with video_nos={uploaded.video_no} before using it."
     )
+    uploaded.tags = args.tags or []
     if not args.wait_seconds:
         return uploaded
-    awaited = WaitTarget([uploaded.video_no], unique_id=args.unique_id, seconds=args.wait_seconds, after=after)
+    now = asyncio.get_running_loop().time
+    end = now() + LONGEST_SECONDS
+    same_named = await _find_same_named(context, uploaded, args.unique_id)
+    seconds = min(args.wait_seconds, round(end - now(), 1))
+    awaited = WaitTarget([uploaded.video_no], unique_id=args.unique_id, seconds=seconds, after=after)
     try:
         waited = await wait_until_processed(context, awaited)
     except MemoriesError as error:  # the upload succeeded, so its video_no must reach the caller
@@ -151,10 +163,26 @@ async def _wait_for_processing(
     for video in waited.videos:
         uploaded.status, uploaded.raw_status, uploaded.cause = video.status, video.raw_status, video.cause
     uploaded.note = waited.note
+    if same_named:
+        uploaded.add_note(
+            f"The name is also that of {show_ids(same_named[:_MOST_SAME_NAMED], 'another video')}. If it is the same "
+            "recording, offer to remove one with delete_videos."
+        )
     return uploaded
 
 
-class UploadPlatformUrls(UrlImport, PrivateInput):
+async def _find_same_named(context: Context, uploaded: Uploaded, unique_id: str | None) -> list[str]:
+    """Return the other videos of the uploaded one's name; none if they cannot be listed quickly."""
+    if not uploaded.video_name:
+        return []
+    try:
+        async with asyncio.timeout(_NAME_SECONDS):
+            return await find_same_named(context, uploaded.video_no, uploaded.video_name, unique_id)
+    except (MemoriesError, TimeoutError):
+        return []
+
+
+class UploadPlatformUrls(UrlImport, InFolder):
     """Arguments of `upload_platform_urls`."""
 
 
@@ -167,7 +195,7 @@ async def upload_platform_urls(context: Context, args: UploadPlatformUrls) -> Im
     return await start_import(context, SCRAPE_URLS, args, "callback_url")
 
 
-class UploadCreator(CreatorImport, PrivateInput):
+class UploadCreator(CreatorImport, InFolder):
     """Arguments of `upload_creator`."""
 
 
@@ -177,7 +205,7 @@ async def upload_creator(context: Context, args: UploadCreator) -> ImportResult:
     return await start_import(context, SCRAPE_CREATOR, args, "callback_url")
 
 
-class UploadHashtag(HashtagImport, PrivateInput):
+class UploadHashtag(HashtagImport, InFolder):
     """Arguments of `upload_hashtag`."""
 
 
@@ -201,6 +229,8 @@ class UploadedImages(Output):
 
     image_ids: list[str]
     """In the order of `paths`."""
+    tags: list[str] = []
+    """The tags that were sent."""
 
 
 class _ImageId(Wire):
@@ -222,4 +252,4 @@ async def upload_images(context: Context, args: UploadImages) -> UploadedImages:
         image_ids = await context.api.call(
             UPLOAD_IMAGES, form=args.wire(), files=parts, on_bytes=byte_progress(context, "sent"), into=_ImageIds
         )
-    return UploadedImages(image_ids=[image.id for image in image_ids.root])
+    return UploadedImages(image_ids=[image.id for image in image_ids.root], tags=args.tags or [])

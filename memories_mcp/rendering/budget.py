@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from memories_mcp.models.base import Output
 from memories_mcp.rendering.fence import make_nonce
-from memories_mcp.rendering.text import render
+from memories_mcp.rendering.text import cut_text, render
 
 BUDGET = 24_000
 """The largest size of a result in characters: under 8,000 tokens of English."""
@@ -68,7 +68,7 @@ def _is_over(output: Output, budget: int) -> bool:
 
     The text is rendered only where the structured form leaves it in doubt.
     """
-    size = json_size(output)
+    size = json_size(output) + sum(len(sentence) + 1 for sentence in output.quotations)
     return size > budget or (size >= budget * 0.8 and len(render(output, make_nonce())) > budget)
 
 
@@ -140,7 +140,7 @@ def _cut_texts(row: BaseModel, limit: int) -> None:
     for name in type(row).model_fields:
         value: object = getattr(row, name)
         if isinstance(value, str) and len(value) > limit and name != "note":
-            setattr(row, name, f"{value[:limit]}…")
+            setattr(row, name, f"{cut_text(value, limit)}…")
         elif isinstance(value, BaseModel):
             _cut_texts(value, limit)
         elif isinstance(value, list):
@@ -149,4 +149,4 @@ def _cut_texts(row: BaseModel, limit: int) -> None:
                 if isinstance(item, BaseModel):
                     _cut_texts(item, limit)
             if any(isinstance(item, str) and len(item) > limit for item in items):
-                setattr(row, name, [str(item)[:limit] for item in items])
+                setattr(row, name, [cut_text(str(item), limit) for item in items])

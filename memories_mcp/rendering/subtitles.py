@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from memories_mcp.models.evidence import Evidence, Track
 from memories_mcp.rendering.text import format_span
@@ -39,8 +41,15 @@ def subrip(segments: Sequence[Evidence]) -> str:
     blocks: list[str] = []
     for number, (start, end, text) in enumerate(_cues(segments), 1):
         times = f"{_timestamp(start)} --> {_timestamp(end)}".replace(".", ",")
-        blocks.append(f"{number}\n{times}\n{' '.join(text.split()) or '…'}\n")
+        blocks.append(f"{number}\n{times}\n{_plain_cue_text(text)}\n")
     return "\n".join(blocks)
+
+
+SUBTITLE_FORMATS: dict[str, tuple[Literal["WebVTT", "SubRip"], Callable[[str, Track, Sequence[Evidence]], str]]] = {
+    ".vtt": ("WebVTT", webvtt),
+    ".srt": ("SubRip", lambda _video_no, _track, segments: subrip(segments)),
+}
+"""Name and writer of the formats of subtitles, by the extension of the file."""
 
 
 def plain_text(segments: Sequence[Evidence]) -> str:
@@ -81,3 +90,9 @@ def _cue_text(text: str) -> str:
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     lines = [line.strip() for line in escaped.split("\n")]
     return "\n".join(line for line in lines if line) or "…"
+
+
+def _plain_cue_text(text: str) -> str:
+    """Return a text on one line without an arrow and without what players read as markup: SubRip has no escapes."""
+    line = " ".join(text.split()).replace("-->", "→").replace("{\\", "{ \\")
+    return re.sub(r"<([^<>]*)>", r"‹\1›", line) or "…"

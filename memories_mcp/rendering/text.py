@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from functools import singledispatch
@@ -11,8 +13,8 @@ from pydantic import BaseModel
 
 from memories_mcp.context import Pending
 from memories_mcp.errors import MemoriesError
-from memories_mcp.models.base import Output
-from memories_mcp.models.evidence import Evidence
+from memories_mcp.models.base import JsonOutput, NotInText, Output
+from memories_mcp.models.evidence import Evidence, Reference
 from memories_mcp.models.media import Video
 from memories_mcp.models.transcripts import Transcript
 from memories_mcp.rendering.fence import fence
@@ -20,7 +22,10 @@ from memories_mcp.rendering.fence import fence
 _SECONDS_SUFFIX = "_seconds"
 
 _REF_RULE = "{}#t=START,END&kind={}"
-"""How a reader makes a moment's ref from its line, so that the line need not repeat the ref."""
+"""How a reader makes the ref of a transcript's line, which does not repeat the video's number."""
+
+_LONGEST_CLOCK = 9999 * 3600
+"""Seconds; refs are read with hours of at most four digits."""
 
 _VIDEO_COLUMNS = "ready unless noted (ready is PARSE, processing UNPARSE, failed FAIL); number, length, size, UTC, name"
 
@@ -29,8 +34,14 @@ _KNOWN_STATUS_WORDS = {"PARSE", "UNPARSE", "FAIL"}
 
 
 def render(output: Output, nonce: str) -> str:
-    """Return a result as fenced text, followed by its note."""
-    body = "\n".join(_body(output))
+    """Return a result as fenced text, followed by its note; as JSON if its model requires that.
+
+    Text of the service that belongs to the note stands in the fence.
+    """
+    if isinstance(output, JsonOutput):
+        prose = getattr(output, output.prose, "")
+        return json.dumps(output.structured_with(fence(prose, nonce) if prose else ""), ensure_ascii=False)
+    body = "\n".join([*output.quotations, *_body(output)])
     parts = (fence(body, nonce) if body else "", output.note)
     return "\n".join(part for part in parts if part)
 
@@ -67,9 +78,59 @@ def format_span(start: float | None, end: float | None) -> str:
     return format_clock(start) if end is None else f"{format_clock(start)}-{format_clock(end)}"
 
 
-def format_megabytes(size: int) -> str:
-    """Return a size in bytes as megabytes: 698 MB."""
-    return f"{size / 1e6:.0f} MB" if size >= 10_000_000 else f"{size / 1e6:.3g} MB"
+def format_ref(reference: Reference) -> str:
+    """Return a ref as texts show it, with times as a player shows them; `parse_ref` reads it back.
+
+    The ref stands for the video, the times and the kind of its row, so that the row need not repeat them.
+    """
+    start, end = reference.start, reference.end
+    if start is None or max(start, end or 0) > _LONGEST_CLOCK:
+        return str(reference)
+    times = format_span(start, end).replace("-", ",")
+    kind = "" if reference.kind == "clip" else f"&kind={reference.kind}"
+    return f"{reference.video_no}#t={times}{kind}"
+
+
+_BREAK = re.compile(r"[\s\u2e80-\U0003ffff]")
+"""Where a text may be cut: at a blank, and anywhere in scripts that write none between words."""
+
+_LONGEST_WORD = 120
+"""Characters; no ref, time or name is longer."""
+
+_LONGEST_LINK = 2000
+"""Characters; no browser needs longer ones."""
+
+
+def cut_text(text: str, limit: int) -> str:
+    """Return the beginning of a text, of at most `limit` characters, that ends with a whole word, ref, time or link."""
+    if len(text) <= limit:
+        return text
+    end = limit
+    if not _BREAK.match(text[limit]):
+        while end and not _BREAK.match(text[end - 1]):
+            end -= 1
+    word = text[end:limit]
+    if len(word) > (_LONGEST_LINK if "://" in word else _LONGEST_WORD if end else 0):
+        end = limit
+    return text[:end].rstrip()
+
+
+def format_video(name: str | None, creator: str | None, view_count: int | None) -> str:
+    """Return what is known of a video's name, creator and views.
+
+    Args:
+        name: The name.
+        creator: The creator of a public video.
+        view_count: The views of a public video.
+    """
+    views = None if view_count is None else f"{view_count:,} views"
+    return ", ".join(part for part in (name, creator and f"by {creator}", views) if part)
+
+
+def format_size(size: int) -> str:
+    """Return a size in bytes as megabytes, a small one as kilobytes: 698 MB, 28.5 kB."""
+    unit, size_in_unit = ("MB", size / 1e6) if size >= 1_000_000 else ("kB", size / 1e3)
+    return f"{size_in_unit:.0f} {unit}" if size_in_unit >= 10 else f"{size_in_unit:.3g} {unit}"
 
 
 @singledispatch
@@ -80,7 +141,7 @@ def render_row(row: BaseModel) -> str:
 
 @render_row.register
 def _(moment: Evidence) -> str:
-    return _moment(moment, moment.video_no or "", moment.kind)
+    return _moment(moment, with_name=False)
 
 
 @render_row.register
@@ -89,11 +150,20 @@ def _(video: Video) -> str:
     if video.raw_status not in _KNOWN_STATUS_WORDS:
         state = f"{video.status} ({video.raw_status})"
     length = "" if video.duration_seconds is None else format_clock(video.duration_seconds)
-    size = "" if video.size_bytes is None else format_megabytes(video.size_bytes)
+    size = "" if video.size_bytes is None else format_size(video.size_bytes)
     added = "" if video.created_at is None else f"{video.created_at:%Y-%m-%d %H:%M}"
     cause = f"({video.cause})" if video.cause else ""
-    parts = (video.video_no, state, length, size, added, video.video_name, cause, video.video_url)
+    recording = f"[{text}]" if (text := _recording(video)) else ""
+    parts = (video.video_no, state, length, size, added, video.video_name, cause, video.video_url, recording)
     return " ".join(part for part in parts if part)
+
+
+def _recording(video: Video) -> str:
+    """Return date, place, camera and tags of a video, as far as the service sends them."""
+    date = f"taken {video.taken_at:%Y-%m-%d %H:%M}" if video.taken_at else ""
+    place = "" if video.latitude is None else f"at {video.latitude:.10g}, {video.longitude or 0:.10g}"
+    tags = f"tags {', '.join(video.tags)}" if video.tags else ""
+    return "; ".join(part for part in (date, place, video.camera, tags) if part)
 
 
 @render_row.register
@@ -124,7 +194,9 @@ def _transcript(transcript: Transcript) -> list[str]:
     """Return a head with the rule for refs, and one line per segment."""
     rule = _REF_RULE.format(transcript.video_no, transcript.track)
     head = f"{transcript.video_no} {transcript.track}; ref = {rule}"
-    return [head, *(_moment(segment, "", transcript.track) for segment in transcript.segments)]
+    if transcript.saved:
+        head = f"saved: {render_row(transcript.saved)}\n{head}"
+    return [head, *(_segment(segment, transcript.track) for segment in transcript.segments)]
 
 
 def _list(name: str, rows: Sequence[Any]) -> list[str]:
@@ -158,49 +230,46 @@ def _inner_lists(row: BaseModel) -> list[str]:
 
 
 def _moments(name: str, moments: Sequence[Evidence]) -> list[str]:
-    """Return moments under a head with the rule for refs; videos that occur often get a short name in a legend."""
-    kinds = {moment.kind for moment in moments}
-    videos = {moment.video_no: moment.video_name for moment in moments if moment.video_no}
-    kind = moments[0].kind if len(kinds) == 1 else ""
-    head = f"{_label(name)} ({len(moments)})"
-    has_times = any(moment.start_seconds is not None for moment in moments)
+    """Return moments under a head; the names of videos that occur often stand in a legend."""
+    head = f"{_label(name)} ({len(moments)}):"
+    videos: dict[str, str] = {}
+    for moment in moments:
+        if moment.video_no:
+            videos.setdefault(moment.video_no, _format_video_of(moment))
     if len(videos) > len(moments) / 2:
-        rule = f"; ref = {_REF_RULE.format('VIDEO', kind or 'KIND')}" if videos and has_times else ""
-        return [
-            f"{head}{rule}:",
-            *(_moment(moment, f"{moment.video_no or ''} {moment.video_name or ''}", kind) for moment in moments),
-        ]
-    short = {video_no: f"v{number}" for number, video_no in enumerate(videos, 1)}
-    legend = [f"{short[video_no]} = {video_no} {video_name or ''}".strip() for video_no, video_name in videos.items()]
-    # With a number in place of VIDEO: a short name is none, and no tool takes it.
-    rule = f"; ref of v1 = {_REF_RULE.format(next(iter(videos)), kind or 'KIND')}" if videos and has_times else ""
-    return [
-        f"{head}{rule}:",
-        *legend,
-        *(_moment(moment, short.get(moment.video_no or "", ""), kind) for moment in moments),
-    ]
+        return [head, *(_moment(moment, with_name=True) for moment in moments)]
+    legend = [f"{video_no} = {video}" for video_no, video in videos.items() if video]
+    return [head, *legend, *(_moment(moment, with_name=False) for moment in moments)]
 
 
-def _moment(moment: Evidence, video: str, known_kind: str) -> str:
-    """Return one moment on one line; a moment without times shows its ref, which no rule can make.
+def _moment(moment: Evidence, *, with_name: bool) -> str:
+    """Return one moment on one line, which begins with its ref unless a head names the video."""
+    if not moment.video_no and moment.kind != "image":
+        return _segment(moment, "")
+    score = "" if moment.score is None else f"{moment.score:.2f}"
+    # An image has a name of its own, which no legend shows.
+    video = _format_video_of(moment) if with_name or not moment.video_no else ""
+    parts = (format_ref(moment.reference), score, video, moment.video_url)
+    return _line(" ".join(part for part in parts if part), moment)
+
+
+def _format_video_of(moment: Evidence) -> str:
+    return format_video(moment.video_name, moment.creator, moment.view_count)
+
+
+def _segment(segment: Evidence, known_kind: str) -> str:
+    """Return a moment of a video that a head names, on one line.
 
     Args:
-        moment: The moment.
-        video: The video's number, name or short name; empty where a head names the video.
+        segment: The moment.
         known_kind: The kind, where a head names it; else empty.
     """
-    parts = [format_span(moment.start_seconds, moment.end_seconds)]
-    if moment.start_seconds is not None and not known_kind:
-        parts.append(moment.kind)
-    if moment.score is not None:
-        parts.append(f"{moment.score:.2f}")
-    if moment.start_seconds is None and (moment.video_no or moment.kind == "image"):
-        parts += [moment.ref, moment.video_name or ""]  # the ref holds the video's number
-    else:
-        parts.append(video.strip())
-    head = " ".join(part for part in parts if part)
-    text = _one_line(moment.text or "")
-    return ": ".join(part for part in (head, text) if part)
+    times = format_span(segment.start_seconds, segment.end_seconds)
+    return _line(" ".join(part for part in (times, times and not known_kind and segment.kind) if part), segment)
+
+
+def _line(head: str, moment: Evidence) -> str:
+    return ": ".join(part for part in (head, _one_line(moment.text or "")) if part)
 
 
 def _labelled_values(row: BaseModel) -> list[tuple[str, str]]:
@@ -214,12 +283,16 @@ def _labelled_values(row: BaseModel) -> list[tuple[str, str]]:
 
 
 def _shown_fields(row: BaseModel) -> list[tuple[str, Any]]:
-    """Return name and value of the fields that the structured content shows too: the required and the non-default."""
+    """Return name and value of the fields that the structured content shows too: the required and the non-default.
+
+    Those that are not for readers are left out.
+    """
     values = [(name, field, getattr(row, name)) for name, field in type(row).model_fields.items()]
     return [
         (name, value)
         for name, field, value in values
-        if field.is_required() or value != field.get_default(call_default_factory=True)
+        if (field.is_required() or value != field.get_default(call_default_factory=True))
+        and not any(isinstance(annotation, NotInText) for annotation in field.metadata)
     ]
 
 

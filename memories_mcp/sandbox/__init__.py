@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import uvicorn
-
-from memories_mcp.loopback import EmbeddedServer, bind, run_server
-from memories_mcp.sandbox.accounts import Accounts
-from memories_mcp.sandbox.app import Fault, Sandbox, application
-from memories_mcp.sandbox.store import Clock
-from memories_mcp.sandbox.uploads import Uploads
+from memories_mcp.sandbox.faults import Fault
 
 __all__ = ["DEMO_KEY", "Fault", "run_sandbox"]
 
@@ -23,7 +17,7 @@ DEMO_KEY = "sk-sandbox"
 
 @asynccontextmanager
 async def run_sandbox(
-    *, port: int = 0, data: Path | None = None, seed: int | None = None, clock: Clock | None = None
+    *, port: int = 0, data: Path | None = None, seed: int | None = None, clock: Callable[[], float] | None = None
 ) -> AsyncGenerator[str, None]:
     """Serve the sandbox on loopback in the running event loop and yield its base URL.
 
@@ -36,6 +30,14 @@ async def run_sandbox(
     Raises:
         ConfigurationError: The port cannot be used.
     """
+    # pytest imports this package at each start, for the fixtures in `testing`: the server is loaded when it is needed.
+    import uvicorn
+
+    from memories_mcp.loopback import EmbeddedServer, bind, run_server
+    from memories_mcp.sandbox.accounts import Accounts
+    from memories_mcp.sandbox.app import Sandbox, application
+    from memories_mcp.sandbox.uploads import Uploads
+
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # injected faults are no errors, and stdout carries MCP
     listener = bind("127.0.0.1", port)
     sandbox = Sandbox(Accounts(data, seed, clock), Uploads())

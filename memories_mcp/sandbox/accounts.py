@@ -55,7 +55,7 @@ class Accounts:
 def _connect(path: Path | None) -> sqlite3.Connection:
     """Connect to a database and fill a new one from the demo library."""
     if path is not None and path.exists():
-        return sqlite3.connect(path, isolation_level=None)
+        return _upgrade(sqlite3.connect(path, isolation_level=None))
     memory = sqlite3.connect(":memory:", isolation_level=None)
     memory.deserialize(_template())
     if path is None:
@@ -65,6 +65,24 @@ def _connect(path: Path | None) -> sqlite3.Connection:
         memory.backup(file)
     memory.close()
     return file
+
+
+def _upgrade(db: sqlite3.Connection) -> sqlite3.Connection:
+    """Add the tables and columns that a database of an older version lacks, and return the database."""
+    template = sqlite3.connect(":memory:")
+    template.deserialize(_template())
+    tables = template.execute("select name, sql from sqlite_master where type = 'table' and sql like 'create table %'")
+    for table, sql in tables.fetchall():
+        present = {row[1] for row in db.execute(f"pragma table_info({table})")}
+        if not present:
+            db.execute(sql)
+            for row in template.execute(f"select * from {table}"):
+                db.execute(f"insert into {table} values ({', '.join('?' * len(row))})", row)
+        for _, column, kind, _, default, _ in template.execute(f"pragma table_info({table})"):
+            if present and column not in present:
+                db.execute(f"alter table {table} add column {column} {kind} default {default or 'null'}")
+    template.close()
+    return db
 
 
 @cache
@@ -104,6 +122,7 @@ def _template() -> bytes:
             latitude=image["latitude"],
             longitude=image["longitude"],
         )
+    account.db.execute("insert into folders values (?, ?)", (demo_data.FOLDER_ID, "Archive"))
     for session in reversed(demo_data.sessions()):
         account.add_session(session["session_id"], "default", session["title"])
         for message in session["messages"]:

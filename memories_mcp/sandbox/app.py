@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -15,16 +15,11 @@ from starlette.routing import Route
 
 from memories_mcp.sandbox import demo_data
 from memories_mcp.sandbox.accounts import Accounts
+from memories_mcp.sandbox.faults import Fault
 from memories_mcp.sandbox.routes import ROUTES
 from memories_mcp.sandbox.routing import PREFIX, Call, Refusal
 from memories_mcp.sandbox.store import Account
 from memories_mcp.sandbox.uploads import Uploads
-
-Fault = Literal[
-    "rate_limit", "http_429", "server_error", "html", "null_body", "null_data", "truncated", "abnormal", "slow", "cut",
-    "no_terminator", "stalled", "late_rate_limit",
-]  # fmt: skip
-"""The faults that a client can inject; `docs/sandbox.md` describes them."""
 
 REFUSED_KEY = "sk-refused"
 """API keys with this prefix are refused."""

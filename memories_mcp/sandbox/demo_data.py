@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).parent / "demo"
 MEDIA = FOLDER / "media"
+FOLDER_ID = 671631448308117504
+"""The empty folder of the demo library; like the service's ids it exceeds 2^53."""
 
 
 class Segment(NamedTuple):

@@ -17,7 +17,8 @@ SCHEMA = """
 create table videos (
     video_no text primary key, namespace text, public integer default 0, name text, status text, cause text,
     created integer, duration integer default 0, size integer default 0, fps integer, width integer, height integer,
-    resolution text, tags text default '[]', media text, url text, polls integer default 0, detail text default '{}');
+    resolution text, tags text default '[]', media text, url text, polls integer default 0, detail text default '{}',
+    folder integer default -1);
 create table segments (
     id integer primary key, video_no text, track text, idx integer, start integer, end integer, text text);
 create index by_video on segments (video_no, track, idx);
@@ -32,6 +33,7 @@ create table messages (session_id text, role text, content text, thinkings text 
 create table images (
     id text primary key, namespace text, name text, description text, tags text, media text, taken integer,
     camera text, latitude real, longitude real);
+create table folders (folder_id integer primary key, name text unique);
 create table tasks (task_id text primary key, namespace text, videos text, polls integer default 0);
 """
 
@@ -206,7 +208,7 @@ class Account:
         source = f"segments s join videos v on v.video_no = s.video_no where {where}"
 
         def matches(query: str) -> list[dict[str, Any]]:
-            sql = f"select s.*, v.name, v.tags, v.detail, bm25(words) as rank from words, {source}"
+            sql = f"select s.*, v.name, v.tags, v.detail, v.folder, bm25(words) as rank from words, {source}"
             return self.rows(f"{sql} and s.id = words.rowid and words match ?", *values, query)
 
         words_searched = search_words(words)

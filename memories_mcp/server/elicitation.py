@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any, cast
 
 import mcp_types as t
@@ -77,18 +78,21 @@ class Elicitation:
             lines.append(f"- and {len(preview.items) - _MAX_ITEMS} more")
         field = {"type": "boolean", "title": "Go on", "description": preview.action, "default": False}
         schema = {"type": "object", "properties": {"confirm": field}, "required": ["confirm"]}
-        answer = await self.form("confirm", "\n".join(lines), schema)
+        answer = await self.form("confirm", "\n".join(lines), schema, bound_to=preview.items)
         if answer is None:
             return None
         return answer.action == "accept" and (answer.content or {}).get("confirm") is True
 
-    async def form(self, key: str, message: str, schema: dict[str, Any]) -> t.ElicitResult | None:
+    async def form(
+        self, key: str, message: str, schema: dict[str, Any], *, bound_to: Sequence[str] = ()
+    ) -> t.ElicitResult | None:
         """Show a form.
 
         Args:
             key: Names the form within the call.
             message: The text above the fields.
             schema: JSON Schema of the fields.
+            bound_to: What the answer counts for besides, as far as the message does not show it.
 
         Returns:
             The person's answer; `None` if the client cannot show forms.
@@ -101,7 +105,9 @@ class Elicitation:
         if self._ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             return await self._send_form(message, schema)
         # An answer counts for this text and these fields only: if they change between rounds, the form is shown again.
-        question = hashlib.sha256(json.dumps([key, message, schema], sort_keys=True).encode()).hexdigest()[:32]
+        question = hashlib.sha256(json.dumps([key, message, schema, *bound_to], sort_keys=True).encode()).hexdigest()[
+            :32
+        ]
         response = self._responses.get(key) if self._open_question == question else None
         if isinstance(response, t.ElicitResult):
             self._answers[question] = response.model_dump(mode="json", exclude_none=True)

@@ -72,10 +72,7 @@ def _user_message(*paragraphs: str) -> list[t.PromptMessage]:
 
 
 def _identify(video: str) -> str:
-    return (
-        f"The video is {video!r}. If that is not a video_no (such as VI611471886560694272), find the video with "
-        "list_videos and video_name."
-    )
+    return f"The video is {video!r}; the tools take this number or name as it is."
 
 
 def _find_moment(arguments: Mapping[str, str]) -> list[t.PromptMessage]:
@@ -83,9 +80,9 @@ def _find_moment(arguments: Mapping[str, str]) -> list[t.PromptMessage]:
     scope = f"{_identify(video)} Search only this video, with video_nos." if video else "Search the whole library."
     return _user_message(
         f"Find the moment in my videos where this is seen or said: {arguments['description']!r}.",
-        f"{scope} Use search_videos with words for what would be seen or said there; if nothing matches, try other "
-        "words. Then read the context of the best matches with get_evidence. Give the moment with its start and end, "
-        "and the reasons for it. If it is not certain, give the next best match too.",
+        f"{scope} Call get_evidence with words for what would be seen or said there as query; if nothing matches, try "
+        "other words. Give the moment with its start and end, and the reasons for it. If it is not certain, give the "
+        "next best match too.",
         _CITE,
     )
 
@@ -109,8 +106,8 @@ def _compare(arguments: Mapping[str, str]) -> list[t.PromptMessage]:
     task = f"Compare two of my videos in this respect: {aspect!r}." if aspect else "Compare two of my videos."
     return _user_message(
         task,
-        f"The videos are {arguments['first_video']!r} and {arguments['second_video']!r}. If one of these is not a "
-        "video_no (such as VI611471886560694272), find the video with list_videos and video_name.",
+        f"The videos are {arguments['first_video']!r} and {arguments['second_video']!r}; the tools take these numbers "
+        "or names as they are.",
         "In one call of chat_with_videos with both videos, ask what they have in common and where they differ. Check "
         "the moments in the answer with get_evidence. Answer with a table: one row per aspect, one column per video.",
         _CITE,
@@ -152,7 +149,7 @@ PROMPTS: tuple[Prompt, ...] = (
         title="Find a moment",
         description="Find where something is seen or said in your videos.",
         arguments=[Argument(name="description", description="What is seen or said at the moment"), _ONE_VIDEO],
-        tools=["search_videos", "get_evidence", "list_videos"],
+        tools=["get_evidence"],
         write=_find_moment,
     ),
     Prompt(
@@ -160,7 +157,7 @@ PROMPTS: tuple[Prompt, ...] = (
         title="Answer with citations",
         description="Answer a question from your videos and cite the moment behind every claim.",
         arguments=[Argument(name="question", description="The question to answer"), _ONE_VIDEO],
-        tools=["search_videos", "chat_with_videos", "get_evidence", "list_videos"],
+        tools=["search_videos", "chat_with_videos", "get_evidence"],
         write=_answer,
     ),
     Prompt(
@@ -172,7 +169,7 @@ PROMPTS: tuple[Prompt, ...] = (
             Argument(name="second_video", description="Number or name of the second video", completion="video"),
             Argument(name="aspect", description="What to compare; leave out for everything", required=False),
         ],
-        tools=["chat_with_videos", "get_evidence", "list_videos"],
+        tools=["chat_with_videos", "get_evidence"],
         write=_compare,
     ),
     Prompt(
@@ -180,7 +177,7 @@ PROMPTS: tuple[Prompt, ...] = (
         title="Minutes of a meeting",
         description="Write the minutes of a recorded meeting: topics, decisions and tasks, each with its moment.",
         arguments=[Argument(name="video", description="Number or name of the recording", completion="video")],
-        tools=["get_audio_transcription", "get_video_transcription", "list_videos"],
+        tools=["get_audio_transcription", "get_video_transcription"],
         write=_minutes,
     ),
     Prompt(

@@ -31,7 +31,7 @@ LocateUri = Callable[[str, str], str]
 
 
 def make_links(
-    output: Output, scope: RequestScope, resources: Resources, unique_id: str, max_characters: int
+    output: Output, scope: RequestScope, resources: Resources, unique_id: str | None, max_characters: int
 ) -> list[t.ResourceLink]:
     """Return at most five links: the list or conversation, then one per video or moment of the result.
 
@@ -39,7 +39,7 @@ def make_links(
         output: The result.
         scope: The request; resources that its caller may not read are not linked.
         resources: The resources to link to.
-        unique_id: The namespace in the call's arguments; empty for the caller's own.
+        unique_id: The namespace of the call; `None` for the default one.
         max_characters: The most characters of JSON that the links may take.
     """
     links: dict[str, t.ResourceLink] = {}

@@ -12,16 +12,16 @@ import mcp_types as t
 from mcp import UriTemplate
 from pydantic import Field, model_validator
 
-from memories_mcp.api.endpoints import LIST_SESSIONS, LIST_VIDEOS, SESSION_DETAIL
+from memories_mcp.api.endpoints import LIST_SESSIONS, LIST_VIDEOS
 from memories_mcp.models.base import Input
 from memories_mcp.models.evidence import Track
-from memories_mcp.models.ids import Namespace, SessionId, VideoNo, is_public
-from memories_mcp.models.sessions import SessionPage, WireSession
+from memories_mcp.models.ids import Namespace, SessionId, VideoNumber, is_public
+from memories_mcp.models.sessions import SessionPage
 from memories_mcp.models.spellings import TimeInSeconds
 from memories_mcp.models.uris import SESSIONS, VIDEOS, transcript_uri
 from memories_mcp.operations.common.transcripts import fetch_transcript, transcript_tool
 from memories_mcp.operations.library import VideoPage
-from memories_mcp.operations.sessions import whole_session
+from memories_mcp.operations.sessions import read_whole_session
 from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.markdown import session_markdown
 from memories_mcp.rendering.subtitles import webvtt
@@ -50,7 +50,7 @@ class ListVariables(UriVariables):
 class VideoVariables(UriVariables):
     """The variables of a video."""
 
-    video_no: VideoNo
+    video_no: VideoNumber
 
 
 class TranscriptVariables(VideoVariables):
@@ -179,11 +179,9 @@ async def _read_sessions(runner: Runner, args: ListVariables) -> ResourceContent
 
 
 async def _read_session(runner: Runner, args: SessionVariables) -> ResourceContent:
-    query = {"sessionId": args.session_id, "unique_id": args.unique_id}
-    source = await runner.api.call(SESSION_DETAIL, query=query, into=WireSession)
+    session = await read_whole_session(runner.context(), args.session_id, args.unique_id)
 
     def write() -> ResourceContent:
-        session = whole_session(args.session_id, source)
         runner.add_namespaces(session, args.unique_id)
         if args.format == "json":
             return _json(session.structured())

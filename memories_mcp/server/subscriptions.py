@@ -6,7 +6,7 @@ import asyncio
 import logging
 import weakref
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import mcp_types as t
@@ -43,11 +43,11 @@ class Subscriptions:
         # By connection and URI. Nothing reports that a connection has closed, so the oldest entries make room.
         self._sessions: OrderedDict[tuple[int, str], ServerSession] = OrderedDict()
         self._statuses: OrderedDict[str, str] = OrderedDict()
-        self._listeners: list[weakref.WeakMethod[Callable[[], None]]] = []
+        self._listeners: list[weakref.WeakMethod[Callable[[Sequence[str]], None]]] = []
         self._publishing: set[asyncio.Task[None]] = set()
 
-    def add_listener(self, listener: Callable[[], None]) -> None:
-        """Call a bound method at each change, for as long as its object exists."""
+    def add_listener(self, listener: Callable[[Sequence[str]], None]) -> None:
+        """Call a bound method with the URIs of each change, for as long as its object exists."""
         self._listeners = [reference for reference in self._listeners if reference()]
         self._listeners.append(weakref.WeakMethod(listener))
 
@@ -98,7 +98,7 @@ class Subscriptions:
         changed = [*uris]
         for reference in self._listeners:
             if listener := reference():
-                listener()
+                listener(changed)
         subscribed = {*self._stream_uris, *(uri for _, uri in self._sessions)}
         matches = [uri for uri in sorted(subscribed) if any(belongs_to(uri, base) for base in changed)]
         task = asyncio.ensure_future(self._publish(matches, VIDEOS in changed))

@@ -22,6 +22,7 @@ from memories_mcp.server.http.credentials import Credentials, RequestUser
 from memories_mcp.server.recent import RecentItems
 from memories_mcp.server.subscriptions import Subscriptions
 from memories_mcp.settings import Settings
+from memories_mcp.transcript_cache import TranscriptCache
 
 _MAX_TENANTS = 1000
 _HTTP_KEY_HINT = (
@@ -49,6 +50,7 @@ class Tenant:
         settings: The operator's settings with the tenant's key and namespace.
         limits: The rate limits of the key.
         subscriptions: The subscribers of the key's namespace.
+        transcripts: The kept transcripts of all tenants.
         api: Used in place of a client made from the settings.
         operations: Offered besides those that the settings choose.
         key_hint: Where a caller sets a missing key.
@@ -64,13 +66,14 @@ class Tenant:
         settings: Settings,
         limits: RateLimiter,
         subscriptions: Subscriptions,
+        transcripts: TranscriptCache,
         api: Api | None,
         operations: Sequence[AnyOperation],
         key_hint: str,
     ) -> None:
         self.subscriptions = subscriptions
         client = api or make_api(settings, limits, key_hint=key_hint, on_result=subscriptions.record_response)
-        self.runner = Runner(settings, api=client, extra_operations=operations)
+        self.runner = Runner(settings, api=client, transcripts=transcripts, extra_operations=operations)
         self.runner.changed = subscriptions.notify
         self.recent = RecentItems(self.runner)
         subscriptions.add_listener(self.recent.invalidate)
@@ -128,6 +131,7 @@ class Tenants:
         self._api = api
         self._over_http = over_http
         self._tenants: Pool[TenantKey, Tenant] = Pool(_MAX_TENANTS, Tenant.aclose)
+        self._transcripts = TranscriptCache()
         # Shared by tenants and dropped with the last of them: limits per key, subscriptions per key and namespace.
         self._limits: weakref.WeakValueDictionary[str, RateLimiter] = weakref.WeakValueDictionary()
         self._subscriptions: weakref.WeakValueDictionary[tuple[str, str], Subscriptions] = weakref.WeakValueDictionary()
@@ -219,7 +223,8 @@ class Tenants:
         limits = self._limits.setdefault(key.api_key, rate_limits_of(settings))
         subscriptions = self._subscriptions.setdefault((key.api_key, key.unique_id), Subscriptions())
         key_hint = _HTTP_KEY_HINT if self._over_http else ""
-        return Tenant(settings, limits, subscriptions, self._api, self.extension.operations, key_hint)
+        operations = self.extension.operations
+        return Tenant(settings, limits, subscriptions, self._transcripts, self._api, operations, key_hint)
 
     def _narrow(self, tenant: Tenant, credentials: Credentials, *, files: bool) -> RequestScope:
         """Return the scope of an HTTP request: without file tools if `files` is off, and as its headers narrow it."""
@@ -234,4 +239,4 @@ class Tenants:
 
         files_vary = self.settings.http_files and bool(self.settings.http_token)
         private = narrows or bool(credentials.unique_id) or files_vary
-        return RequestScope(tenant, tenant.runner.restrict(is_offered), private)
+        return RequestScope(tenant, tenant.runner.restrict(is_offered, read_only=credentials.read_only), private)

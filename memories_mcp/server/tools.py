@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -46,16 +45,19 @@ class Tools:
     def __init__(self, resources: Resources, nonce: Callable[[], str] = make_nonce) -> None:
         self._resources = resources
         self._nonce = nonce
-        self._definitions: dict[tuple[str, bool], t.Tool] = {}
+        self._definitions: dict[tuple[str, frozenset[str]], t.Tool] = {}
 
     def list_tools(self, runner: Runner) -> list[t.Tool]:
         """Return the tools of a caller, identical in every request."""
-        return [self._definition(operation, runner.pinned) for operation in runner.operations.values()]
+        return [
+            self._definition(operation, frozenset(runner.withheld(operation)))
+            for operation in runner.operations.values()
+        ]
 
-    def _definition(self, operation: AnyOperation, pinned: dict[str, Any]) -> t.Tool:
-        key = operation.name, bool(pinned)
+    def _definition(self, operation: AnyOperation, withheld: frozenset[str]) -> t.Tool:
+        key = operation.name, withheld
         if key not in self._definitions:
-            self._definitions[key] = t.Tool.model_validate(operation.definition_without(pinned))
+            self._definitions[key] = t.Tool.model_validate(operation.definition_without(withheld))
         return self._definitions[key]
 
     async def call(
@@ -97,8 +99,7 @@ class Tools:
             )
         content: list[t.ContentBlock] = [t.TextContent(text=answer.text)]
         if scope.runner.settings.links and is_version_at_least(ctx.protocol_version, _LINKS_SINCE):
-            unique_id = str((params.arguments or {}).get("unique_id") or "")
-            content += make_links(answer.output, scope, self._resources, unique_id, BUDGET - len(answer.text))
+            content += make_links(answer.output, scope, self._resources, answer.unique_id, BUDGET - len(answer.text))
         return t.CallToolResult(content=content, structured_content=answer.structured)
 
 
@@ -119,12 +120,14 @@ def _progress_reporter(ctx: ServerRequestContext[Any, Any]) -> ProgressHandler |
 
     async def report(progress: Progress) -> None:
         nonlocal last
-        # The protocol requires growing values; the smallest step up keeps a message whose value did not grow.
-        last = progress.done if progress.done > last else math.nextafter(last, math.inf)
+        # The protocol requires growing values: a message without progress is worth one unit, and if that is more than
+        # all the work, the total no longer holds.
+        last = progress.done if progress.done > last else last + 1
+        total = None if progress.total is not None and last > progress.total else progress.total
         line = " ".join(progress.message.split())  # clients show progress on one line
         if len(line) > _MAX_PROGRESS_CHARACTERS:
             line = f"…{line[-_MAX_PROGRESS_CHARACTERS:]}"
-        await ctx.session.report_progress(last, progress.total, line)
+        await ctx.session.report_progress(last, total, line)
 
     return report
 

@@ -21,6 +21,7 @@ from memories_mcp.models.sessions import WireSession
 from memories_mcp.models.uris import SESSIONS, session_uri
 from memories_mcp.operations.common.coverage import look_up_coverage
 from memories_mcp.rendering.budget import BUDGET, count_fitting
+from memories_mcp.rendering.text import cut_text
 
 SESSION_ENDPOINTS = (LIST_SESSIONS, SESSION_DETAIL)
 """The endpoints that supply an answer's session and references when its stream did not contain them."""
@@ -58,8 +59,8 @@ async def ask_chat(
         include_thinkings: Whether the result contains the reasoning steps.
     """
     async with look_up_coverage(context, body.get("video_nos", ()), body.get("unique_id")) as coverage_notes:
-        message = await _send_question(context, plain, streaming, body)
-        notes = await coverage_notes(message.evidence())
+        message, note = await _send_question(context, plain, streaming, body)
+        notes = [*filter(None, [note]), *await coverage_notes(message.evidence())]
     changed_uris = [SESSIONS]
     if message.session_id:
         changed_uris.append(session_uri(message.session_id))
@@ -67,13 +68,23 @@ async def ask_chat(
     return _make_answer(message, notes, include_thinkings=include_thinkings)
 
 
-async def _send_question(context: Context, plain: Endpoint, streaming: Endpoint, body: dict[str, Any]) -> WireMessage:
-    """Send a question; the arguments are those of `ask_chat`."""
+async def _send_question(
+    context: Context, plain: Endpoint, streaming: Endpoint, body: dict[str, Any]
+) -> tuple[WireMessage, str]:
+    """Return the answer, and a sentence on what could not be read of its session; the arguments are `ask_chat`'s."""
     if not context.reports_progress:
-        return await context.api.chat(plain, json=body, into=WireAnswer)
+        return await context.api.chat(plain, json=body, into=WireAnswer), ""
     async with _AnswerProgress(context) as progress:
         message = await context.api.chat(streaming, json=body, into=WireAnswer, on_event=progress.receive)
-    return message if message.session_id else await _complete_from_session(context, message, body)
+    if message.session_id:
+        return message, ""
+    try:
+        return await _complete_from_session(context, message, body), ""
+    except MemoriesError as error:  # the answer itself was received and is worth more than its references
+        return message, (
+            f"The conversation behind the answer could not be read: {error.summary} Find its session_id with "
+            "list_sessions."
+        )
 
 
 def _make_answer(message: WireMessage, notes: Sequence[str], *, include_thinkings: bool) -> ChatAnswer:
@@ -85,12 +96,12 @@ def _make_answer(message: WireMessage, notes: Sequence[str], *, include_thinking
         include_thinkings: Whether the result contains the reasoning steps.
     """
     answer = ChatAnswer(
-        answer=message.content[:_ANSWER_CHARACTERS], session_id=message.session_id, complete=message.complete
+        answer=cut_text(message.content, _ANSWER_CHARACTERS), session_id=message.session_id, complete=message.complete
     )
     if include_thinkings:
         steps = message.steps()
         limit = _THINKING_CHARACTERS // max(1, len(steps))
-        answer.thinkings = [step.model_copy(update={"content": step.content[:limit]}) for step in steps]
+        answer.thinkings = [step.model_copy(update={"content": cut_text(step.content, limit)}) for step in steps]
     evidence, notes = message.evidence(), [*notes]
     if not message.complete:
         notes.insert(0, _incomplete_note(message))
@@ -208,15 +219,14 @@ async def _complete_from_session(context: Context, message: WireMessage, body: d
     returned unchanged.
     """
     unique_id = body.get("unique_id")
-    try:
-        session_id = body.get("session_id")
-        if not session_id:
-            page = await context.api.call(LIST_SESSIONS, query={"unique_id": unique_id}, into=_WireSessionPage)
-            session_id = page.sessions[0].session_id if page.sessions else ""
-        query = {"sessionId": session_id, "unique_id": unique_id}
-        session = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
-    except MemoriesError:  # the answer itself was received and is worth more than its references
-        return message
+    session_id = body.get("session_id")
+    if not session_id:
+        page = await context.api.call(LIST_SESSIONS, query={"unique_id": unique_id}, into=_WireSessionPage)
+        if not page.sessions:
+            return message
+        session_id = page.sessions[0].session_id
+    query = {"sessionId": session_id, "unique_id": unique_id}
+    session = await context.api.call(SESSION_DETAIL, query=query, into=WireSession)
     if len(session.messages) < 2 or session.read_message(-2).content.strip() != str(body["prompt"]).strip():
         return message
     stored = await without_blocking(lambda: session.read_message(-1), large=session.is_large)

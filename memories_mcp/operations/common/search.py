@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import Field, RootModel
@@ -14,6 +15,7 @@ from memories_mcp.models.coercions import (
     Count,
     DateFromMillis,
     Degrees,
+    Line,
     OptionalId,
     OptionalLine,
     OptionalText,
@@ -23,7 +25,7 @@ from memories_mcp.models.coercions import (
     wire_names,
 )
 from memories_mcp.models.evidence import Evidence, Kind
-from memories_mcp.models.tolerance import count_skipped
+from memories_mcp.models.tolerance import MOST_ROWS, count_skipped
 from memories_mcp.operations.common.paging import fit_page
 from memories_mcp.rendering.budget import count_fitting
 
@@ -37,7 +39,7 @@ class ImageQuery(Input):
     path: LocalPath = Field(exclude=True, examples=["bicycle.jpg"])
     """The image, below the files root; at most 20 MB."""
     offset: int = Field(default=0, ge=0, exclude=True)
-    """Skip this many hits, where an earlier call left some out."""
+    """Hits to skip."""
 
 
 class WordQuery(Input):
@@ -62,7 +64,7 @@ class MomentPage(Page):
     """A page of the hits of a search."""
 
     moments: list[Evidence]
-    """In the order the service gives."""
+    """In the order the service gives; each text begins with the sentence that has the words."""
 
 
 class Hit(Wire):
@@ -77,18 +79,26 @@ class Hit(Wire):
     id: OptionalId = Field(default=None, validation_alias=wire_names("audio_id", "image_no", "id"))
     name: OptionalLine = None
     url: OptionalLine = Field(default=None, validation_alias=wire_names("img_url", "image_url"))
-    datetime_taken: DateFromMillis = None
-    camera_model: OptionalLine = None
+    creator: OptionalLine = Field(default=None, validation_alias=wire_names("blogger_id", "creator"))
+    view_count: Count = None
+    video_url: OptionalLine = None
+    taken_at: DateFromMillis = Field(default=None, validation_alias=wire_names("datetime_taken"))
+    camera: OptionalLine = Field(default=None, validation_alias=wire_names("camera_model"))
     latitude: Degrees = None
     longitude: Degrees = None
+    tags: Annotated[list[Line], wire_list(most=10 * MOST_ROWS)] = []
+    video_bucket: OptionalLine = None
+    video_blob: OptionalLine = None
+    bucket: OptionalLine = Field(default=None, validation_alias=wire_names("keyframe_bucket", "bucket"))
+    blob: OptionalLine = Field(default=None, validation_alias=wire_names("keyframe_blob", "blob"))
 
     def description(self) -> str | None:
         """Return the words said or the scene; for an image its date, place, camera and link."""
         if self.text:
             return self.text
-        date = f"taken {self.datetime_taken:%Y-%m-%d %H:%M} UTC" if self.datetime_taken else None
+        date = f"taken {self.taken_at:%Y-%m-%d %H:%M} UTC" if self.taken_at else None
         place = None if self.latitude is None else f"at {self.latitude:g}, {self.longitude or 0:g}"
-        return ", ".join(part for part in (date, place, self.camera_model, self.url) if part) or None
+        return ", ".join(part for part in (date, place, self.camera, self.url) if part) or None
 
     def evidence(self, kind: Kind) -> Evidence | None:
         """Return the hit as a moment or, from an image search, as an image; `None` for a hit without an id."""
@@ -96,7 +106,7 @@ class Hit(Wire):
         if number is None:
             count_skipped()
             return None
-        return Evidence.at(
+        moment = Evidence.at(
             number,
             kind,
             self.start_time,
@@ -104,7 +114,12 @@ class Hit(Wire):
             video_name=self.video_name or self.name,
             text=self.description(),
             score=self.score,
+            creator=self.creator,
+            view_count=self.view_count,
+            video_url=self.video_url,
         )
+        moment.bucket, moment.blob = self.bucket, self.blob
+        return moment
 
 
 class Hits(RootModel[Annotated[list[Hit], wire_list("videos", "items", "item", "results")]]):
@@ -122,24 +137,59 @@ class _HitPage(Wire):
     total: Count = Field(default=None, validation_alias=wire_names("total_count", "total"))
 
 
-def fit_moments(hits: list[Evidence], offset: int, empty: str) -> Moments:
+def drop_repeated(hits: list[Evidence]) -> tuple[list[Evidence], str | None]:
+    """Return the hits without those that repeat an earlier one, and a note that counts them."""
+    # Segments of one second have one ref, but each its own text.
+    by_content: dict[tuple[str, str | None], Evidence] = {}
+    for hit in hits:
+        by_content.setdefault((hit.ref, hit.text), hit)
+    unique = list(by_content.values())
+    repeated = len(hits) - len(unique)
+    if not repeated:
+        return unique, None
+    return unique, "1 repeated hit was left out." if repeated == 1 else f"{repeated} repeated hits were left out."
+
+
+def filter_note(filtering_level: str | None, hits: int, top_k: int) -> str | None:
+    """Return the note of a search that a filter of the service left fewer hits than were asked for.
+
+    Args:
+        filtering_level: The filter.
+        hits: How many hits came back.
+        top_k: How many were asked for.
+    """
+    if filtering_level is None or hits >= top_k:
+        return None
+    wider = " or try a lower one" if filtering_level != "low" else ""
+    return (
+        f"filtering_level={filtering_level} leaves out weaker hits, which the service does not count; "
+        f"leave the argument out for all{wider}."
+    )
+
+
+def fit_moments(hits: list[Evidence], offset: int, empty: str, *, filtered: str | None = None) -> Moments:
     """Return the hits from `offset` on that fit one result; the note names the argument that continues.
 
     Args:
         hits: All hits of the search.
         offset: How many hits to skip.
         empty: The note of a search without hits.
+        filtered: The note of a filter of the service.
     """
-    remaining = hits[offset:]
+    unique, repeated = drop_repeated(hits)
+    remaining = unique[offset:]
     count = count_fitting(remaining)
     note = None
     if not hits:
         note = empty
     elif not remaining:
-        note = f"There are {len(hits)} hits in all."
+        note = f"There are {len(unique)} hits in all."
     elif count < len(remaining):
         note = f"{len(remaining) - count} more were left out; go on with offset={offset + count}."
-    return Moments(moments=remaining[:count], note=note)
+    moments = Moments(moments=remaining[:count], note=note)
+    moments.add_note(repeated)
+    moments.add_note(filtered)
+    return moments
 
 
 async def search_words(context: Context, endpoint: Endpoint, args: WordQuery, empty: str) -> MomentPage:
@@ -153,11 +203,30 @@ async def search_words(context: Context, endpoint: Endpoint, args: WordQuery, em
     """
     response = await context.api.call(endpoint, query=args.wire(), into=_HitPage)
     hits = [moment for hit in response.hits if (moment := hit.evidence("audio"))]
+    for hit in hits:
+        hit.text = hit.text and _begin_with_sentence(hit.text, args.query)
     page_hits, note = fit_page(hits, args.page, args.page_size, empty=empty, size_argument="page_size")
+    page_hits, repeated = drop_repeated(page_hits)
     # The API's total is often wrong: a full page may have a next one.
     if note is None and len(response.hits) >= args.page_size:
         note = f"There may be more; go on with page={args.page + 1}."
-    return MomentPage(moments=page_hits, page=args.page, total=response.total, note=note)
+    page = MomentPage(moments=page_hits, page=args.page, total=response.total, note=note)
+    page.add_note(repeated)
+    return page
+
+
+_SENTENCE_END = re.compile(r"""(?<!\b[A-Z])(?<!\b(?:Dr|Mr|Ms|St))(?<!\bMrs)[.!?…]["'”’)]*\s+|[。！？]""")
+
+
+def _begin_with_sentence(text: str, words: str) -> str:
+    """Return a text from the sentence on that has the words; `…` stands for the earlier ones."""
+    literal = re.escape(words)
+    patterns = (rf"(?<!\w){literal}(?!\w)", literal)  # the service matches parts of words too
+    match = next((match for pattern in patterns if (match := re.search(pattern, text, re.IGNORECASE))), None)
+    if match is None:
+        return text
+    start = max((end.end() for end in _SENTENCE_END.finditer(text, 0, match.start())), default=0)
+    return f"… {text[start:]}" if start else text
 
 
 async def search_by_image(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from memories_mcp.sandbox.routes import (
     captions,
     chat,
+    folders,
     library,
     public,
     public_upload,
@@ -16,5 +17,6 @@ from memories_mcp.sandbox.routes import (
 from memories_mcp.sandbox.routing import ROUTES
 
 __all__ = [
-    "ROUTES", "captions", "chat", "library", "public", "public_upload", "search", "sessions", "transcripts", "upload",
+    "ROUTES", "captions", "chat", "folders", "library", "public", "public_upload", "search", "sessions", "transcripts",
+    "upload",
 ]  # fmt: skip

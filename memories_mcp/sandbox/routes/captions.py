@@ -26,6 +26,18 @@ async def upload_file(call: Call) -> JSONResponse:
     return _accept_job(call, _arguments(call), call.files("files"))
 
 
+@route("POST", f"{CAPTION_PREFIX}uploadSync")
+async def upload_sync(call: Call) -> JSONResponse:
+    """Describe the video behind a link by its name, in the answer itself."""
+    return _describe_video(call.values, PurePosixPath(urlsplit(call.text("video_url")).path).name)
+
+
+@route("POST", f"{CAPTION_PREFIX}uploadFileSync")
+async def upload_file_sync(call: Call) -> JSONResponse:
+    """Describe a video file by its name, in the answer itself."""
+    return _describe_video(_arguments(call), next((file.filename or "" for file in call.files("files")), ""))
+
+
 @route("POST", f"{CAPTION_PREFIX}uploadImg")
 async def upload_img(call: Call) -> JSONResponse:
     """Describe an image by its file name, in the answer itself."""
@@ -34,8 +46,18 @@ async def upload_img(call: Call) -> JSONResponse:
     name = files[0].filename if files else PurePosixPath(urlsplit(str(arguments.get("url") or "")).path).name
     if not name or not arguments.get("user_prompt"):
         return _error("parameters are incorrect")
+    return _description("an image", name)
+
+
+def _describe_video(arguments: Mapping[str, Any], name: str) -> JSONResponse:
+    if not name or not arguments.get("user_prompt") or not arguments.get("system_prompt"):
+        return _error("parameters are incorrect")
+    return _description("a video", name)
+
+
+def _description(kind: str, name: str) -> JSONResponse:
     words = re.sub(r"[-_]+", " ", PurePosixPath(name).stem)
-    text = f"Simulated by the sandbox: an image named {words}."
+    text = f"Simulated by the sandbox: {kind} named {words}."
     input_tokens, output_tokens = 100, len(text) // 4
     token = {"input": input_tokens, "output": output_tokens, "total": input_tokens + output_tokens}
     return _success({"text": text, "token": token})

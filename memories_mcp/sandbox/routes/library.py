@@ -9,7 +9,17 @@ from typing import Any
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from memories_mcp.sandbox import demo_data
-from memories_mcp.sandbox.routes.common import detailed_video, find_video, listed_image, listed_video, page_of
+from memories_mcp.sandbox.routes.common import (
+    detailed_video,
+    find_video,
+    folder_of,
+    listed_image,
+    listed_video,
+    page_of,
+    place_of,
+    recording_details,
+    was_recorded,
+)
 from memories_mcp.sandbox.routing import Call, Refusal, route
 
 _MAX_DELETIONS = 100
@@ -23,15 +33,22 @@ async def list_videos(call: Call) -> Any:
     videos = call.account.rows(
         "select * from videos where public = 0 and namespace = ? order by created desc, video_no desc", call.namespace
     )
+    taken, place, folder = call.values.get("datetime_taken"), place_of(call), folder_of(call)
+    if taken is not None and not isinstance(taken, int):  # milliseconds here, and a text in searches
+        raise Refusal("0001", "The datetime_taken parameter is incorrect")
     filters: dict[str, Callable[[dict[str, Any]], bool]] = {
         "video_no": lambda video: video["video_no"] == call.text("video_no"),
         "video_nos": lambda video: video["video_no"] in call.strings("video_nos"),
         "video_name": lambda video: call.text("video_name").lower() in video["name"].lower(),
         "status": lambda video: video["status"] == call.text("status"),
         "tag": lambda video: call.text("tag") in json.loads(video["tags"]),
+        "camera_model": lambda video: was_recorded(recording_details(video), camera=call.text("camera_model")),
+        "datetime_taken": lambda video: was_recorded(recording_details(video), taken=taken),
+        "latitude": lambda video: was_recorded(recording_details(video), place=place),
+        "folder_id": lambda video: video["folder"] == folder,
     }
     for name, matches in filters.items():
-        if call.values.get(name):
+        if call.values.get(name) not in (None, "", []):
             videos = [video for video in videos if matches(video)]
     page = page_of(videos, "videos", number=number, size=size)
     return page | {"videos": [listed_video(call.account.poll(video)) for video in page["videos"]]}
@@ -45,6 +62,33 @@ async def get_private_video_details(call: Call) -> Any:
     if not url and video["media"]:
         url = f"{call.request.base_url}media/{video['media']}"
     return detailed_video(video | {"url": url or None})
+
+
+@route("GET", "get_metadata")
+async def get_metadata(call: Call) -> Any:
+    """Return the details of a video as newer accounts get them: numbers, and nothing for an unknown video (API 6)."""
+    video = call.account.video(call.required("video_no"), call.namespace)
+    if video is None:
+        return None
+    video = call.account.poll(video)
+    failed, ready = video["status"] == "FAIL", video["status"] == "PARSE"
+    known = {
+        "duration": video["duration"] if ready else 0,
+        "size": video["size"],
+        "create_time": video["created"],
+        "status": "FAILED" if failed else video["status"],
+        "cause": video["cause"] if failed else None,
+        "resolution_label": video["resolution"],
+        "fps": video["fps"],
+        "width": video["width"],
+        "height": video["height"],
+        "tags": json.loads(video["tags"]) or None,
+        "bucket": "sandbox" if video["media"] else None,
+        "blob": video["media"],
+        **recording_details(video),
+    }
+    names = {"video_no": video["video_no"], "video_name": video["name"]}
+    return names | {name: value for name, value in known.items() if value is not None}
 
 
 @route("POST", "img_list_page")
@@ -68,7 +112,7 @@ async def get_video_ids_by_task_id(call: Call) -> Any:
     imports: list[dict[str, Any]] = json.loads(task["videos"])
     if task["polls"] == 1:
         for item in imports:
-            _add_imported_video(call, item["video_no"], item["name"])
+            _add_imported_video(call, item)
     videos: list[dict[str, Any]] = []
     for item in imports:
         namespace = None if item["video_no"].startswith("PI-") else call.namespace
@@ -77,7 +121,8 @@ async def get_video_ids_by_task_id(call: Call) -> Any:
     return {"videos": videos}
 
 
-def _add_imported_video(call: Call, video_no: str, name: str) -> None:
+def _add_imported_video(call: Call, item: dict[str, Any]) -> None:
+    video_no, name = item["video_no"], item["name"]
     if call.account.rows("select 1 from videos where video_no = ?", video_no):
         return
     is_public = video_no.startswith("PI-")
@@ -90,6 +135,7 @@ def _add_imported_video(call: Call, video_no: str, name: str) -> None:
         status="UNPARSE",
         duration=max(segment.end for segment in segments),
         detail=json.dumps({"platform": "TIKTOK"} if is_public else {}),
+        folder=item["folder"],
     )
     call.account.add_segments(video_no, segments)
 

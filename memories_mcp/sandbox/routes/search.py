@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from memories_mcp.sandbox.routes.common import find_video, listed_image, page_of
+from memories_mcp.sandbox.routes.common import (
+    RECORDING_FIELDS,
+    find_video,
+    folder_of,
+    listed_image,
+    page_of,
+    place_of,
+    taken_at,
+    was_recorded,
+)
 from memories_mcp.sandbox.routing import Call, Refusal, route
 
 _MIN_SCORES = {"low": 0.15, "medium": 0.225, "high": 0.4}
@@ -23,7 +34,10 @@ async def search(call: Call) -> Any:
     words, search_type = call.required("search_param"), call.text("search_type", "BY_CLIP")
     limit = call.number("top_k", 100)
     if search_type == "BY_IMAGE":
-        images = call.account.search_images(words, call.namespace, limit)
+        passes = _recording_filter(call)
+        images = [
+            image for image in call.account.search_images(words, call.namespace) if passes(_recording_of_image(image))
+        ][:limit]
         items = [listed_image(call, image) | {"score": image["score"]} for image in images]
         return {"item": items, "current_page": 0, "page_size": 20, "total_count": str(len(items))}
     segments = search_segments(call, words, search_type, namespace=call.namespace, limit=limit)
@@ -70,13 +84,14 @@ def search_segments(
     """Return the segments that match words and the request's filters, best first and without repetitions.
 
     Args:
-        call: The request, with `filtering_level`, `tag` and `video_nos`.
+        call: The request, with `filtering_level`, `tag`, `video_nos`, `folder_id` and the details of the recording.
         words: Free text.
         search_type: `BY_VIDEO` returns one segment per video.
         namespace: The namespace of private videos; `None` for public videos.
         limit: The maximum number of segments.
     """
     min_score, tag = _MIN_SCORES.get(call.text("filtering_level"), 0), call.text("tag")
+    folder, passes = folder_of(call), _recording_filter(call)
     matches = call.account.search(
         words,
         namespace=namespace,
@@ -87,9 +102,20 @@ def search_segments(
     segments: dict[Any, dict[str, Any]] = {}
     for row in matches:
         key = row["video_no"] if search_type == "BY_VIDEO" else (row["video_no"], row["start"])
-        if row["score"] >= min_score and (not tag or tag in json.loads(row["tags"])):
+        if row["score"] < min_score or (tag and tag not in json.loads(row["tags"])):
+            continue
+        if (folder is None or row["folder"] == folder) and passes(json.loads(row["detail"])):
             segments.setdefault(key, row)
     return list(segments.values())[:limit]
+
+
+def _recording_filter(call: Call) -> Callable[[dict[str, Any]], bool]:
+    return partial(was_recorded, camera=call.text("camera_tag"), taken=taken_at(call), place=place_of(call))
+
+
+def _recording_of_image(image: dict[str, Any]) -> dict[str, Any]:
+    values = (image["taken"], image["camera"], image["latitude"], image["longitude"])
+    return dict(zip(RECORDING_FIELDS, values, strict=True))
 
 
 def clip(segment: dict[str, Any], search_type: str) -> dict[str, Any]:

@@ -15,6 +15,12 @@ async def get_video_transcription(call: Call) -> Any:
     return transcription_of(call, "visual", call.namespace)
 
 
+@route("GET", "get_video_caption")
+async def get_video_caption(call: Call) -> Any:
+    """Return the scene descriptions of a video, under the name that newer accounts have (API 6)."""
+    return transcription_of(call, "visual", call.namespace)
+
+
 @route("GET", "get_audio_transcription")
 async def get_audio_transcription(call: Call) -> Any:
     """Return the speech of a video."""

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from starlette.datastructures import UploadFile
 
 from memories_mcp.sandbox import demo_data
+from memories_mcp.sandbox.routes.common import folder_of, recording_of
 from memories_mcp.sandbox.routing import Call, Refusal, route
 
 _PLATFORM_HOSTS = ("youtube", "youtu.be", "tiktok", "instagram")
@@ -50,6 +51,7 @@ async def upload_url(call: Call) -> Any:
 async def upload_img(call: Call) -> Any:
     """Add images; a file of another type rejects the whole batch."""
     added: list[dict[str, str]] = []
+    recording = recording_of(call)
     for file in _files(call, "files", "image/"):
         media, _ = _store(call, file)
         image_id = call.account.new_number()
@@ -61,9 +63,10 @@ async def upload_img(call: Call) -> Any:
             description=re.sub(r"[-_]+", " ", name),
             tags=json.dumps(_tags(call)),
             media=media,
-            camera=call.text("camera_model") or None,
-            latitude=call.values.get("latitude"),
-            longitude=call.values.get("longitude"),
+            taken=recording.get("datetime_taken"),
+            camera=recording.get("camera_model"),
+            latitude=recording.get("latitude"),
+            longitude=recording.get("longitude"),
         )
         added.append({"id": image_id})
     return added
@@ -139,7 +142,7 @@ def _add_video(
     call: Call, *, name: str, media: str | None, size: int, url: str | None = None, cause: str | None = None
 ) -> dict[str, str]:
     """Add a video in processing; its transcripts are those of the demo file of its name, or placeholders."""
-    tags = _tags(call)
+    tags, recording, folder = _tags(call), recording_of(call), folder_of(call)
     transcript = demo_data.MEDIA / f"{name}.vtt"
     if media and transcript.is_file():
         segments = list(demo_data.webvtt_segments(transcript))
@@ -158,6 +161,8 @@ def _add_video(
         tags=json.dumps([*tags, "api"]),
         media=media if keeps_file else None,
         url=url,
+        detail=json.dumps(recording),
+        folder=-1 if folder is None else folder,
     )
     call.account.add_segments(video_no, segments)
     return {"videoNo": video_no, "videoName": name}
@@ -168,7 +173,15 @@ def _add_task(call: Call, names: list[str], *, public: bool) -> dict[str, str]:
     digest = hashlib.md5(json.dumps(names).encode(), usedforsecurity=False).hexdigest()
     task_id = f"{call.account.new_uuid()}_{digest}"
     prefix = "PI-" if public else "VI"
-    videos = [{"video_no": f"{prefix}{call.account.new_number()}", "name": name} for name in names]
+    folder = folder_of(call)
+    videos = [
+        {
+            "video_no": f"{prefix}{call.account.new_number()}",
+            "name": name,
+            "folder": -1 if folder is None else folder,
+        }
+        for name in names
+    ]
     values = (task_id, "" if public else call.namespace, json.dumps(videos), 0)
     call.account.db.execute("insert into tasks values (?, ?, ?, ?)", values)
     return {"taskId": task_id}
