@@ -242,47 +242,47 @@ def walk(root: Path, names: Names, *, is_wanted: Callable[[str], bool], most_ent
     Raises:
         OSError: The first folder cannot be read.
     """
-    found = Walk()
+    outcome = Walk()
     folders = deque([names])
     left = most_entries
     while folders:
         if left <= 0:
-            found.unseen += folders
+            outcome.unseen += folders
             break
         folder_names = folders.popleft()
         try:
             with open_folder(root, folder_names) as folder, folder.entries() as entries:
                 for entry in entries:
                     if left <= 0:
-                        found.unseen.append(folder_names)
+                        outcome.unseen.append(folder_names)
                         break
                     left -= 1
-                    _sort_entry(found, folders, folder_names, entry, is_wanted)
+                    _sort_entry(outcome, folders, folder_names, entry, is_wanted)
         except OSError:
             if folder_names == names:
                 raise
-            found.unreadable.append(folder_names)
-    return found
+            outcome.unreadable.append(folder_names)
+    return outcome
 
 
 def _sort_entry(
-    found: Walk, folders: deque[Names], parent: Names, entry: os.DirEntry[str], is_wanted: Callable[[str], bool]
+    outcome: Walk, folders: deque[Names], parent: Names, entry: os.DirEntry[str], is_wanted: Callable[[str], bool]
 ) -> None:
     """Add an entry to what was found, or a folder to those still to look at."""
     if entry.name.startswith("."):
-        found.hidden += 1
+        outcome.hidden += 1
     elif entry.is_dir(follow_symlinks=False):
         folders.append((*parent, entry.name))
     elif is_wanted(entry.name):
         names = (*parent, entry.name)
         if entry.is_symlink():
-            found.links.append(names)
+            outcome.links.append(names)
             return
         try:
             state = entry.stat(follow_symlinks=False)
         except OSError:  # it is gone
             return
         if stat.S_ISREG(state.st_mode):
-            found.files.append((names, state))
+            outcome.files.append((names, state))
         else:
-            found.special += 1
+            outcome.special += 1
