@@ -86,7 +86,7 @@ async def _show_form(context: Context, args: Input) -> TextOutput:
 def _form_tool(name: str, arguments: type[Input] = NoArguments) -> Operation[Any, Any]:
     return Operation(
         name=name, title=name, toolset="fixtures", effect=Effect.READ, endpoints=(), input=arguments, output=TextOutput,
-        function=_show_form, define=make_definition, idempotent=True,
+        function=_show_form, define=make_definition, idempotent=True, whole_account=False,
     )  # fmt: skip
 
 

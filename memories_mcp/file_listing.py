@@ -59,7 +59,7 @@ def list_files(files: Files, folder: str, name: str) -> Listing:
     """
     wanted = appearance(name).casefold()
     try:
-        outcome = files.walk(
+        walk = files.walk(
             files.find_folder(folder),
             is_wanted=lambda entry: not wanted or wanted in appearance(entry).casefold(),
             most_entries=MOST_ENTRIES,
@@ -69,18 +69,18 @@ def list_files(files: Files, folder: str, name: str) -> Listing:
             f"{folder or 'The files root'} cannot be listed: {error.strerror}.",
             next_step="Name a folder that can be read.",
         ) from None
-    states = dict(outcome.files)
-    targets = {link: files.follow(link) for link in outcome.links}
+    states = dict(walk.files)
+    targets = {link: files.follow(link) for link in walk.links}
     states |= {link: target for link, target in targets.items() if not isinstance(target, str)}
     reasons = sorted(f"links {target}" for target in targets.values() if isinstance(target, str))
     omissions = Counter(
-        {"hidden": outcome.hidden, "no regular files": outcome.special, "unreadable folders": len(outcome.unreadable)}
+        {"hidden": walk.hidden, "no regular files": walk.special, "unreadable folders": len(walk.unreadable)}
     )
     omissions.update(reasons)
     listed = [ListedFile(*file) for file in states.items() if not _is_unfinished(file[0][-1])]
     listed.sort(key=lambda file: (-file.state.st_mtime, file.names))
     omissions["unfinished downloads (.part)"] = len(states) - len(listed)
-    return Listing(listed, {reason: count for reason, count in omissions.items() if count}, outcome.unseen)
+    return Listing(listed, {reason: count for reason, count in omissions.items() if count}, walk.unseen)
 
 
 def _is_unfinished(name: str) -> bool:

@@ -242,47 +242,47 @@ def walk(root: Path, names: Names, *, is_wanted: Callable[[str], bool], most_ent
     Raises:
         OSError: The first folder cannot be read.
     """
-    outcome = Walk()
+    result = Walk()
     folders = deque([names])
     left = most_entries
     while folders:
         if left <= 0:
-            outcome.unseen += folders
+            result.unseen += folders
             break
         folder_names = folders.popleft()
         try:
             with open_folder(root, folder_names) as folder, folder.entries() as entries:
                 for entry in entries:
                     if left <= 0:
-                        outcome.unseen.append(folder_names)
+                        result.unseen.append(folder_names)
                         break
                     left -= 1
-                    _sort_entry(outcome, folders, folder_names, entry, is_wanted)
+                    _sort_entry(result, folders, folder_names, entry, is_wanted)
         except OSError:
             if folder_names == names:
                 raise
-            outcome.unreadable.append(folder_names)
-    return outcome
+            result.unreadable.append(folder_names)
+    return result
 
 
 def _sort_entry(
-    outcome: Walk, folders: deque[Names], parent: Names, entry: os.DirEntry[str], is_wanted: Callable[[str], bool]
+    found: Walk, folders: deque[Names], parent: Names, entry: os.DirEntry[str], is_wanted: Callable[[str], bool]
 ) -> None:
     """Add an entry to what was found, or a folder to those still to look at."""
     if entry.name.startswith("."):
-        outcome.hidden += 1
+        found.hidden += 1
     elif entry.is_dir(follow_symlinks=False):
         folders.append((*parent, entry.name))
     elif is_wanted(entry.name):
         names = (*parent, entry.name)
         if entry.is_symlink():
-            outcome.links.append(names)
+            found.links.append(names)
             return
         try:
             state = entry.stat(follow_symlinks=False)
         except OSError:  # it is gone
             return
         if stat.S_ISREG(state.st_mode):
-            outcome.files.append((names, state))
+            found.files.append((names, state))
         else:
-            outcome.special += 1
+            found.special += 1

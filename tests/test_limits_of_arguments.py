@@ -40,6 +40,7 @@ TEXTS: dict[str, int] = {
     "profile_url": 2000,
     "prompt": 2000,
     "query": 2000,
+    "save_as": 1000,
     "search_audio_transcripts.query": 500,
     "search_public_audio_transcripts.query": 500,
     "system_prompt": 4000,

@@ -103,11 +103,11 @@ class NameSearch:
             return match
         if match.is_exact and len(match.videos) == 1 and not self._strict:
             return match
-        hits = await self._newest.search(name, self._unique_id)
-        videos = {video.video_no: video for video in (*listing.videos, *hits.videos)}
+        search = await self._newest.search(name, self._unique_id)
+        videos = {video.video_no: video for video in (*listing.videos, *search.videos)}
         match = _match(name, videos.values())
-        is_certain = not self._strict or not listing.more or (match.is_exact and not hits.more)
-        return match._replace(is_certain=is_certain, has_more=hits.more)
+        is_certain = not self._strict or not listing.more or (match.is_exact and not search.more)
+        return match._replace(is_certain=is_certain, has_more=search.more)
 
     async def find_all(self, text: str) -> dict[str, NameMatch | None]:
         """Return the videos of an item of a list: of one name or, if none has it, of several with commas between them.
