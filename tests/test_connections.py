@@ -182,7 +182,7 @@ asyncio.run(main())
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of file descriptors")
 async def test_more_keys_than_file_descriptors_are_all_served(service: tuple[Service, str]) -> None:
-    keys, limit = 150, 100
+    keys, limit = 110, 80
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SWARM, str(keys), str(limit), service[1],
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

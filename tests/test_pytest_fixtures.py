@@ -50,6 +50,7 @@ def test_an_application_tests_itself_with_a_fresh_account_each_time(
     monkeypatch.setenv("MEMORIES_TOOLSETS", "chat")
     pytester.makepyfile(APPLICATION_TESTS)  # pyright: ignore[reportUnknownMemberType] -- pytest leaves it untyped
     plugins = ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov", "-p", "no:asyncio"]
+    plugins += ["-p", "no:langsmith_plugin", "--assert=plain"]  # else it spends two seconds on libraries
     if not entry_points(group="pytest11", name="memories"):
         plugins += ["-p", "memories_mcp.sandbox.testing"]
     outcome = pytester.runpytest_subprocess(*plugins, "--allow-hosts=127.0.0.1")
