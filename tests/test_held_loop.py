@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import random
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -25,7 +26,8 @@ from memories_mcp.validation import validate
 pytestmark = pytest.mark.anyio
 
 MIB = 1024 * 1024
-CEILING_SECONDS = 0.25
+UNTRACED_CEILING_SECONDS = 0.25
+CEILING_SECONDS = UNTRACED_CEILING_SECONDS if sys.gettrace() is None else 1.0  # coverage multiplies the work of Python
 """The aim is 0.1 s on a quiet machine."""
 ATTEMPTS = 3
 """What the code does recurs in every attempt; what other processes do, such as filling the caches, does not."""
@@ -235,7 +237,7 @@ async def test_the_watchdog_sees_a_lock_that_is_held_in_a_thread() -> None:
     def parse_at_once(_: Runner) -> Any:
         return asyncio.to_thread(json.loads, f"[{body}]")
 
-    assert await longest_pass(b"", "application/json", parse_at_once) >= CEILING_SECONDS
+    assert await longest_pass(b"", "application/json", parse_at_once) >= UNTRACED_CEILING_SECONDS
 
 
 async def test_rows_and_characters_beyond_the_quota_are_counted() -> None:
