@@ -61,26 +61,26 @@ def test_every_tool_that_sends_a_request_once_is_named() -> None:
     } == SHOWN_BY.keys()  # fmt: skip
 
 
-@pytest.mark.parametrize("case", UNCLEAR)
 @pytest.mark.parametrize("name", SHOWN_BY)
-async def test_the_next_step_names_what_shows_whether_it_was_carried_out(
-    name: str, case: str, files_root: Path
-) -> None:
+async def test_the_next_step_names_what_shows_whether_it_was_carried_out(name: str, files_root: Path) -> None:
     operation = next(operation for operation in OPERATIONS if operation.name == name)
+    settings: dict[str, Any] = {
+        "files_root": files_root, "confirm": False, "callback_url": "https://c.example", "max_response_mib": 1
+    }  # fmt: skip
+    for case, unclear in UNCLEAR.items():
 
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        listed = next((listed for end, listed in LISTS.items() if request.url.path.endswith(end)), UNCLEAR[case])
-        return copied(listed)
+        def answer(request: httpx2.Request, unclear: httpx2.Response | Exception = unclear) -> httpx2.Response:
+            listed = next((listed for end, listed in LISTS.items() if request.url.path.endswith(end)), unclear)
+            return copied(listed)
 
-    async with calling(
-        FakeWire(answer), files_root=files_root, confirm=False, callback_url="https://c.example", max_response_mib=1
-    ) as runner:
-        runner.api._max_bytes = 1024 * 1024  # pyright: ignore[reportPrivateUsage] -- the client is made by the fixture
-        with pytest.raises(errors.MemoriesError) as caught:
-            await run(runner, name, **operation.example)
+        async with calling(FakeWire(answer), **settings) as runner:
+            # The client is made by the fixture.
+            runner.api._max_bytes = 1024 * 1024  # pyright: ignore[reportPrivateUsage] -- see above
+            with pytest.raises(errors.MemoriesError) as caught:
+                await run(runner, name, **operation.example)
 
-    assert SHOWN_BY[name] in caught.value.next_step
-    assert not caught.value.next_step.startswith(("Try", "Wait"))
+        assert SHOWN_BY[name] in caught.value.next_step, case
+        assert not caught.value.next_step.startswith(("Try", "Wait")), case
 
 
 async def test_a_refusal_for_rate_is_certain_and_may_be_followed_by_another_try(
