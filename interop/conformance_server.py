@@ -80,7 +80,7 @@ async def test_logging_tool(context: Context, args: NoArguments) -> TextOutput:
 
 async def _show_form(context: Context, args: Input) -> TextOutput:
     """Show a form to a person."""
-    raise NotImplementedError("the handlers of `install` answer this tool")
+    raise NotImplementedError("the handlers of `install` answer this tool")  # an operation must have a function
 
 
 def _form_tool(name: str, arguments: type[Input] = NoArguments) -> Operation[Any, Any]:
@@ -297,7 +297,7 @@ async def main() -> None:
     settings = Settings(sandbox=True)
     tenants = Tenants(settings, over_http=True, extension=EXTENSION)
     async with run_http_server(settings, port=int(sys.argv[1]), tenants=tenants) as url:
-        print(url, flush=True)  # noqa: T201 (`run.py` reads it)
+        print(url, flush=True)  # noqa: T201 -- `run.py` reads the URL from stdout
         await asyncio.to_thread(sys.stdin.read)
 
 

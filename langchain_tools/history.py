@@ -55,7 +55,7 @@ class MemoriesChatMessageHistory(MemoriesComponent, _ComputedMessages):
         Raises:
             NotImplementedError: Always.
         """
-        raise NotImplementedError(
+        raise NotImplementedError(  # as LangChain's base classes do for what a history lacks
             "Messages not added: a session is read-only. Call chat_with_videos or chat_with_library with session_id to "
             "continue it."
         )

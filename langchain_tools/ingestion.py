@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from langchain_core.documents import Document
+from langchain_core.utils.aiter import abatch_iterate
+from langchain_core.utils.iter import batch_iterate
 from langchain_core.vectorstores import VectorStore
 from pydantic import BaseModel
 
@@ -81,7 +83,7 @@ def ingest(
     report = bridge.run(lambda _: _upload_all(loader, credentials, sources, wait_seconds))
     if report.video_nos:
         with loader.model_copy(update={"video_nos": report.video_nos}) as documents:
-            for batch in _batches(documents.lazy_load()):
+            for batch in batch_iterate(_BATCH, documents.lazy_load()):
                 _add(store, batch, report)
     return report
 
@@ -101,7 +103,7 @@ async def aingest(
     report = await bridge.arun(lambda _: _upload_all(loader, credentials, sources, wait_seconds))
     if report.video_nos:
         async with loader.model_copy(update={"video_nos": report.video_nos}) as documents:
-            async for batch in _abatches(documents.alazy_load()):
+            async for batch in abatch_iterate(_BATCH, documents.alazy_load()):
                 await _aadd(store, batch, report)
     return report
 
@@ -181,31 +183,9 @@ async def _call(runner: Runner, name: str, **arguments: Any) -> Any:
     return (await runner.run(_BY_NAME[name], arguments)).output
 
 
-def _batches(documents: Iterator[Document]) -> Iterator[list[Document]]:
-    batch: list[Document] = []
-    for document in documents:
-        batch.append(document)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-async def _abatches(documents: AsyncIterator[Document]) -> AsyncIterator[list[Document]]:
-    batch: list[Document] = []
-    async for document in documents:
-        batch.append(document)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
 def _add(store: VectorStore, batch: Sequence[Document], report: IngestionReport) -> None:
     held: Sequence[Document] = []
-    with suppress(NotImplementedError):
+    with suppress(NotImplementedError):  # the store cannot find documents by their ids
         held = store.get_by_ids([document.id for document in batch if document.id])
     if new := _new_documents(batch, held, report):
         store.add_documents(new)
@@ -213,7 +193,7 @@ def _add(store: VectorStore, batch: Sequence[Document], report: IngestionReport)
 
 async def _aadd(store: VectorStore, batch: Sequence[Document], report: IngestionReport) -> None:
     held: Sequence[Document] = []
-    with suppress(NotImplementedError):
+    with suppress(NotImplementedError):  # the store cannot find documents by their ids
         held = await store.aget_by_ids([document.id for document in batch if document.id])
     if new := _new_documents(batch, held, report):
         await store.aadd_documents(new)

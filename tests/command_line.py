@@ -28,6 +28,18 @@ def run_cli(*arguments: str, cwd: Path | None = None, **environment: str) -> sub
         return run_program(lambda: main(arguments))
 
 
+def read_terminal(descriptor: int) -> str:
+    """Return what the programs on the other side of a pseudo-terminal print until they end, and close this side."""
+    text = b""
+    try:
+        while block := os.read(descriptor, 65536):
+            text += block
+    except OSError:  # Linux ends the output of a closed terminal this way
+        pass
+    os.close(descriptor)
+    return text.decode()
+
+
 def run_program(
     program: Callable[[], int], typed: str = "", stdout: TextIO | None = None
 ) -> subprocess.CompletedProcess[str]:

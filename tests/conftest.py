@@ -22,7 +22,7 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from pydantic import SecretStr
 
-from memories_mcp import sandbox
+from memories_mcp import errors, sandbox
 from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import NO_LIMITS
 from memories_mcp.runner import Runner
@@ -265,3 +265,14 @@ async def answered(data: Any, name: str, /, **arguments: Any) -> Any:
     response = data if isinstance(data, httpx2.Response) else envelope(data)
     async with calling(FakeWire(response), confirm=False) as runner:
         return await run(runner, name, **arguments)
+
+
+async def error_of(base_url: str) -> errors.MemoriesError:
+    """The error of a read from an API at this URL."""
+    runner = Runner(Settings(api_key="sk-x", base_url=base_url))
+    try:
+        with pytest.raises(errors.MemoriesError) as caught:
+            await run(runner, "list_sessions")
+    finally:
+        await runner.aclose()
+    return caught.value

@@ -9,7 +9,7 @@ import ssl
 from pathlib import Path
 
 import pytest
-from conftest import run
+from conftest import error_of, run
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -65,16 +65,6 @@ class Service:
         writer.write(http_response({"sessions": [], "videos": []}))
 
 
-async def failing(base_url: str) -> errors.MemoriesError:
-    runner = Runner(Settings(api_key="sk-x", base_url=base_url))
-    try:
-        with pytest.raises(errors.MemoriesError) as caught:
-            await run(runner, "list_sessions")
-    finally:
-        await runner.aclose()
-    return caught.value
-
-
 async def diagnose(base_url: str, tmp_path: Path) -> list[Finding]:
     return [finding async for finding in check(Settings(api_key="sk-x", base_url=base_url), tmp_path, {})]
 
@@ -100,7 +90,7 @@ async def test_an_unknown_authority_is_named_at_once_and_trusted_by_the_variable
     paths, service = write_certificate(tmp_path), Service()
     async with serve(service, tls(paths)) as port:
         url = f"https://127.0.0.1:{port}"
-        error = await failing(url)
+        error = await error_of(url)
         findings = await diagnose(url, tmp_path)
         monkeypatch.setenv("SSL_CERT_FILE", str(paths[0]))
         runner = Runner(Settings(api_key="sk-x", base_url=url))
@@ -125,7 +115,7 @@ async def test_another_fault_of_a_certificate_has_a_remedy_of_its_own(
     paths = write_certificate(tmp_path, host=host, expired=expired)
     monkeypatch.setenv("SSL_CERT_FILE", str(paths[0]))
     async with serve(Service(), tls(paths)) as port:
-        error = await failing(f"https://127.0.0.1:{port}")
+        error = await error_of(f"https://127.0.0.1:{port}")
 
     assert "certificate of 127.0.0.1 is not trusted" in error.summary
     assert advice in error.next_step
@@ -148,7 +138,7 @@ async def test_a_variable_that_points_to_nothing_is_named(
     (tmp_path / "folder").mkdir()
     monkeypatch.setenv(variable, str(tmp_path / name))
     url = "https://127.0.0.1:9"
-    error = await failing(url)
+    error = await error_of(url)
     findings = await diagnose(url, tmp_path)
 
     assert isinstance(error, errors.ConfigurationError)
@@ -165,7 +155,7 @@ async def test_a_server_without_tls_is_named(monkeypatch: pytest.MonkeyPatch) ->
         writer.close()
 
     server = await asyncio.start_server(plain, "127.0.0.1", 0)
-    error = await failing(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    error = await error_of(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     server.close()
 
     assert isinstance(error, errors.Unreachable)

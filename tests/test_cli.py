@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from command_line import run_cli
+from command_line import read_terminal, run_cli
 from conftest import MEETING
 
 from memories_mcp.errors import ConfigurationError
@@ -55,16 +55,10 @@ def test_the_table_of_tools_cuts_no_name_in_a_narrow_terminal() -> None:
     command = [sys.executable, "-m", "memories_mcp", "--toolsets", "all", "tools"]
     process = subprocess.Popen(command, stdout=theirs, stdin=theirs, env=env)
     os.close(theirs)
-    text = b""
-    try:
-        while block := os.read(ours, 65536):
-            text += block
-    except OSError:  # Linux ends the output of a closed terminal this way
-        pass
-    os.close(ours)
+    text = read_terminal(ours)
 
     assert process.wait(timeout=30) == 0
-    assert [operation.name for operation in OPERATIONS if operation.name not in text.decode()] == []
+    assert [operation.name for operation in OPERATIONS if operation.name not in text] == []
 
 
 def test_call_prints_the_text_or_the_structured_result() -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from command_line import run_cli
+from command_line import read_terminal, run_cli
 from conftest import BIKE, MEETING
 
 from memories_mcp.settings import Settings
@@ -83,14 +83,7 @@ def test_delete_shows_what_is_deleted_and_goes_by_the_answer(live: Settings) -> 
     process = subprocess.Popen([sys.executable, "-c", code], stdin=theirs, stderr=theirs, stdout=theirs, env=variables)
     os.close(theirs)
     os.write(ours, b"n\ny\n")
-    text = b""
-    try:
-        while block := os.read(ours, 65536):
-            text += block
-    except OSError:  # Linux ends the output of a closed terminal this way
-        pass
-    os.close(ours)
-    shown = text.decode()
+    shown = read_terminal(ours)
 
     assert process.wait(timeout=60) == 0
     assert shown.count("bike_chain_repair") == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_line import run_cli
-from conftest import run
+from conftest import error_of, run
 from loopback_servers import http_response, serve
 from pydantic import SecretStr
 
@@ -32,16 +32,6 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setattr("memories_mcp.api.retry.ATTEMPTS", 1)
-
-
-async def failing(base_url: str = REMOTE) -> errors.MemoriesError:
-    runner = Runner(Settings(api_key="sk-x", base_url=base_url))
-    try:
-        with pytest.raises(errors.MemoriesError) as caught:
-            await run(runner, "list_sessions")
-    finally:
-        await runner.aclose()
-    return caught.value
 
 
 VALUES = [
@@ -70,7 +60,7 @@ async def test_a_malformed_proxy_is_named_by_its_variable(
 ) -> None:
     monkeypatch.setenv(variable, value)
     for base_url in (REMOTE, "https://api.example"):
-        error = await failing(base_url)
+        error = await error_of(base_url)
 
         assert isinstance(error, errors.ConfigurationError)
         assert variable in str(error)
@@ -87,7 +77,7 @@ def _no_socks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_no_socks")
 async def test_a_socks_proxy_without_its_package_is_named_on_every_surface(tmp_path: Path) -> None:
-    error = await failing()
+    error = await error_of(REMOTE)
     toolkit = MemoriesToolkit(api_key=SecretStr("sk-x"), base_url=REMOTE)
     [tool] = [tool for tool in toolkit.get_tools() if tool.name == "list_sessions"]
     with pytest.raises(errors.ConfigurationError, match="ALL_PROXY"):
@@ -113,7 +103,7 @@ def test_the_command_line_names_the_variable() -> None:
 async def test_an_invalid_exemption_is_ignored_or_named(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", value)
-    error = await failing()
+    error = await error_of(REMOTE)
 
     assert "NO_PROXY" in error.summary if isinstance(error, errors.ConfigurationError) else "HTTP_PROXY" in str(error)
 
@@ -146,7 +136,7 @@ async def test_a_proxy_that_refuses_is_named(
 
     async with serve(refuse) as port:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
-        error = await failing("https://api.example")
+        error = await error_of("https://api.example")
 
     assert type(error) is kind or isinstance(error, kind)
     assert f"HTTP {status[:3]}" in error.summary
@@ -156,7 +146,7 @@ async def test_a_proxy_that_refuses_is_named(
 
 async def test_a_proxy_without_an_answer_is_named_beside_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    error = await failing("https://api.example")
+    error = await error_of("https://api.example")
 
     assert isinstance(error, errors.Unreachable)
     assert "HTTPS_PROXY" in error.next_step
