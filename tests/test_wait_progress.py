@@ -259,11 +259,12 @@ async def test_a_check_that_takes_too_long_is_given_up(monkeypatch: pytest.Monke
     monkeypatch.setattr("memories_mcp.operations.common.polling._CHECK_SECONDS", 0)
     usual = library("PARSE", envelope(None))
     async with calling(FakeWire(usual)) as runner:
+        before = asyncio.all_tasks()
         waited = await run(runner, "wait_until_ready", video_nos=["VI1"], check_transcripts=True)
-        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task() and not task.done()]
+        started = asyncio.all_tasks() - before
 
     assert waited.note == "Transcripts not read: VI1. Call again with max_seconds=0."
-    assert not [task for task in left if "check" in repr(task)]
+    assert not [task for task in started if not task.done()]
 
 
 async def test_a_failed_video_is_not_checked() -> None:
