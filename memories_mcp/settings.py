@@ -233,6 +233,9 @@ class Settings:
         False,
         _boolean,
     )
+    viewer: bool = setting(
+        "MEMORIES_VIEWER", "Show moments inside the chat, in clients that can show apps", True, _boolean
+    )
     http_token: str = setting(
         "MEMORIES_HTTP_TOKEN",
         "Bearer token with which HTTP requests may use MEMORIES_API_KEY; at least 16 characters",

@@ -134,6 +134,8 @@ LAYERS = """
 
     memories_mcp.server
     memories_mcp.server.icon
+    memories_mcp.server.viewer
+    memories_mcp.server.apps
     memories_mcp.server.elicitation
     memories_mcp.server.recent
     memories_mcp.server.subscriptions

@@ -17,6 +17,7 @@ from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.operations import select
 from memories_mcp.pool import Pool
 from memories_mcp.runner import AnyOperation, Runner, make_api, rate_limits_of, with_sandbox
+from memories_mcp.server.apps import MEDIA_TOOL
 from memories_mcp.server.extension import Extension
 from memories_mcp.server.http.credentials import Credentials, RequestUser
 from memories_mcp.server.recent import RecentItems
@@ -235,7 +236,7 @@ class Tenants:
         def is_offered(operation: AnyOperation) -> bool:
             if operation.uses_files and not files:
                 return False
-            return not narrows or operation.name in selected
+            return not narrows or operation.name in selected or operation.name == MEDIA_TOOL
 
         files_vary = self.settings.http_files and bool(self.settings.http_token)
         private = narrows or bool(credentials.unique_id) or files_vary
