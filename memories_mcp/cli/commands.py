@@ -51,7 +51,9 @@ async def _search(settings: Settings, options: argparse.Namespace) -> int:
         if options.show and moments:
             from memories_mcp.cli.show import page_of, write_page
 
-            await write_page(runner, "search_videos", answer, page_of(options))
+            for moment in moments:
+                moment.text = moment.text or "\n".join(words.get(moment.ref, [])) or None
+            await write_page(runner, "search_videos", answer.output, page_of(options))
     return 0 if moments else 1
 
 

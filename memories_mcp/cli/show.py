@@ -16,9 +16,10 @@ from memories_mcp.cli.progress import ProgressBar
 from memories_mcp.context import Progress
 from memories_mcp.errors import FATAL_ERRORS, MemoriesError
 from memories_mcp.models.evidence import Evidence
-from memories_mcp.operations.common.moments import Moment
-from memories_mcp.operations.viewer import GET_MOMENT_MEDIA
-from memories_mcp.runner import Runner, RunResult, open_runner
+from memories_mcp.operations.common.search import Moments
+from memories_mcp.operations.evidence import EvidenceReport
+from memories_mcp.operations.viewer import viewer
+from memories_mcp.runner import Runner, open_runner
 from memories_mcp.server.viewer import read_page
 from memories_mcp.settings import Settings
 
@@ -60,27 +61,26 @@ async def run(options: argparse.Namespace, settings: Settings) -> int:
             print(line, file=sys.stderr)
         if not answer.output.moments:
             return 1
-        await write_page(runner, "get_evidence", answer, page_of(options))
+        await write_page(runner, "get_evidence", answer.output, page_of(options))
     return 0
 
 
-async def write_page(runner: Runner, tool: str, answer: RunResult[Any], page: Page) -> None:
+async def write_page(runner: Runner, tool: str, output: EvidenceReport | Moments, page: Page) -> None:
     """Write the viewer's page with a result and its media, print the path and open the page.
 
     Args:
         runner: The runner.
         tool: The tool that the result is of: `get_evidence` or `search_videos`.
-        answer: The result.
+        output: The result.
         page: The page to write.
     """
     media: dict[str, dict[str, Any]] = {}
-    moments: list[Moment | Evidence] = answer.output.moments
-    refs = [moment.refs[0] if isinstance(moment, Moment) else moment.ref for moment in moments]
+    refs = [moment.ref if isinstance(moment, Evidence) else moment.refs[0] for moment in output.moments]
     with ProgressBar("Loading pictures", shows_bytes=False) as bar:
         for number, ref in enumerate(refs):
             await bar.follow(Progress(number, len(refs), f"Loading picture {number + 1} of {len(refs)}"))
             media[ref] = {kind: await _read_media(runner, ref, kind, download=page.download) for kind in page.kinds}
-    document = _with_data({"tool": tool, "result": answer.structured, "media": media})
+    document = _with_data({"tool": tool, "result": output.structured(), "media": media})
     file = page.file or Path(tempfile.mkdtemp(prefix="memories-moments-")) / "moments.html"
     files = with_files_root(runner, file.parent).files
     target = files.writable(file.name, overwrite=page.overwrite)
@@ -100,8 +100,9 @@ def _with_data(data: object) -> str:
 
 async def _read_media(runner: Runner, ref: str, kind: str, *, download: bool) -> dict[str, Any]:
     """Return the media of a moment as the viewer gets them; a failure is a reason that the page shows."""
+    [get_moment_media] = viewer.operations
     try:
-        answer = await runner.run(GET_MOMENT_MEDIA, {"ref": ref, "kind": kind, "download": download})
+        answer = await runner.run(get_moment_media, {"ref": ref, "kind": kind, "download": download})
     except FATAL_ERRORS:
         raise
     except MemoriesError as error:
