@@ -136,6 +136,12 @@ def _positive_integer(text: str) -> int:
     return int(text)
 
 
+def _mebibytes(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,7}", text):
+        raise ValueError("use a whole number")
+    return int(text)
+
+
 def _directory(text: str) -> Path:
     try:
         path = Path(text).expanduser()
@@ -235,6 +241,12 @@ class Settings:
     )
     viewer: bool = setting(
         "MEMORIES_VIEWER", "Show moments inside the chat, in clients that can show apps", True, _boolean
+    )
+    media_cache_mib: int = setting(
+        "MEMORIES_MEDIA_CACHE_MIB",
+        "Room for downloaded videos that pictures and clips are cut from, in MiB; 0 keeps none",
+        1024,
+        _mebibytes,
     )
     http_token: str = setting(
         "MEMORIES_HTTP_TOKEN",

@@ -55,6 +55,7 @@ LAYERS = """
     memories_mcp.api.streaming
     memories_mcp.api.tracing
     memories_mcp.api.transfers
+    memories_mcp.api.downloads
     memories_mcp.api.client
     memories_mcp.api
 
@@ -63,6 +64,13 @@ LAYERS = """
     memories_mcp.file_listing
     memories_mcp.validation
     memories_mcp.transcript_cache
+    memories_mcp.media
+    memories_mcp.media.threads
+    memories_mcp.media.video_file
+    memories_mcp.media.pictures
+    memories_mcp.media.clips
+    memories_mcp.media.cache
+    memories_mcp.key_frames
     memories_mcp.context
     memories_mcp.operation
     memories_mcp.confirmation
@@ -91,6 +99,7 @@ LAYERS = """
     memories_mcp.operations.common.coverage
     memories_mcp.operations.common.chat
     memories_mcp.operations.common.imports
+    memories_mcp.operations.common.media
     memories_mcp.operations.search
     memories_mcp.operations.chat
     memories_mcp.operations.transcripts
@@ -104,7 +113,9 @@ LAYERS = """
     memories_mcp.operations.captions
     memories_mcp.operations.evidence
     memories_mcp.operations.folders
+    memories_mcp.operations.frames
     memories_mcp.operations.chatgpt
+    memories_mcp.operations.viewer
     memories_mcp.operations
 
     memories_mcp.sandbox.faults
@@ -130,6 +141,7 @@ LAYERS = """
     memories_mcp.sandbox.app
     memories_mcp.sandbox
 
+    memories_mcp.run_context
     memories_mcp.runner
 
     memories_mcp.server
@@ -319,6 +331,7 @@ def importers(library: str) -> set[str]:
         ("uvicorn", ("memories_mcp.loopback", "memories_mcp.sandbox", "memories_mcp.server.http")),
         ("sqlite3", ("memories_mcp.sandbox",)),
         ("rich", ("memories_mcp.cli",)),
+        ("av", ("memories_mcp.media",)),
         ("opentelemetry", ("memories_mcp.api",)),
         ("pythonjsonlogger", ("memories_mcp.logs",)),
         ("os.environ", ()),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, NamedTuple, cast, get_args
 
+from pydantic import AfterValidator, Field
+
 from memories_mcp.models.base import NotInText, Row
 from memories_mcp.models.coercions import (
     Count,
@@ -13,9 +15,9 @@ from memories_mcp.models.coercions import (
     Score,
     Seconds,
 )
-from memories_mcp.models.ids import describe_kind, is_video_number
+from memories_mcp.models.ids import StandIn, describe_kind, is_video_number
 from memories_mcp.models.platforms import timed_link
-from memories_mcp.models.spellings import parse_seconds
+from memories_mcp.models.spellings import REFS, parse_seconds
 from memories_mcp.models.uris import format_seconds, transcript_uri, video_uri
 
 Track = Literal["audio", "visual"]
@@ -199,3 +201,16 @@ def parse_ref(ref: str) -> Reference:
     if start is not None and end is not None and end < start:
         raise ValueError("the moment ends before it starts")
     return Reference(video, cast(Kind, kind), start, end)
+
+
+def _normalize_ref(ref: str) -> str:
+    return str(parse_ref(ref))
+
+
+def _split_ref(ref: str) -> tuple[str, str]:
+    video, separator, rest = ref.rpartition("#")
+    return ("", ref) if not separator or is_video_number(video) else (video, separator + rest)
+
+
+Ref = Annotated[str, Field(max_length=400), AfterValidator(_normalize_ref), REFS, StandIn("name", _split_ref)]
+"""An evidence ref, whose video may be given by its name."""

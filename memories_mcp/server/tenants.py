@@ -14,10 +14,12 @@ from mcp.server import ServerRequestContext
 
 from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import RateLimiter
+from memories_mcp.media.cache import VideoCache
 from memories_mcp.operations import select
+from memories_mcp.operations.viewer import viewer
 from memories_mcp.pool import Pool
 from memories_mcp.runner import AnyOperation, Runner, make_api, rate_limits_of, with_sandbox
-from memories_mcp.server.apps import MEDIA_TOOL
+from memories_mcp.server.apps import SHOWN_TOOLS
 from memories_mcp.server.extension import Extension
 from memories_mcp.server.http.credentials import Credentials, RequestUser
 from memories_mcp.server.recent import RecentItems
@@ -52,6 +54,7 @@ class Tenant:
         limits: The rate limits of the key.
         subscriptions: The subscribers of the key's namespace.
         transcripts: The kept transcripts of all tenants.
+        videos: The kept videos of all tenants.
         api: Used in place of a client made from the settings.
         operations: Offered besides those that the settings choose.
         key_hint: Where a caller sets a missing key.
@@ -68,13 +71,14 @@ class Tenant:
         limits: RateLimiter,
         subscriptions: Subscriptions,
         transcripts: TranscriptCache,
+        videos: VideoCache,
         api: Api | None,
         operations: Sequence[AnyOperation],
         key_hint: str,
     ) -> None:
         self.subscriptions = subscriptions
         client = api or make_api(settings, limits, key_hint=key_hint, on_result=subscriptions.record_response)
-        self.runner = Runner(settings, api=client, transcripts=transcripts, extra_operations=operations)
+        self.runner = Runner(settings, api=client, transcripts=transcripts, videos=videos, extra_operations=operations)
         self.runner.changed = subscriptions.notify
         self.recent = RecentItems(self.runner)
         subscriptions.add_listener(self.recent.invalidate)
@@ -120,7 +124,8 @@ class Tenants:
         self.settings = settings
         self.extension = extension or Extension()
         """Additions to the server."""
-        self.operator_runner = Runner(settings, api=api, extra_operations=self.extension.operations)
+        self._operations = (*self.extension.operations, *_viewer_operations(settings))
+        self.operator_runner = Runner(settings, api=api, extra_operations=self._operations)
         """All that the operator offers; makes no requests."""
         self.active_requests = 0
         """The number of requests under way."""
@@ -133,6 +138,7 @@ class Tenants:
         self._over_http = over_http
         self._tenants: Pool[TenantKey, Tenant] = Pool(_MAX_TENANTS, Tenant.aclose)
         self._transcripts = TranscriptCache()
+        self._videos = VideoCache(settings.media_cache_mib)
         # Shared by tenants and dropped with the last of them: limits per key, subscriptions per key and namespace.
         self._limits: weakref.WeakValueDictionary[str, RateLimiter] = weakref.WeakValueDictionary()
         self._subscriptions: weakref.WeakValueDictionary[tuple[str, str], Subscriptions] = weakref.WeakValueDictionary()
@@ -146,6 +152,7 @@ class Tenants:
             finally:
                 self.end_streams()
                 await self._tenants.aclose(force=True)
+                await self._videos.aclose()
 
     def __len__(self) -> int:
         return len(self._tenants)
@@ -224,20 +231,38 @@ class Tenants:
         limits = self._limits.setdefault(key.api_key, rate_limits_of(settings))
         subscriptions = self._subscriptions.setdefault((key.api_key, key.unique_id), Subscriptions())
         key_hint = _HTTP_KEY_HINT if self._over_http else ""
-        operations = self.extension.operations
-        return Tenant(settings, limits, subscriptions, self._transcripts, self._api, operations, key_hint)
+        return Tenant(
+            settings,
+            limits,
+            subscriptions,
+            self._transcripts,
+            self._videos,
+            self._api,
+            self._operations,
+            key_hint,
+        )
 
     def _narrow(self, tenant: Tenant, credentials: Credentials, *, files: bool) -> RequestScope:
         """Return the scope of an HTTP request: without file tools if `files` is off, and as its headers narrow it."""
         narrows = credentials.toolsets is not None or credentials.read_only
         toolsets = ("all",) if credentials.toolsets is None else credentials.toolsets
         selected = {operation.name for operation in select(toolsets, credentials.read_only)}
+        if selected & SHOWN_TOOLS:
+            selected |= {operation.name for operation in viewer.operations}
 
         def is_offered(operation: AnyOperation) -> bool:
             if operation.uses_files and not files:
                 return False
-            return not narrows or operation.name in selected or operation.name == MEDIA_TOOL
+            return not narrows or operation.name in selected
 
         files_vary = self.settings.http_files and bool(self.settings.http_token)
         private = narrows or bool(credentials.unique_id) or files_vary
         return RequestScope(tenant, tenant.runner.restrict(is_offered, read_only=credentials.read_only), private)
+
+
+def _viewer_operations(settings: Settings) -> Sequence[AnyOperation]:
+    """Return the operations of the viewer, if the settings offer it and a tool whose results it shows."""
+    selected = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
+    if not settings.viewer or not any(operation.name in SHOWN_TOOLS for operation in selected):
+        return ()
+    return viewer.operations

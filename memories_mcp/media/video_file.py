@@ -1,0 +1,173 @@
+"""Video files as players show them."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# The stubs of PyAV leave the types of packets, planes and options open.
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from memories_mcp.errors import MediaUnavailable
+from memories_mcp.media.threads import Stop, require_av
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+TICKS = Fraction(1, 1000)
+"""The unit of time of what is written."""
+THREADS = 2
+"""Threads of one decoder or encoder."""
+_BEYOND_SECONDS = 1.0
+"""How far after the end of a video a time may lie: transcripts round the end of their last line up."""
+_MOST_PIXELS = 100_000_000
+"""Width times height of the largest picture to decode; a file of a few bytes can claim any size."""
+# A file may name other files or URLs as its parts; none of them is opened.
+_OPEN_OPTIONS = {"protocol_whitelist": "none"}
+
+
+class VideoFile:
+    """An open video file; its times count from its start, as players show them."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        import av
+
+        self.container = av.open(file, options=_OPEN_OPTIONS, metadata_errors="replace")
+        stream = next((stream for stream in self.container.streams.video if not _is_cover(stream)), None)
+        if stream is None:
+            self.container.close()
+            raise MediaUnavailable("The video has no pictures: its file holds only sound.")
+        self.stream: VideoStream = stream
+        self.stream.codec_context.thread_count = THREADS
+        self.stream.thread_type = "AUTO"
+        self.zero = (self.container.start_time or 0) / av.time_base
+        duration = self.container.duration
+        self.seconds = round(duration / av.time_base, 3) if duration and duration > 0 else None
+
+    def time_of(self, frame: VideoFrame | AudioFrame) -> float:
+        """Return the time of a decoded frame."""
+        return (frame.time or 0.0) - self.zero
+
+    def check_time(self, seconds: float) -> None:
+        """Return if the video has a time.
+
+        Raises:
+            MediaUnavailable: The video ends before.
+        """
+        if self.seconds is not None and seconds > self.seconds + _BEYOND_SECONDS:
+            raise MediaUnavailable(
+                f"The moment at {seconds:g} s is not in the video, which is {self.seconds:g} s long.",
+                next_step="Check the times of the ref.",
+            )
+
+    def decode(self, stop: Stop) -> Generator[VideoFrame, None, None]:
+        """Yield the pictures from the present position on; damaged parts are left out."""
+        import av
+
+        if self.stream.width * self.stream.height > _MOST_PIXELS:
+            raise MediaUnavailable(f"The picture is too large: {self.stream.width} x {self.stream.height} pixels.")
+        for packet in self.container.demux(self.stream):
+            stop.check()
+            try:
+                yield from (frame for frame in packet.decode() if frame.pts is not None)
+            except av.error.InvalidDataError:
+                continue
+
+    def frames(self, seconds: float, stop: Stop) -> Iterator[VideoFrame]:
+        """Yield the pictures from the last complete one before a time on.
+
+        Args:
+            seconds: The time.
+            stop: When to give up.
+        """
+        self.seek(seconds)
+        frames = self.decode(stop)
+        first = next(frames, None)
+        if seconds > 0 and (first is None or self.time_of(first) > seconds):
+            self.seek(0)  # an index can be wrong
+            frames = self.decode(stop)
+            first = next(frames, None)
+        if first is not None:
+            yield first
+            yield from frames
+
+    def seek(self, seconds: float) -> None:
+        """Go to the last complete picture before a time, or to the start where the file cannot be searched."""
+        import av
+
+        position = max(0.0, seconds) + self.zero
+        try:
+            self.container.seek(int(position / (self.stream.time_base or TICKS)), stream=self.stream)
+        except av.FFmpegError:
+            self.container.seek(0)
+
+    def fit(self, frame: VideoFrame, longest_side: int, pixel_format: str) -> VideoFrame:
+        """Return a picture as it is shown: square pixels, upright, scaled down, both sides even.
+
+        Args:
+            frame: The decoded picture.
+            longest_side: Most pixels of width and height.
+            pixel_format: The pixel format to return.
+        """
+        ratio = self.stream.codec_context.sample_aspect_ratio
+        wide = frame.width * (float(ratio) if ratio else 1.0)
+        scale = min(1.0, longest_side / max(wide, frame.height))
+        width, height = (max(2, round(side * scale / 2) * 2) for side in (wide, frame.height))
+        return _turn(frame.reformat(width, height, pixel_format), frame.rotation)
+
+
+@contextmanager
+def open_video(file: Path | IO[bytes]) -> Generator[VideoFile, None, None]:
+    """Yield an open video; errors of PyAV become the package's own."""
+    require_av()
+    import av
+
+    try:
+        with file.open("rb") if isinstance(file, Path) else file as stream:
+            video = VideoFile(stream)
+            try:
+                yield video
+            finally:
+                video.container.close()
+    except (av.FFmpegError, ArithmeticError, ValueError) as error:
+        raise damaged(str(getattr(error, "strerror", "") or "")) from None
+
+
+def damaged(reason: str = "") -> MediaUnavailable:
+    return MediaUnavailable(
+        f"The video file cannot be read{f' ({reason})' if reason else ''}: it is damaged, or its format is unknown.",
+        next_step="Check the original with download_video.",
+    )
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _turn(frame: VideoFrame, degrees: int) -> VideoFrame:
+    """Return a picture turned counterclockwise by a multiple of 90 degrees."""
+    filters = {90: ["cclock"], 180: ["clock", "clock"], 270: ["clock"]}.get(degrees % 360)
+    if filters is None:
+        return frame
+    import av.filter
+
+    graph = av.filter.Graph()
+    graph.link_nodes(
+        graph.add_buffer(
+            width=frame.width,
+            height=frame.height,
+            format=frame.format,
+            time_base=frame.time_base or TICKS,
+        ),
+        *(graph.add("transpose", direction) for direction in filters),
+        graph.add("buffersink"),
+    ).configure()
+    graph.vpush(frame)
+    return graph.vpull()
