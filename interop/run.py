@@ -185,7 +185,7 @@ def frameworks(checks: Checks) -> None:
 def converters(checks: Checks) -> None:
     """Check that LangChain's model packages take every tool and every result; a local stub receives the requests."""
     requirements = (HERE / "converters.txt").read_text(encoding="utf-8").split()
-    python = environment_python("converters", [*requirements, "-e", f"{HERE.parent}[langchain]"])
+    python = environment_python("converters", [*requirements, "-e", f"{HERE.parent}[langchain,media]"])
     command = [python, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", HERE, HERE / "test_converters.py"]
     checks.run("langchain model packages", [*command, "-p", "no:cacheprovider"])
 

@@ -197,6 +197,7 @@ LAYERS = """
     memories_mcp.cli.install
     memories_mcp.cli.doctor
     memories_mcp.cli.calls
+    memories_mcp.cli.show
     memories_mcp.cli.commands
     memories_mcp.cli.library_commands
     memories_mcp.cli.tool_commands
