@@ -62,7 +62,7 @@ class KeyFrames:
             reference: The moment or the image.
             unique_id: The namespace.
         """
-        frames = self._videos.get(_key(reference, unique_id), {})
+        frames = self._videos.get(_key(reference, unique_id)) or OrderedDict[float | None, StoredPicture]()
         if reference.start is None and None in frames:
             return frames[None]
         start = reference.start or 0.0

@@ -69,6 +69,7 @@ LAYERS = """
     memories_mcp.media.video_file
     memories_mcp.media.pictures
     memories_mcp.media.clips
+    memories_mcp.media.private_folder
     memories_mcp.media.cache
     memories_mcp.key_frames
     memories_mcp.context

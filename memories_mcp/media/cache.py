@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import secrets
-import shutil
-import sys
-import tempfile
-import weakref
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from memories_mcp.api import Target
 from memories_mcp.errors import MediaUnavailable
+from memories_mcp.media.private_folder import PrivateFolder
 from memories_mcp.media.threads import Stop, in_thread
 from memories_mcp.models.uris import video_of
-
-if sys.platform != "win32":
-    import fcntl
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -34,8 +27,6 @@ DEFAULT_MIB = 1024
 _WAIT_SECONDS = 60.0
 """How long a download waits for the videos that others use."""
 _PROGRESS_SECONDS = 0.5
-_PREFIX = "memories-mcp-videos-"
-_LOCK = "lock"
 
 OnBytes = Callable[[int, int | None], Awaitable[None]]
 Download = Callable[[Target, OnBytes], Awaitable[int]]
@@ -95,7 +86,7 @@ class VideoCache:
         self._limit = (max_mib or DEFAULT_MIB) * MIB
         self._files: OrderedDict[_Key, _File] = OrderedDict()  # least recently used first
         self._present: set[_File] = set()  # what is on disk, or will be
-        self._folder: _PrivateFolder | None = None
+        self._folder: PrivateFolder | None = None
         self._jobs: set[asyncio.Task[object]] = set()
         self._room = asyncio.Event()
 
@@ -156,7 +147,7 @@ class VideoCache:
 
     def _start(self, key: _Key, size: int | None, download: Download) -> _File:
         if self._folder is None:
-            self._folder = _PrivateFolder()
+            self._folder = PrivateFolder()
         file = _File(self._folder.path / secrets.token_hex(16), size=size or 0, kept=self.keeps)
         self._files[key] = file
         file.download = asyncio.create_task(self._download(file, download))
@@ -318,64 +309,6 @@ class KeptVideos:
     def drop(self, uris: Iterable[str]) -> None:
         """Forget the videos among changed resources."""
         self.cache.drop(self.account, {video_no for uri in uris if (video_no := video_of(uri))})
-
-
-class _PrivateFolder:
-    """A temporary folder that only this process's user can read; a lock in it shows that the process lives.
-
-    The folders of killed processes are removed when the next one is made.
-    """
-
-    def __init__(self) -> None:
-        parent = Path(tempfile.gettempdir())
-        _remove_abandoned(parent)
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
-        self._lock = (self.path / _LOCK).open("wb")
-        _lock(self._lock)
-        # The interpreter's end removes the folder too, if no one closes the cache.
-        self._finalizer = weakref.finalize(self, _remove_folder, self.path, self._lock, os.getpid())
-
-    def remove(self) -> None:
-        """Remove the folder with all that is in it."""
-        self._finalizer()
-
-
-def _remove_folder(path: Path, lock: IO[bytes], process: int) -> None:
-    lock.close()
-    if os.getpid() == process:  # a forked process must not take the files of its parent
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _lock(file: IO[bytes]) -> bool:
-    """Return whether no living process holds the file."""
-    if sys.platform == "win32":
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _remove_abandoned(parent: Path) -> None:
-    """Remove the folders of processes that were killed; on Windows a lock that is open cannot be removed."""
-    with suppress(OSError), os.scandir(parent) as entries:
-        for entry in entries:
-            if entry.name.startswith(_PREFIX) and entry.is_dir(follow_symlinks=False):
-                with suppress(OSError):
-                    _remove_if_abandoned(Path(entry.path))
-
-
-def _remove_if_abandoned(folder: Path) -> None:
-    if sys.platform == "win32":
-        (folder / _LOCK).unlink()
-    else:
-        if folder.lstat().st_uid != os.getuid():
-            return
-        with (folder / _LOCK).open("rb") as file:
-            if not _lock(file):
-                return
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _failed(task: asyncio.Task[None]) -> bool:

@@ -207,6 +207,7 @@ class _ClipWriter:
 
 def _write_clip(video: VideoFile, target: Path, start: float, end: float, quality: _Quality, stop: Stop) -> Clip:
     import av
+    from av.error import InvalidDataError
 
     video.check_time(start)
     if video.seconds is not None:
@@ -223,10 +224,10 @@ def _write_clip(video: VideoFile, target: Path, start: float, end: float, qualit
             is_picture = packet.stream_index == video.stream.index
             try:
                 frames = packet.decode()
-            except av.error.InvalidDataError:
+            except InvalidDataError:
                 continue
             for frame in frames:
-                if frame.pts is None:
+                if not isinstance(frame, av.VideoFrame | av.AudioFrame) or frame.pts is None:
                     continue
                 at = video.time_of(frame)
                 if isinstance(frame, av.VideoFrame):
@@ -239,7 +240,7 @@ def _write_clip(video: VideoFile, target: Path, start: float, end: float, qualit
                             before = None
                         writer.add_picture(video.fit(frame, quality.side, "yuv420p"), at - start)
                         started = True
-                elif isinstance(frame, av.AudioFrame):
+                else:
                     heard = at
                     if start <= at < end:
                         writer.add_sound(frame, at - start)

@@ -37,7 +37,7 @@ class VideoFile:
     def __init__(self, file: IO[bytes]) -> None:
         import av
 
-        self.container = av.open(file, options=_OPEN_OPTIONS, metadata_errors="replace")
+        self.container = av.open(file, "r", options=_OPEN_OPTIONS, metadata_errors="replace")
         stream = next((stream for stream in self.container.streams.video if not _is_cover(stream)), None)
         if stream is None:
             self.container.close()
@@ -67,7 +67,7 @@ class VideoFile:
 
     def decode(self, stop: Stop) -> Generator[VideoFrame, None, None]:
         """Yield the pictures from the present position on; damaged parts are left out."""
-        import av
+        from av.error import InvalidDataError
 
         if self.stream.width * self.stream.height > _MOST_PIXELS:
             raise MediaUnavailable(f"The picture is too large: {self.stream.width} x {self.stream.height} pixels.")
@@ -75,7 +75,7 @@ class VideoFile:
             stop.check()
             try:
                 yield from (frame for frame in packet.decode() if frame.pts is not None)
-            except av.error.InvalidDataError:
+            except InvalidDataError:
                 continue
 
     def frames(self, seconds: float, stop: Stop) -> Iterator[VideoFrame]:
@@ -98,12 +98,12 @@ class VideoFile:
 
     def seek(self, seconds: float) -> None:
         """Go to the last complete picture before a time, or to the start where the file cannot be searched."""
-        import av
+        from av.error import FFmpegError
 
         position = max(0.0, seconds) + self.zero
         try:
             self.container.seek(int(position / (self.stream.time_base or TICKS)), stream=self.stream)
-        except av.FFmpegError:
+        except FFmpegError:
             self.container.seek(0)
 
     def fit(self, frame: VideoFrame, longest_side: int, pixel_format: str) -> VideoFrame:
@@ -125,7 +125,7 @@ class VideoFile:
 def open_video(file: Path | IO[bytes]) -> Generator[VideoFile, None, None]:
     """Yield an open video; errors of PyAV become the package's own."""
     require_av()
-    import av
+    from av.error import FFmpegError
 
     try:
         with file.open("rb") if isinstance(file, Path) else file as stream:
@@ -134,11 +134,12 @@ def open_video(file: Path | IO[bytes]) -> Generator[VideoFile, None, None]:
                 yield video
             finally:
                 video.container.close()
-    except (av.FFmpegError, ArithmeticError, ValueError) as error:
+    except (FFmpegError, ArithmeticError, ValueError) as error:
         raise damaged(str(getattr(error, "strerror", "") or "")) from None
 
 
 def damaged(reason: str = "") -> MediaUnavailable:
+    """Return the error for a file that cannot be read."""
     return MediaUnavailable(
         f"The video file cannot be read{f' ({reason})' if reason else ''}: it is damaged, or its format is unknown.",
         next_step="Check the original with download_video.",
