@@ -5,21 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any, Literal
 
 import mcp_types as t
 import pytest
-from http_clients import bearer_key, connect
+from conftest import MEETING
+from http_clients import bearer_key, connect, structured
 from mcp import Client, MCPError
 from mcp.client.extension import ClientExtension, advertise
 
-from memories_mcp.operation import Operation
-from memories_mcp.operations import OPERATIONS
 from memories_mcp.server.app import make_server
-from memories_mcp.server.extension import Extension
 from memories_mcp.server.http.app import run_http_server
-from memories_mcp.server.tenants import Tenants
 from memories_mcp.server.viewer import read_page
 from memories_mcp.settings import Settings
 
@@ -33,23 +29,11 @@ PAGE = "ui://memories/evidence.html"
 HTML = "text/html;profile=mcp-app"
 APPS = [advertise(UI, {"mimeTypes": [HTML]})]
 
-_OTHER = next(operation for operation in OPERATIONS if operation.name == "list_videos")
-
-
-def _define(operation: Operation[Any, Any]) -> dict[str, Any]:
-    return {**_OTHER.definition, "name": operation.name}
-
-
-MEDIA = replace(_OTHER, name="get_moment_media", define=_define)
-
 
 @asynccontextmanager
 async def client_of(settings: Settings, era: Era, extensions: list[ClientExtension]) -> AsyncGenerator[Client, None]:
-    extension = Extension(operations=[MEDIA] if settings.viewer else [])
-    async with Tenants(settings, extension=extension).open() as tenants:
-        server = make_server(settings, tenants=tenants, nonce=lambda: "n0nce")
-        async with Client(server, mode=era, extensions=extensions) as client:
-            yield client
+    async with Client(make_server(settings, nonce=lambda: "n0nce"), mode=era, extensions=extensions) as client:
+        yield client
 
 
 async def tools_of(client: Client) -> dict[str, t.Tool]:
@@ -100,9 +84,10 @@ async def test_only_a_client_that_shows_the_page_gets_the_tool_of_the_page(
 ) -> None:
     async with client_of(live, era, extensions) as client:
         assert "get_moment_media" not in await tools_of(client)
-        called = await client.call_tool("get_moment_media", {})
+        called = await client.call_tool("get_moment_media", {"ref": f"{MEETING}#t=262,314", "kind": "frame"})
 
     assert not called.is_error
+    assert structured(called)["kind"] == "frame"
 
 
 async def test_a_list_with_the_tool_of_the_page_stays_out_of_shared_caches(live: Settings) -> None:
@@ -153,10 +138,7 @@ async def test_without_the_viewer_nothing_of_it_is_left(live: Settings, era: Era
 async def test_the_page_is_served_over_http_to_a_caller_whose_headers_narrow_the_tools(live: Settings) -> None:
     settings = live.change(api_key="")
     headers = {**bearer_key(), "X-Memories-Toolsets": "evidence", "X-Memories-Read-Only": "true"}
-    async with (
-        Tenants(settings, over_http=True, extension=Extension(operations=[MEDIA])).open() as tenants,
-        run_http_server(settings, tenants=tenants) as url,
-    ):
+    async with run_http_server(settings) as url:
         for transport in ("http modern", "http legacy"):
             async with connect(url, transport, headers, extensions=APPS) as client:
                 tools = await tools_of(client)

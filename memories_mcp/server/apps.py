@@ -16,14 +16,14 @@ PAGE_TYPE = "text/html;profile=mcp-app"
 MEDIA_TOOL = "get_moment_media"
 """The tool that only the page calls."""
 
-_SHOWN = ("get_evidence", "search_videos")
+SHOWN_TOOLS = frozenset({"get_evidence", "search_videos"})
 """The tools whose results the page shows."""
 _NO_ORIGINS: dict[str, list[str]] = {f"{kind}Domains": [] for kind in ("connect", "resource", "frame", "baseUri")}
 
 
 def tool_meta(name: str) -> dict[str, Any] | None:
     """Return what a tool's `_meta` says about the page."""
-    if name in _SHOWN:
+    if name in SHOWN_TOOLS:
         return {"ui": {"resourceUri": PAGE_URI}, "ui/resourceUri": PAGE_URI}  # the flat key is that of older hosts
     if name == MEDIA_TOOL:
         return {"ui": {"resourceUri": PAGE_URI, "visibility": ["app"]}}
@@ -37,7 +37,7 @@ def lists_media_tool(ctx: ServerRequestContext[Any, Any], offered: Collection[st
         ctx: The context of the request.
         offered: The names of all tools that the caller may use.
     """
-    return MEDIA_TOOL in offered and any(name in offered for name in _SHOWN) and _shows_apps(ctx)
+    return MEDIA_TOOL in offered and _shows_apps(ctx)
 
 
 def _shows_apps(ctx: ServerRequestContext[Any, Any]) -> bool:

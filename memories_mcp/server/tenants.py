@@ -19,7 +19,7 @@ from memories_mcp.operations import select
 from memories_mcp.operations.viewer import viewer
 from memories_mcp.pool import Pool
 from memories_mcp.runner import AnyOperation, Runner, make_api, rate_limits_of, with_sandbox
-from memories_mcp.server.apps import MEDIA_TOOL
+from memories_mcp.server.apps import SHOWN_TOOLS
 from memories_mcp.server.extension import Extension
 from memories_mcp.server.http.credentials import Credentials, RequestUser
 from memories_mcp.server.recent import RecentItems
@@ -27,8 +27,6 @@ from memories_mcp.server.subscriptions import Subscriptions
 from memories_mcp.settings import Settings
 from memories_mcp.transcript_cache import TranscriptCache
 
-_VIEWED = frozenset({"get_evidence", "search_videos"})
-"""The tools whose moments the viewer shows."""
 _MAX_TENANTS = 1000
 _HTTP_KEY_HINT = (
     "Send a key with each request: Authorization: Bearer or X-Memories-Api-Key, for captions "
@@ -249,13 +247,13 @@ class Tenants:
         narrows = credentials.toolsets is not None or credentials.read_only
         toolsets = ("all",) if credentials.toolsets is None else credentials.toolsets
         selected = {operation.name for operation in select(toolsets, credentials.read_only)}
-        if selected & _VIEWED:
+        if selected & SHOWN_TOOLS:
             selected |= {operation.name for operation in viewer.operations}
 
         def is_offered(operation: AnyOperation) -> bool:
             if operation.uses_files and not files:
                 return False
-            return not narrows or operation.name in selected or operation.name == MEDIA_TOOL
+            return not narrows or operation.name in selected
 
         files_vary = self.settings.http_files and bool(self.settings.http_token)
         private = narrows or bool(credentials.unique_id) or files_vary
@@ -265,6 +263,6 @@ class Tenants:
 def _viewer_operations(settings: Settings) -> Sequence[AnyOperation]:
     """Return the operations of the viewer, if the settings offer it and a tool whose results it shows."""
     selected = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
-    if not settings.viewer or not any(operation.name in _VIEWED for operation in selected):
+    if not settings.viewer or not any(operation.name in SHOWN_TOOLS for operation in selected):
         return ()
     return viewer.operations
