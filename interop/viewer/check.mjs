@@ -260,12 +260,23 @@ async function checkAll() {
     }
   }
 
+  await check('the moments that did not fit appear on demand', async () => {
+    const { frame } = await open({ result: hits });
+    const all = hits.structuredContent.moments.length;
+    const before = await frame.locator('.moment:visible').count();
+    assert.ok(before < all, 'everything fits');
+    await frame.getByRole('button', { name: /^Show \d+ more moments/ }).click();
+    await until(async () => (await frame.locator('.moment:visible').count()) === all, 'not all moments');
+    await until(async () => (await frame.evaluate(() => document.scrollingElement.scrollHeight <= innerHeight)), 'the host is not told the height');
+    return `${before}, then ${all}`;
+  });
+
   await check('a clip plays and seeks', async () => {
     const opened = await open({ result: evidence });
     const { frame, page } = opened;
     await frame.locator('.media button').first().click();
     const video = frame.locator('video');
-    const load = frame.getByRole('button', { name: /^Download and play/ });
+    const load = frame.getByRole('button', { name: /downloads? .*billed/ });
     await until(async () => (await video.count()) || (await load.count()), 'neither a player nor an offer');
     const asked = await load.count();
     if (asked) {
@@ -474,7 +485,7 @@ async function takeScreenshots() {
   mkdirSync(folder, { recursive: true });
   for (const theme of ['light', 'dark']) {
     await check(`screenshot ${theme}`, async () => {
-      const { frame, page } = await open({ result: evidence, theme, input: { query: QUESTION }, scale: 1.25 });
+      const { frame, page } = await open({ result: evidence, theme, input: { query: QUESTION }, width: 760 });
       const visible = await frame.locator('.moment:visible').count();
       await until(async () => (await frame.locator('.media img').count()) >= visible, 'no key frames');
       await frame.locator('.head').first().click();
