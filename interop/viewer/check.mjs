@@ -26,7 +26,7 @@ const MAX_HEIGHT = 500;
 const LEAST_TARGET = 44;
 const TIMES = 20;
 const WAIT = 8_000;
-const MOST = 60_000;
+const MOST = 40_000;
 const QUESTION = 'What is the price of the Team plan?';
 // The protocol's policy for pages that declare no domains, and one of a host that allows more.
 const POLICIES = {
@@ -43,14 +43,13 @@ async function check(title, run) {
   const started = performance.now();
   let line;
   try {
-    const limit = new Promise((_, reject) => { setTimeout(reject, MOST, new Error('the check takes too long')).unref(); });
-    const detail = await Promise.race([run(), limit]);
+    const detail = await within(run(), MOST, 'the check takes too long');
     line = `ok   viewer: ${title}${detail ? ` (${detail})` : ''}`;
   } catch (error) {
     failed += 1;
     line = `FAIL viewer: ${title}: ${String(error.message ?? error).replace(/\s+/g, ' ').slice(0, 500)}`;
   }
-  for (const page of pages.splice(0)) await page.context().close();
+  for (const page of pages.splice(0)) await page.context().close().catch(() => {});
   process.stdout.write(`${line} ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
 }
 
@@ -131,7 +130,8 @@ async function open({
   await page.goto(HOST);
   const { sandbox } = POLICIES[policy];
   const hostContext = { theme, displayMode: 'inline', containerDimensions: { width: width - 32, maxHeight: 600 }, ...context };
-  await page.evaluate((options) => window.host.start(options), { src: `${VIEW}/view/${policy}`, sandbox, capabilities, context: hostContext });
+  const started = page.evaluate((options) => window.host.start(options), { src: `${VIEW}/view/${policy}`, sandbox, capabilities, context: hostContext });
+  await within(started, WAIT, 'the page does not initialize');
   const frame = page.frames().find((other) => other.url().startsWith(VIEW));
   if (input) await page.evaluate((values) => window.host.input(values), input);
   if (result) await page.evaluate((value) => window.host.result(value), result);
@@ -143,6 +143,13 @@ async function open({
 // ---------------------------------------------------------------- what a person sees
 
 const words = (frame) => frame.evaluate(() => document.getElementById('root').innerText);
+
+/** Waits for a promise, which fails after some milliseconds. */
+function within(promise, milliseconds, what) {
+  let timer;
+  const limit = new Promise((_, reject) => { timer = setTimeout(reject, milliseconds, new Error(what)); });
+  return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
+}
 
 /** Waits until a test holds. */
 async function until(test, what) {
@@ -253,12 +260,23 @@ async function checkAll() {
     }
   }
 
+  await check('the moments that did not fit appear on demand', async () => {
+    const { frame } = await open({ result: hits });
+    const all = hits.structuredContent.moments.length;
+    const before = await frame.locator('.moment:visible').count();
+    assert.ok(before < all, 'everything fits');
+    await frame.getByRole('button', { name: /^Show \d+ more moments/ }).click();
+    await until(async () => (await frame.locator('.moment:visible').count()) === all, 'not all moments');
+    await until(async () => (await frame.evaluate(() => document.scrollingElement.scrollHeight <= innerHeight)), 'the host is not told the height');
+    return `${before}, then ${all}`;
+  });
+
   await check('a clip plays and seeks', async () => {
     const opened = await open({ result: evidence });
     const { frame, page } = opened;
     await frame.locator('.media button').first().click();
     const video = frame.locator('video');
-    const load = frame.getByRole('button', { name: /^Download and play/ });
+    const load = frame.getByRole('button', { name: /downloads? .*billed/ });
     await until(async () => (await video.count()) || (await load.count()), 'neither a player nor an offer');
     const asked = await load.count();
     if (asked) {
@@ -467,7 +485,7 @@ async function takeScreenshots() {
   mkdirSync(folder, { recursive: true });
   for (const theme of ['light', 'dark']) {
     await check(`screenshot ${theme}`, async () => {
-      const { frame, page } = await open({ result: evidence, theme, input: { query: QUESTION }, scale: 1.25 });
+      const { frame, page } = await open({ result: evidence, theme, input: { query: QUESTION }, width: 760 });
       const visible = await frame.locator('.moment:visible').count();
       await until(async () => (await frame.locator('.media img').count()) >= visible, 'no key frames');
       await frame.locator('.head').first().click();
