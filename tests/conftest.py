@@ -20,6 +20,7 @@ import httpcore2
 import httpx2
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from processes import close_launcher
 from pydantic import SecretStr
 
 from memories_mcp import errors, sandbox
@@ -94,6 +95,12 @@ def _certificates_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(httpcore2, "default_ssl_context", share)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _launcher_of_processes() -> Iterator[None]:
+    yield
+    close_launcher()
 
 
 @pytest.fixture(scope="session")

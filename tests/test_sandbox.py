@@ -6,8 +6,6 @@ import json
 import os
 import sqlite3
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -18,6 +16,7 @@ import httpx2
 import pytest
 from command_line import run_cli
 from conftest import BIKE, MEETING, SAMPLES, order, run
+from processes import run_process, start_process
 
 from memories_mcp import sandbox
 from memories_mcp.errors import ApiError, MemoriesError, NotReady, UnexpectedResponse, Unreachable
@@ -290,9 +289,7 @@ loop.run_until_complete(download())
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     environment = os.environ | {"TMPDIR": str(temporary)}
-    process = subprocess.run(
-        [sys.executable, "-c", code, str(files_root)], capture_output=True, text=True, timeout=60, env=environment
-    )
+    process = run_process(str(files_root), code=code, env=environment)
 
     assert "Traceback" not in process.stderr
     assert list(temporary.iterdir()) == []
@@ -361,8 +358,7 @@ async def test_a_slow_response_is_abandoned_with_the_next_step(
 
 
 def test_the_sandbox_runs_alone_for_any_client(tmp_path: Path) -> None:
-    command = [sys.executable, "-u", "-m", "memories_mcp", "sandbox", "--port", "0", "--data", str(tmp_path / "new")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start_process("sandbox", "--port", "0", "--data", str(tmp_path / "new"))
     assert process.stdout
     try:
         url = process.stdout.readline().split("runs at ")[1].split(";")[0]
