@@ -16,7 +16,9 @@ from memories_mcp.settings import Settings
 
 
 def run(live: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_cli(*arguments, MEMORIES_BASE_URL=live.base_url, MEMORIES_API_KEY=live.api_key)
+    return run_cli(
+        *arguments, MEMORIES_BASE_URL=live.base_url, MEMORIES_API_KEY=live.api_key, MEMORIES_RATE_LIMITS="off"
+    )
 
 
 def test_list_prints_one_video_a_line_and_takes_words_state_and_page(live: Settings) -> None:

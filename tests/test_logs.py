@@ -6,7 +6,7 @@ import json
 import os
 from typing import Any
 
-from processes import run_process, start_process
+from processes import MAIN, run_process, start_process
 
 KEY = "sk-secret-0123456789"
 HELLO: dict[str, Any] = {
@@ -20,10 +20,13 @@ def call(number: int, tool: str, **arguments: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
 
 
+WITHOUT_PAUSES = f"import memories_mcp.api.retry\nmemories_mcp.api.retry.FIRST_BACKOFF = 0\n{MAIN}"
+
+
 def logged(messages: list[dict[str, Any]], *arguments: str, **variables: str) -> list[Any]:
     """Return what a stdio server logs while it answers."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MEMORIES_")}
-    started = start_process(*arguments, env=kept | variables)
+    started = start_process(*arguments, code=WITHOUT_PAUSES, env=kept | variables)
     assert started.stdin
     assert started.stdout
     try:
