@@ -116,34 +116,31 @@ def text(name: str, value: str) -> bytes:
 
 
 ANSWERS: dict[str, tuple[bytes, str, dict[str, Any]]] = {
-    "28 MiB of videos": (rows(VIDEO, 170_000, name="videos"), "list_videos", {}),
+    "14 MiB of videos": (rows(VIDEO, 85_000, name="videos"), "list_videos", {}),
     "sessions": (rows({"sessionId": "1", "title": "t" * 50}, 30_000, name="sessions"), "list_sessions", {}),
-    "hits": (rows({**VIDEO, "startTime": "1"}, 40_000), "search_videos", {"query": "x"}),
-    "videos of an import": (rows(VIDEO, 30_000, name="videos"), "get_task_status", {"task_id": f"{'a' * 8}-b_c"}),
+    "hits": (rows({**VIDEO, "startTime": "1"}, 20_000), "search_videos", {"query": "x"}),
+    "videos of an import": (rows(VIDEO, 25_000, name="videos"), "get_task_status", {"task_id": f"{'a' * 8}-b_c"}),
     "chapters": (
-        rows({"title": "t", "description": "d"}, 30_000, name="items"), "generate_summary", {"video_no": "VI1"},
+        rows({"title": "t", "description": "d"}, 20_000, name="items"), "generate_summary", {"video_no": "VI1"},
     ),
-    "rows that are no objects": (rows("x", 150_000, name="videos"), "list_videos", {}),
-    "rows with unreadable values": (rows({**VIDEO, "duration": "x"}, 20_000, name="videos"), "list_videos", {}),
-    "20,000 segments": (
-        rows(SEGMENT, 20_000, name="transcriptions"), "get_audio_transcription", {"video_no": "VI1"},
-    ),
-    "170,000 segments": (
-        rows(SEGMENT, 170_000, name="transcriptions"), "get_audio_transcription", {"video_no": "VI1"},
+    "rows that are no objects": (rows("x", 50_000, name="videos"), "list_videos", {}),
+    "rows with unreadable values": (rows({**VIDEO, "duration": "x"}, 10_000, name="videos"), "list_videos", {}),
+    "80,000 segments": (
+        rows(SEGMENT, 80_000, name="transcriptions"), "get_audio_transcription", {"video_no": "VI1"},
     ),
     "segments without a text": (
-        rows({**SEGMENT, "content": None}, 20_000, name="transcriptions"), "get_audio_transcription",
+        rows({**SEGMENT, "content": None}, 25_000, name="transcriptions"), "get_audio_transcription",
         {"video_no": "VI1"},
     ),
     "a whole video as a document": (
-        rows(SEGMENT, 15_000, name="transcriptions"), "fetch", {"id": "VI612515093881740229"},
+        rows(SEGMENT, 8_000, name="transcriptions"), "fetch", {"id": "VI612515093881740229"},
     ),
-    "50,000 messages": (
-        rows({**MESSAGE, "refs": []}, 50_000, name="messages"), "get_session_detail",
-        {"session_id": MEETING_SESSION, "from_message": 49_000},
+    "25,000 messages": (
+        rows({**MESSAGE, "refs": []}, 25_000, name="messages"), "get_session_detail",
+        {"session_id": MEETING_SESSION, "from_message": 24_000},
     ),
     "a message of many references": (
-        rows(REF, 30_000, name="refs").replace(b'"data":{', b'"data":{"messages":[{').removesuffix(b"}}") + b"}]}}",
+        rows(REF, 15_000, name="refs").replace(b'"data":{', b'"data":{"messages":[{').removesuffix(b"}}") + b"}]}}",
         "get_session_detail", {"session_id": MEETING_SESSION, "include_thinkings": True},
     ),
     "the moments of a conversation": (
@@ -152,14 +149,14 @@ ANSWERS: dict[str, tuple[bytes, str, dict[str, Any]]] = {
         + b"]}}",
         "get_evidence", {"session_id": MEETING_SESSION},
     ),
-    "a chat with many references": (rows(REF, 30_000, name="refs", content="c"), "chat_with_videos", CHAT),
+    "a chat with many references": (rows(REF, 25_000, name="refs", content="c"), "chat_with_videos", CHAT),
     "a chat with many steps": (
-        rows({"title": "t", "content": "c\n"}, 30_000, name="thinkings", content="c"), "chat_with_videos",
+        rows({"title": "t", "content": "c\n"}, 20_000, name="thinkings", content="c"), "chat_with_videos",
         {**CHAT, "include_thinkings": True},
     ),
     "a name of 30 MiB": (rows({**VIDEO, "videoName": "n" * 30 * MIB}, 1, name="videos"), "list_videos", {}),
-    "an answer of line feeds": (text("content", "\n" * 15 * MIB), "chat_with_videos", CHAT),
-    "a text beyond ASCII": (text("summary", "é\u200b " * 5 * MIB), "generate_summary", {"video_no": "VI1"}),
+    "an answer of line feeds": (text("content", "\n" * 8 * MIB), "chat_with_videos", CHAT),
+    "a text beyond ASCII": (text("summary", "é\u200b " * 3 * MIB), "generate_summary", {"video_no": "VI1"}),
     "lists nested deeply": (b'{"code":"0000","data":' + b"[" * 20 * MIB, "list_videos", {}),
     "objects nested deeply": (b'{"code":"0000","data":' + b'{"a":' * MIB, "list_videos", {}),
     "many nested lists": (rows([[[[[]]]]], 60_000, name="videos"), "list_videos", {}),
@@ -169,7 +166,7 @@ ANSWERS: dict[str, tuple[bytes, str, dict[str, Any]]] = {
         "list_videos", {},
     ),
     "a refusal of any size": (
-        json.dumps({"code": ["x"] * 10, "msg": [{"a": "\u00e9"}] * 200_000, "success": False}).encode(),
+        json.dumps({"code": ["x"] * 10, "msg": [{"a": "\u00e9"}] * 120_000, "success": False}).encode(),
         "list_videos", {},
     ),
 }  # fmt: skip
@@ -188,9 +185,9 @@ def records(*values: Any) -> bytes:
 
 BEGINNING = records({"type": "content", "content": "The answer."})
 STREAMS: dict[str, bytes] = {
-    "100,000 references in one record": BEGINNING
+    "50,000 references in one record": BEGINNING
     + b'data:{"type":"ref","ref":['
-    + b",".join([json.dumps(REF).encode()] * 100_000)
+    + b",".join([json.dumps(REF).encode()] * 50_000)
     + b"]}\n\ndata:[DONE]\n\n",
     "references in many records": BEGINNING + records({"type": "ref", "ref": [REF]}) * 10_000,
     "steps": BEGINNING + records({"type": "thinking", "title": "a"}, {"type": "thinking", "title": "b"}) * 10_000,
@@ -218,7 +215,7 @@ async def test_no_stream_holds_the_loop(name: str, kind: str) -> None:
 @pytest.mark.parametrize(
     ("name", "body", "variables"),
     [
-        ("transcript", rows(SEGMENT, 15_000, name="transcriptions"), {"video_no": "VI1", "track": "audio"}),
+        ("transcript", rows(SEGMENT, 8_000, name="transcriptions"), {"video_no": "VI1", "track": "audio"}),
         ("session", rows(MESSAGE, 3_000, name="messages"), {"session_id": MEETING_SESSION}),
         ("session", rows(MESSAGE, 3_000, name="messages"), {"session_id": MEETING_SESSION, "format": "json"}),
         ("videos", rows(VIDEO, 40_000, name="videos"), {}),
