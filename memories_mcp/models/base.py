@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar, Self, TypeVar, cast, get_args
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypeVar, cast, get_args
 
 from pydantic import (
     AliasGenerator,
@@ -144,12 +144,30 @@ class Row(BaseModel):
     _drop_missing = model_validator(mode="before")(drop_missing)
 
 
+class Picture(NamedTuple):
+    """A picture that belongs to a result.
+
+    Attributes:
+        data: The encoded picture.
+        mime_type: Its type, such as `image/jpeg`.
+    """
+
+    data: bytes
+    mime_type: str
+
+
 class Output(Row):
     """The result of an operation; validates the API's response directly where both have the same shape."""
 
     note: str | None = None
     """What was left out or can be done next."""
     _quotations: list[str] = PrivateAttr(default_factory=list[str])
+    _pictures: list[Picture] = PrivateAttr(default_factory=list[Picture])
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """Pictures that a surface shows after the text; structured content does not hold them."""
+        return self._pictures
 
     @property
     def quotations(self) -> list[str]:

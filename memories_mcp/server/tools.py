@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import logging
 from collections.abc import Callable
@@ -98,6 +99,10 @@ class Tools:
                 f"details{reference}."
             )
         content: list[t.ContentBlock] = [t.TextContent(text=answer.text)]
+        content += [
+            t.ImageContent(data=base64.b64encode(picture.data).decode(), mime_type=picture.mime_type)
+            for picture in answer.output.pictures
+        ]
         if scope.runner.settings.links and is_version_at_least(ctx.protocol_version, _LINKS_SINCE):
             content += make_links(answer.output, scope, self._resources, answer.unique_id, BUDGET - len(answer.text))
         return t.CallToolResult(content=content, structured_content=answer.structured)
