@@ -119,7 +119,9 @@ ANSWERS: dict[str, Callable[[], tuple[bytes, str, dict[str, Any]]]] = {
     "14 MiB of videos": lambda: (rows(VIDEO, 85_000, name="videos"), "list_videos", {}),
     "sessions": lambda: (rows({"sessionId": "1", "title": "t" * 50}, 30_000, name="sessions"), "list_sessions", {}),
     "hits": lambda: (rows({**VIDEO, "startTime": "1"}, 20_000), "search_videos", {"query": "x"}),
-    "videos of an import": lambda: (rows(VIDEO, 25_000, name="videos"), "get_task_status", {"task_id": f"{'a' * 8}-b_c"}),
+    "videos of an import": lambda: (
+        rows(VIDEO, 25_000, name="videos"), "get_task_status", {"task_id": f"{'a' * 8}-b_c"},
+    ),
     "chapters": lambda: (
         rows({"title": "t", "description": "d"}, 20_000, name="items"), "generate_summary", {"video_no": "VI1"},
     ),
@@ -190,7 +192,9 @@ STREAMS: dict[str, Callable[[], bytes]] = {
     + b",".join([json.dumps(REF).encode()] * 50_000)
     + b"]}\n\ndata:[DONE]\n\n",
     "references in many records": lambda: BEGINNING + records({"type": "ref", "ref": [REF]}) * 10_000,
-    "steps": lambda: BEGINNING + records({"type": "thinking", "title": "a"}, {"type": "thinking", "title": "b"}) * 10_000,
+    "steps": lambda: (
+        BEGINNING + records({"type": "thinking", "title": "a"}, {"type": "thinking", "title": "b"}) * 10_000
+    ),
     "one piece": lambda: records({"type": "content", "content": "a \n" * 4 * MIB}),
     "a title": lambda: BEGINNING + records({"type": "thinking", "title": "é\u200b" * MIB}),
     "many pieces": lambda: BEGINNING * 25_000,
