@@ -155,6 +155,7 @@ LAYERS = """
     memories_mcp.server.http.middleware
     memories_mcp.server.http.app
     memories_mcp.server.stdio_messages
+    memories_mcp.server.stdio_streams
     memories_mcp.server.stdio
 
     langchain_tools.bridge
