@@ -19,7 +19,9 @@ from memories_mcp.settings import Settings
 
 
 def run(live: Settings, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return run_cli(*arguments, cwd=cwd, MEMORIES_BASE_URL=live.base_url, MEMORIES_API_KEY=live.api_key)
+    return run_cli(
+        *arguments, cwd=cwd, MEMORIES_BASE_URL=live.base_url, MEMORIES_API_KEY=live.api_key, MEMORIES_RATE_LIMITS="off"
+    )
 
 
 def test_search_prints_the_best_moment_first(live: Settings) -> None:

@@ -128,7 +128,8 @@ class Evidence(Row):
         if start is None or (end is not None and end < start):
             end = None
         reference = Reference(video_no, kind, start, end)
-        return cls(
+        # Not validated a second time: the values come from the models that read the answer, or are the caller's own.
+        return cls.model_construct(
             ref=str(reference),
             video_no=None if kind == "image" else video_no,
             video_name=video_name,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -25,7 +27,7 @@ from memories_mcp.confirmation import TOKEN_SECONDS
 from memories_mcp.logs import begin_request
 from memories_mcp.operations import TOOLSETS
 from memories_mcp.rendering.fence import FENCE_MEANING, make_nonce
-from memories_mcp.runner import Runner
+from memories_mcp.runner import AnyOperation, Runner
 from memories_mcp.server.apps import EXTENSION, lists_media_tool, read_app
 from memories_mcp.server.completions import complete_argument
 from memories_mcp.server.icon import ICON
@@ -149,6 +151,7 @@ def make_server(
             "resources/list": CacheHint(ttl_ms=_RESOURCES_VALID_MS, scope="private"),
         },
         lifespan=lifespan,
+        get_tool_input_schema=partial(_header_schema, all_tenants.operator_runner),
         on_list_tools=list_tools,
         on_call_tool=call_tool,
         on_list_resources=list_resources,
@@ -167,6 +170,24 @@ def make_server(
     if extension.install:
         extension.install(server)
     return server
+
+
+@cache
+def _mentions_headers(operation: AnyOperation) -> bool:
+    return "x-mcp-header" in json.dumps(operation.input_schema)
+
+
+def _header_schema(runner: Runner, name: str) -> dict[str, Any] | None:
+    """Return the schema of a tool whose arguments are repeated in HTTP headers; `None` for all other tools.
+
+    Without this function the SDK lists all tools before each call of the newest protocol, to find the schema.
+
+    Args:
+        runner: Offers every tool of the server.
+        name: The name of the tool.
+    """
+    operation = runner.operations.get(name)
+    return operation.input_schema if operation and _mentions_headers(operation) else None
 
 
 class _RequestMiddleware:

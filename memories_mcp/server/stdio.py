@@ -7,10 +7,8 @@ import os
 import signal
 import sys
 
-from mcp.server.stdio import stdio_server
-
 from memories_mcp.server.app import make_server
-from memories_mcp.server.stdio_messages import AnsweringReader, open_stdin
+from memories_mcp.server.stdio_streams import stdio_streams
 from memories_mcp.settings import Settings
 from memories_mcp.signals import on_signals
 
@@ -31,14 +29,14 @@ async def _serve(settings: Settings) -> None:
         ending_signal = number
         interrupted.set()
 
-    # The SDK reads stdin in a thread that nothing can wake, so an idle server would not stop on Ctrl-C.
+    # Of a file or a terminal, a thread reads stdin that nothing can wake, so an idle server would not stop on Ctrl-C.
     on_signals(asyncio.get_running_loop(), interrupt)
 
     async def run() -> None:
         server = make_server(settings)
-        async with stdio_server(stdin=open_stdin()) as (incoming, outgoing):
+        async with stdio_streams() as (incoming, outgoing):
             try:
-                await server.run(AnsweringReader(incoming, outgoing), outgoing, server.create_initialization_options())
+                await server.run(incoming, outgoing, server.create_initialization_options())
             finally:
                 closed.set()
 
@@ -53,6 +51,6 @@ async def _serve(settings: Settings) -> None:
         except TimeoutError:
             pass
         sys.stderr.flush()
-        os._exit(128 + ending_signal)  # a normal exit would wait for the thread at stdin
+        os._exit(128 + ending_signal)  # a normal exit would wait for a thread at stdin
     stopping.cancel()
     await serving

@@ -8,7 +8,7 @@ import logging
 import re
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 import anyio
 import mcp_types as t
@@ -16,11 +16,11 @@ from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
 if TYPE_CHECKING:
-    from mcp.shared._stream_protocols import ReadStream, WriteStream
+    from mcp.shared._stream_protocols import WriteStream
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_LINE = 16 * 1024**2
+LONGEST_LINE = 16 * 1024**2
 """Characters of a message; a longer line is refused without being kept in memory."""
 _MOST_REFUSALS = 100
 """Messages of a batch that are answered one by one."""
@@ -39,15 +39,31 @@ class _Lines(io.TextIOWrapper):
 
     def readline(self, size: int = -1, /) -> str:
         """Return the next line; of one that is too long only the beginning, which no longer is valid JSON."""
-        line = rest = super().readline(_LONGEST_LINE + 1)
-        while len(rest) > _LONGEST_LINE and not rest.endswith("\n"):
-            rest = super().readline(_LONGEST_LINE + 1)
+        line = rest = super().readline(LONGEST_LINE + 1)
+        while len(rest) > LONGEST_LINE and not rest.endswith("\n"):
+            rest = super().readline(LONGEST_LINE + 1)
         return line
 
 
 def open_stdin() -> anyio.AsyncFile[str]:
     """Return the lines of stdin for the SDK's transport."""
     return anyio.wrap_file(_Lines())
+
+
+class Incoming(Protocol):
+    """The messages of a transport, and exceptions for what is no message."""
+
+    async def receive(self) -> SessionMessage | Exception:
+        """Return the next message.
+
+        Raises:
+            EndOfStream: The client closed the stream.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Read no further message."""
+        ...
 
 
 class AnsweringReader:
@@ -58,7 +74,7 @@ class AnsweringReader:
         outgoing: The transport's stream of answers.
     """
 
-    def __init__(self, incoming: ReadStream[SessionMessage | Exception], outgoing: WriteStream[SessionMessage]) -> None:
+    def __init__(self, incoming: Incoming, outgoing: WriteStream[SessionMessage]) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
 
@@ -123,8 +139,8 @@ def _explain(error: ValidationError) -> tuple[int, str, list[t.RequestId | None]
 
 
 def _parse_problem(line: str, reason: str) -> str:
-    if len(line) > _LONGEST_LINE:
-        return f"the line is longer than {_LONGEST_LINE} characters"
+    if len(line) > LONGEST_LINE:
+        return f"the line is longer than {LONGEST_LINE} characters"
     if not line.strip():
         return "the line is empty"
     if line.startswith(_BYTE_ORDER_MARK):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -34,6 +35,8 @@ MESSAGES_PATH = "/messages"
 DRAIN_SECONDS = 20.0
 """How long a stopping server waits for calls under way."""
 _STREAMS_END_SECONDS = 5
+_GARBAGE_THRESHOLD = 10_000
+"""Objects after which Python looks for garbage: those of a few calls, not of a part of one."""
 
 
 class _SseEndpoint:
@@ -166,6 +169,10 @@ def serve_http(settings: Settings, host: str, port: int, announce: Callable[[str
         with closing(bind(host, port)) as listener:
             async with Tenants(settings, over_http=True).open() as tenants:
                 server = _HttpServer(http_app(settings, tenants, host), tenants)
+                # What exists now lives as long as the process: it need not be looked through for garbage again.
+                gc.collect()
+                gc.freeze()
+                gc.set_threshold(_GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
                 url = url_of(listener)
                 announce(f"Serving MCP at {url}{MCP_PATH}, for older clients at {url}{SSE_PATH}.")
                 if not is_loopback(host) and not settings.allowed_hosts:
