@@ -20,6 +20,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from memories_mcp.operations import OPERATIONS
+from memories_mcp.operations.viewer import viewer
 from memories_mcp.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -228,7 +229,7 @@ def check_content(wheel: Path) -> None:
     assert "memories_mcp/py.typed" in sizes
     assert "langchain_tools/py.typed" in sizes
     definitions = {Path(name).stem for name in sizes if name.startswith("memories_mcp/definitions/")}
-    assert definitions == {operation.name for operation in OPERATIONS}
+    assert definitions == {operation.name for operation in (*OPERATIONS, *viewer.operations)}
     assert not [name for name in sizes if "__pycache__" in name or name.endswith((".env", ".pem", ".key"))]
     for name, text in texts.items():
         assert not re.search(rb"sk-[A-Za-z0-9]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY", text), name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import sys
 from collections.abc import AsyncGenerator
@@ -12,12 +13,18 @@ from typing import Any
 import httpx2
 import pytest
 from conftest import calling, envelope, run
+from http_clients import bearer_key, connect
 from library_wire import LibraryWire
 from made_videos import make_video, picture_file, second_of, with_free_atom
+from mcp import Client, MCPError
+from mcp_types import CallToolResult
 
 from memories_mcp import errors
+from memories_mcp.operations import OPERATIONS, TOOLSETS
 from memories_mcp.operations.viewer import viewer
 from memories_mcp.runner import Runner
+from memories_mcp.server.app import make_server
+from memories_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -238,3 +245,47 @@ async def test_without_the_extra_and_without_room_no_part_costs_a_download(
     async with viewing(wire, media_cache_mib=0) as runner:
         assert "keeps no videos" in (await media(runner, kind="clip", download=True))["reason"]
     assert wire.counts()["v1/download"] == 0
+
+
+# Where it is offered
+
+
+async def is_offered(client: Client) -> bool:
+    arguments = {"ref": "VI612515093881740229#t=3,5", "kind": "frame"}
+    result, *_ = await asyncio.gather(client.call_tool("get_moment_media", arguments), return_exceptions=True)
+    if isinstance(result, MCPError):
+        return "Unknown tool" not in str(result)
+    assert isinstance(result, CallToolResult)
+    return not result.is_error
+
+
+@pytest.mark.parametrize(
+    ("toolsets", "offered"), [("evidence", True), ("search,chat", True), ("chat", False), ("library,public", False)]
+)
+async def test_headers_that_narrow_the_tools_keep_it_with_those_whose_moments_it_shows(
+    url: str, toolsets: str, offered: bool
+) -> None:
+    headers = {**bearer_key(), "X-Memories-Toolsets": toolsets, "X-Memories-Read-Only": "true"}
+    async with connect(url, "http modern", headers) as client:
+        assert await is_offered(client) is offered
+
+
+@pytest.mark.parametrize(
+    ("changes", "offered"),
+    [
+        ({}, True),
+        ({"toolsets": ("evidence",)}, True),
+        ({"read_only": True}, True),
+        ({"viewer": False}, False),
+        ({"toolsets": ("chat",)}, False),
+        ({"exclude_tools": ("get_evidence", "search_videos")}, False),
+    ],
+)
+async def test_the_server_offers_it_with_the_viewer(live: Settings, changes: dict[str, Any], offered: bool) -> None:
+    async with Client(make_server(live.change(**changes))) as client:
+        assert await is_offered(client) is offered
+
+
+async def test_no_other_surface_knows_it() -> None:
+    assert {operation.name for operation in viewer.operations} & {operation.name for operation in OPERATIONS} == set()
+    assert viewer not in TOOLSETS
