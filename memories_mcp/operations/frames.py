@@ -16,15 +16,15 @@ from memories_mcp.media.threads import Stop, require_av
 from memories_mcp.models.base import Output, Picture, PrivateInput
 from memories_mcp.models.coercions import OptionalLine, Seconds
 from memories_mcp.models.evidence import Ref, parse_ref
-from memories_mcp.models.ids import is_public
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.media import (
     MEDIA,
-    check_downloadable,
     cut_shot,
     fetch_stored_picture,
+    is_downloadable,
     moment_range,
     read_video,
+    refuse_download,
     try_stored_picture,
     use_video,
 )
@@ -64,11 +64,10 @@ async def get_frame(context: Context, args: GetFrame) -> Frame:
     May download the video, billed by the gigabyte; its next pictures are then free.
     """
     reference = parse_ref(args.ref)
-    if reference.kind == "image" or is_public(reference.video_no):
+    if not is_downloadable(reference):
         shot = await fetch_stored_picture(context, reference, args.unique_id)
         if shot is None:
-            await check_downloadable(context, reference)
-            raise AssertionError("not reached")
+            await refuse_download(context, reference)
         frame = Frame(ref=args.ref, source="image" if reference.kind == "image" else "key frame")
         if reference.kind != "image":
             frame.video_no = reference.video_no
@@ -122,8 +121,8 @@ async def download_clip(context: Context, args: DownloadClip) -> SavedClip:
     if not args.path.lower().endswith(".mp4"):
         raise FileRefused(f"{args.path} cannot be written: a clip is an MP4 file.", next_step="End the name in .mp4.")
     target = context.files.writable(args.path, overwrite=args.overwrite)
-    if reference.kind == "image" or is_public(reference.video_no):
-        await check_downloadable(context, reference)
+    if not is_downloadable(reference):
+        await refuse_download(context, reference)
     require_av()
     video = await read_video(context, reference.video_no, args.unique_id)
     clip, size = await use_video(context, video, args.unique_id, _save_clip, start, end, target)
