@@ -126,6 +126,21 @@ def test_sigterm_leaves_nothing_of_the_sandbox_behind(command: list[str], tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
+def test_sigterm_leaves_nothing_of_the_downloaded_videos_behind(tmp_path: Path) -> None:
+    call = {"name": "get_frame", "arguments": {"ref": "VI612515093881740229#t=3,5"}}
+    with process("--sandbox", "--toolsets", "frames", TMPDIR=str(tmp_path)) as started:
+        exchange(started, HELLO)
+        answer = exchange(started, {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call})
+        kept = [path for path in tmp_path.glob("memories-mcp-videos-*/*") if path.stat().st_size]
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(timeout=60) in {130, 143}
+
+    assert [block["type"] for block in answer["result"]["content"]] == ["text", "image"]
+    assert len(kept) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def begin(client: httpx2.Client) -> dict[str, str]:
     """Begin a session and return the headers of its requests."""
     begun = client.post("/mcp", json=HELLO, headers=BASE)

@@ -16,15 +16,15 @@ from memories_mcp.media.threads import Stop, require_av
 from memories_mcp.models.base import Output, Picture, PrivateInput
 from memories_mcp.models.coercions import OptionalLine, Seconds
 from memories_mcp.models.evidence import Ref, parse_ref
-from memories_mcp.models.ids import is_public
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.media import (
     MEDIA,
-    check_downloadable,
     cut_shot,
     fetch_stored_picture,
+    is_downloadable,
     moment_range,
     read_video,
+    refuse_download,
     try_stored_picture,
     use_video,
 )
@@ -59,16 +59,15 @@ class Frame(Output):
 
 @frames.operation(title="See a moment", effect=Effect.READ, endpoints=MEDIA)
 async def get_frame(context: Context, args: GetFrame) -> Frame:
-    """Look at a moment of your own video, or at an image, as a picture of at most 768 pixels.
+    """See a moment of your own video, or an image, as a picture.
 
-    Without a key frame of the service, downloads the video, billed by the gigabyte; further frames of it are free.
+    May download the video, billed by the gigabyte; its next pictures are then free.
     """
     reference = parse_ref(args.ref)
-    if reference.kind == "image" or is_public(reference.video_no):
+    if not is_downloadable(reference):
         shot = await fetch_stored_picture(context, reference, args.unique_id)
         if shot is None:
-            await check_downloadable(context, reference)
-            raise AssertionError("not reached")
+            await refuse_download(context, reference)
         frame = Frame(ref=args.ref, source="image" if reference.kind == "image" else "key frame")
         if reference.kind != "image":
             frame.video_no = reference.video_no
@@ -89,7 +88,7 @@ class DownloadClip(GetFrame):
     """Arguments of `download_clip`."""
 
     path: LocalPath = Field(examples=["moment.mp4"])
-    """The new .mp4, below the files root."""
+    """New .mp4 below the files root."""
     overwrite: bool = False
     """Replace an existing file."""
 
@@ -109,9 +108,9 @@ class SavedClip(Output):
 
 @frames.operation(title="Save a clip", effect=Effect.WRITE, endpoints=MEDIA)
 async def download_clip(context: Context, args: DownloadClip) -> SavedClip:
-    """Save a moment of your own video, with 2 seconds before and after it, as an .mp4 file.
+    """Save a moment of your own video, with 2 seconds around it, as a clip.
 
-    Downloads the video, billed by the gigabyte, unless that was just done.
+    May download the video, billed by the gigabyte.
     """
     reference = parse_ref(args.ref)
     start, end = moment_range(reference)
@@ -122,8 +121,8 @@ async def download_clip(context: Context, args: DownloadClip) -> SavedClip:
     if not args.path.lower().endswith(".mp4"):
         raise FileRefused(f"{args.path} cannot be written: a clip is an MP4 file.", next_step="End the name in .mp4.")
     target = context.files.writable(args.path, overwrite=args.overwrite)
-    if reference.kind == "image" or is_public(reference.video_no):
-        await check_downloadable(context, reference)
+    if not is_downloadable(reference):
+        await refuse_download(context, reference)
     require_av()
     video = await read_video(context, reference.video_no, args.unique_id)
     clip, size = await use_video(context, video, args.unique_id, _save_clip, start, end, target)

@@ -16,7 +16,6 @@ from memories_mcp.media_types import media_type_of
 from memories_mcp.models.base import NotInText, Output, PrivateInput
 from memories_mcp.models.coercions import Seconds
 from memories_mcp.models.evidence import Ref, Reference, parse_ref
-from memories_mcp.models.ids import is_public
 from memories_mcp.models.media import RequestedVideo
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.media import (
@@ -24,11 +23,12 @@ from memories_mcp.operations.common.media import (
     MOST_BYTES,
     MOST_CLIP_SECONDS,
     Shot,
-    check_downloadable,
     cut_shot,
     fetch_stored_picture,
+    is_downloadable,
     moment_range,
     read_video,
+    refuse_download,
     try_stored_picture,
     use_video,
 )
@@ -107,12 +107,11 @@ async def _find_media(context: Context, args: GetMomentMedia, reference: Referen
         reference: The moment.
         media: The result.
     """
-    if reference.kind == "image" or is_public(reference.video_no):
+    if not is_downloadable(reference):
         shot = await fetch_stored_picture(context, reference, args.unique_id) if args.kind == "frame" else None
         if shot is None:
-            await check_downloadable(context, reference)
-        else:
-            _add_shot(media, shot)
+            await refuse_download(context, reference)
+        _add_shot(media, shot)
         return
     video = await read_video(context, reference.video_no, args.unique_id)
     media.duration_seconds = video.duration_seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Concatenate, NamedTuple, NoReturn, ParamSpec, TypeVar
 
 from memories_mcp.api import Target
 from memories_mcp.api.endpoints import DOWNLOAD, LIST_VIDEOS, METADATA, PRIVATE_DETAILS, PUBLIC_DETAIL, STORED_FILE
@@ -18,7 +18,6 @@ from memories_mcp.models.evidence import Reference
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.media import RequestedVideo
 from memories_mcp.models.platforms import timed_link
-from memories_mcp.models.uris import video_uri
 from memories_mcp.operations.common.lookups import fetch_private_details
 from memories_mcp.operations.common.moments import read_facts
 from memories_mcp.operations.common.transfers import byte_progress
@@ -73,7 +72,7 @@ async def read_video(context: Context, video_no: str, unique_id: str | None) -> 
     try:
         video = await fetch_private_details(context, {"video_no": video_no, "unique_id": unique_id}, RequestedVideo)
     except NotFound:
-        context.videos.drop([video_uri(video_no)])
+        context.videos.forget(video_no, unique_id)
         raise
     if video.status == "processing" and video.raw_status:
         raise NotReady(
@@ -170,25 +169,29 @@ def moment_range(reference: Reference) -> tuple[float, float]:
     return start, start + MOST_CLIP_SECONDS if reference.end is None else reference.end
 
 
-async def check_downloadable(context: Context, reference: Reference) -> None:
-    """Return if the moment is part of a video that can be downloaded.
+async def refuse_download(context: Context, reference: Reference) -> NoReturn:
+    """Say why there are no media of an image or a public video without a stored picture; the text names its link.
 
     Args:
         context: The context of the call.
-        reference: The moment.
+        reference: The image, or a moment of the public video.
 
     Raises:
-        MediaUnavailable: The service does not deliver it; the text names a public video's link.
+        MediaUnavailable: In every case.
     """
     if reference.kind == "image":
         raise MediaUnavailable(
             "The place of the image is not known here: no search has returned it yet.",
             next_step="Find it with search_videos and search_type BY_IMAGE, then try again.",
         )
-    if is_public(reference.video_no):
-        facts = await read_facts(context, reference.video_no, None)
-        link = facts.video_url and timed_link(facts.video_url, reference.start)
-        raise MediaUnavailable(
-            "The service does not let public videos be downloaded, so there is no picture and no clip of them.",
-            next_step=f"Watch the video at its site: {link}" if link else "Watch the video at its site.",
-        )
+    facts = await read_facts(context, reference.video_no, None)
+    link = facts.video_url and timed_link(facts.video_url, reference.start)
+    raise MediaUnavailable(
+        "The service does not let public videos be downloaded, so there is no picture and no clip of them.",
+        next_step=f"Watch the video at its site: {link}" if link else "Watch the video at its site.",
+    )
+
+
+def is_downloadable(reference: Reference) -> bool:
+    """Return whether a moment is part of a video of the caller's own, which the service lets them download."""
+    return reference.kind != "image" and not is_public(reference.video_no)
