@@ -410,8 +410,15 @@ async function checkAll() {
     }
   });
 
-  await check('the keyboard reaches everything', async () => {
-    const { frame, page } = await open({ result: evidence });
+  await check('the keyboard reaches everything, also while pictures arrive', async () => {
+    let arrive;
+    const asked = new Promise((resolve) => { arrive = resolve; });
+    const { frame, page } = await open({ result: evidence, answer: (name, values) => asked.then(() => call(name, values)) });
+    await frame.locator('.media button').first().focus();
+    arrive();
+    await until(async () => (await frame.locator('.media img').count()) === (await frame.locator('.moment:visible').count()), 'no key frames');
+    assert.ok(await frame.evaluate(() => document.activeElement.matches('.media button')), 'a picture takes the focus away');
+    await frame.evaluate(() => document.activeElement.blur());
     await openAll(frame);
     const targets = await frame.evaluate(() => {
       const all = [...document.querySelectorAll('#root button, #root input, #root a[href], #root summary, #root video')].filter((node) => node.checkVisibility() && !node.disabled);
