@@ -1,9 +1,13 @@
 """Videos made for tests: their colour changes every second, so that a picture shows its time."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# The stubs of PyAV leave the types of packets, planes and options open.
+
 from __future__ import annotations
 
 import io
 import math
+import random
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -19,12 +23,18 @@ COLOURS = ((200, 30, 30), (30, 160, 30), (40, 60, 200), (200, 180, 30), (30, 170
 """The colour of each second; it repeats after the last."""
 
 
-def picture(seconds: float, width: int, height: int) -> VideoFrame:
-    """A picture in the colour of its second."""
+def picture(seconds: float, width: int, height: int, *, marked: bool = False, noise: bool = False) -> VideoFrame:
+    """A picture in the colour of its second, with a white upper part, or of noise."""
     frame = VideoFrame(width, height, "rgb24")
-    row = bytes(COLOURS[int(seconds) % len(COLOURS)]) * width
     plane = frame.planes[0]
-    plane.update(b"".join(row.ljust(plane.line_size, b"\0") for _ in range(height)))
+    row = (bytes(COLOURS[int(seconds) % len(COLOURS)]) * width).ljust(plane.line_size, b"\0")
+    rows = [row] * height
+    if marked:
+        rows[: height // 4] = [b"\xff" * plane.line_size] * (height // 4)
+    if noise:
+        chance = random.Random(int(seconds * 1000))
+        rows = [chance.randbytes(plane.line_size) for _ in range(height)]
+    plane.update(b"".join(rows))
     return frame
 
 
@@ -40,7 +50,8 @@ def make_video(
     codec: str = "libx264",
     options: dict[str, str] | None = None,
     aspect: Fraction | None = None,
-    first: float = 0,
+    marked: bool = False,
+    noise: bool = False,
 ) -> Path:
     """Write a video, whose container follows from the extension.
 
@@ -55,7 +66,8 @@ def make_video(
         codec: The encoder of the pictures.
         options: Options of the encoder.
         aspect: The aspect ratio of a pixel.
-        first: The time of the first picture.
+        marked: Whether the upper part of each picture is white.
+        noise: Whether the pictures are noise, which takes many bytes.
     """
     with av.open(str(path), "w") as output:
         even = Fraction(rate).limit_denominator(1000)
@@ -70,8 +82,8 @@ def make_video(
         video.codec_context.time_base = ticks
         audio: Any = output.add_stream("aac", rate=44_100, layout="stereo") if sound else None
         for at in times or [number / rate for number in range(int(seconds * rate))]:
-            frame = picture(at, width, height)
-            frame.time_base, frame.pts = ticks, round((at + first) / ticks)
+            frame = picture(at, width, height, marked=marked, noise=noise)
+            frame.time_base, frame.pts = ticks, round(at / ticks)
             output.mux(video.encode(frame))
         output.mux(video.encode(None))
         if sound:
@@ -99,6 +111,16 @@ def make_sound(path: Path, seconds: float = 3) -> Path:
     return path
 
 
+def picture_file(seconds: float, width: int, height: int, *, codec: str = "mjpeg") -> bytes:
+    """A picture in the colour of a second, as JPEG or PNG."""
+    encoder: Any = av.CodecContext.create(codec, "w")
+    encoder.width, encoder.height, encoder.time_base = width, height, Fraction(1, 10)
+    encoder.pix_fmt = "yuvj420p" if codec == "mjpeg" else "rgb24"
+    frame = picture(seconds, width, height).reformat(format=encoder.pix_fmt)
+    frame.pts = 0
+    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
+
+
 def turn(path: Path, degrees: int) -> Path:
     """Write into an MP4 file that players turn its pictures clockwise, as the cameras of phones do."""
     cosine, sine = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
@@ -113,7 +135,7 @@ def turn(path: Path, degrees: int) -> Path:
 
 def colour_at(data: bytes, x: float = 0.5, y: float = 0.5) -> tuple[int, int, int]:
     """The colour of a point of a picture, of which `x` and `y` are fractions."""
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         frame = next(container.decode(video=0)).reformat(format="rgb24")
     plane = frame.planes[0]
     start = int(y * frame.height) * plane.line_size + 3 * int(x * frame.width)

@@ -94,6 +94,11 @@ class VideoCache:
         """Return the part of one API key."""
         return KeptVideos(self, hashlib.sha256(api_key.encode()).hexdigest())
 
+    @property
+    def busy(self) -> bool:
+        """Whether work on a video is under way, also for a caller that has left."""
+        return bool(self._jobs) or any(not file.download.done() for file in self._present)
+
     def holds(self, key: _Key) -> bool:
         """Return whether a video can be used without a new download; one that is under way counts."""
         file = self._files.get(key)
@@ -239,6 +244,11 @@ class VideoCache:
         if not job.cancelled():
             job.exception()  # so that asyncio does not log an error for which no caller is left
 
+    def forget(self, key: _Key) -> None:
+        """Forget a video."""
+        if file := self._files.get(key):
+            self._remove(key, file)
+
     def drop(self, account: str, video_nos: Collection[str]) -> None:
         """Forget videos that changed or are gone.
 
@@ -246,9 +256,9 @@ class VideoCache:
             account: The account of the videos.
             video_nos: The videos.
         """
-        for key, file in list(self._files.items()):
+        for key in list(self._files):
             if key.account == account and key.video_no in video_nos:
-                self._remove(key, file)
+                self.forget(key)
 
     async def aclose(self) -> None:
         """End all downloads and remove all files. A later use begins again."""
@@ -305,6 +315,15 @@ class KeptVideos:
         """
         key = _Key(self.account, unique_id, video_no)
         return await self.cache.use(key, source, function, *args, **options)
+
+    def forget(self, video_no: str, unique_id: str | None) -> None:
+        """Forget a video that is not in a namespace; what others keep of it stays.
+
+        Args:
+            video_no: The video.
+            unique_id: The namespace.
+        """
+        self.cache.forget(_Key(self.account, unique_id, video_no))
 
     def drop(self, uris: Iterable[str]) -> None:
         """Forget the videos among changed resources."""

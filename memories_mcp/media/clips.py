@@ -212,13 +212,13 @@ def _write_clip(video: VideoFile, target: Path, start: float, end: float, qualit
     video.check_time(start)
     if video.seconds is not None:
         end = min(end, max(video.seconds, start + _STILL_SECONDS))
-    sound = next(iter(video.container.streams.audio), None)
+    sound = video.sound
     streams = [video.stream, sound] if sound else [video.stream]
     before: VideoFrame | None = None
     started, seen, heard = False, 0.0, 0.0
     with av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"}) as output:
         writer = _ClipWriter(output, quality, end - start, has_sound=sound is not None)
-        video.seek(start)
+        video.seek(start, stop)
         for packet in video.container.demux(streams):
             stop.check()
             is_picture = packet.stream_index == video.stream.index
@@ -252,4 +252,4 @@ def _write_clip(video: VideoFile, target: Path, start: float, end: float, qualit
         if not started:
             raise damaged()
         writer.finish()
-    return Clip(writer.video.width, writer.video.height, start, end, video.seconds)
+    return Clip(writer.video.width, writer.video.height, round(start, 3), round(end, 3), video.seconds)

@@ -50,7 +50,8 @@ def cut_frame(stop: Stop, path: Path, seconds: float, *, longest_side: int) -> S
     with open_video(path) as video:
         video.check_time(seconds)
         shown = None
-        for frame in video.frames(seconds, stop):
+        video.seek(seconds, stop)
+        for frame in video.decode(stop):
             if shown is not None and video.time_of(frame) > seconds:
                 break
             shown = frame

@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from memories_mcp.errors import MediaUnavailable
 from memories_mcp.media.threads import Stop, require_av
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -25,6 +26,7 @@ THREADS = 2
 """Threads of one decoder or encoder."""
 _BEYOND_SECONDS = 1.0
 """How far after the end of a video a time may lie: transcripts round the end of their last line up."""
+_FURTHER_BACK_SECONDS = 20.0
 _MOST_PIXELS = 100_000_000
 """Width times height of the largest picture to decode; a file of a few bytes can claim any size."""
 # A file may name other files or URLs as its parts; none of them is opened.
@@ -39,9 +41,13 @@ class VideoFile:
 
         self.container = av.open(file, "r", options=_OPEN_OPTIONS, metadata_errors="replace")
         stream = next((stream for stream in self.container.streams.video if not _is_cover(stream)), None)
-        if stream is None:
+        if stream is None or not _can_decode(stream):
+            has_sound = any(map(_can_decode, self.container.streams.audio))
             self.container.close()
-            raise MediaUnavailable("The video has no pictures: its file holds only sound.")
+            if stream is None and has_sound:
+                raise MediaUnavailable("The video has no pictures: its file holds only sound.")
+            raise damaged()
+        self.sound = next(filter(_can_decode, self.container.streams.audio), None)
         self.stream: VideoStream = stream
         self.stream.codec_context.thread_count = THREADS
         self.stream.thread_type = "AUTO"
@@ -78,33 +84,28 @@ class VideoFile:
             except InvalidDataError:
                 continue
 
-    def frames(self, seconds: float, stop: Stop) -> Iterator[VideoFrame]:
-        """Yield the pictures from the last complete one before a time on.
+    def seek(self, seconds: float, stop: Stop) -> None:
+        """Go to a complete picture at or before a time; to the start where the file cannot be searched.
 
         Args:
             seconds: The time.
             stop: When to give up.
         """
-        self.seek(seconds)
-        frames = self.decode(stop)
-        first = next(frames, None)
-        if seconds > 0 and (first is None or self.time_of(first) > seconds):
-            self.seek(0)  # an index can be wrong
-            frames = self.decode(stop)
-            first = next(frames, None)
-        if first is not None:
-            yield first
-            yield from frames
+        for target in (seconds, seconds - _FURTHER_BACK_SECONDS):  # an index can lead to a later picture
+            if target > 0 and self._seek(target):
+                first = next(self.decode(stop), None)
+                if first is not None and self.time_of(first) <= seconds and self._seek(target):
+                    return
+        self.container.seek(0)
 
-    def seek(self, seconds: float) -> None:
-        """Go to the last complete picture before a time, or to the start where the file cannot be searched."""
+    def _seek(self, seconds: float) -> bool:
         from av.error import FFmpegError
 
-        position = max(0.0, seconds) + self.zero
         try:
-            self.container.seek(int(position / (self.stream.time_base or TICKS)), stream=self.stream)
+            self.container.seek(int((seconds + self.zero) / (self.stream.time_base or TICKS)), stream=self.stream)
         except FFmpegError:
-            self.container.seek(0)
+            return False
+        return True
 
     def fit(self, frame: VideoFrame, longest_side: int, pixel_format: str) -> VideoFrame:
         """Return a picture as it is shown: square pixels, upright, scaled down, both sides even.
@@ -134,7 +135,7 @@ def open_video(file: Path | IO[bytes]) -> Generator[VideoFile, None, None]:
                 yield video
             finally:
                 video.container.close()
-    except (FFmpegError, ArithmeticError, ValueError) as error:
+    except (FFmpegError, OSError, ArithmeticError, ValueError) as error:
         raise damaged(str(getattr(error, "strerror", "") or "")) from None
 
 
@@ -144,6 +145,11 @@ def damaged(reason: str = "") -> MediaUnavailable:
         f"The video file cannot be read{f' ({reason})' if reason else ''}: it is damaged, or its format is unknown.",
         next_step="Check the original with download_video.",
     )
+
+
+def _can_decode(stream: VideoStream | AudioStream) -> bool:
+    # It is `None` if the format is unknown, which the stubs do not say.
+    return cast(object, stream.codec_context) is not None
 
 
 def _is_cover(stream: VideoStream) -> bool:

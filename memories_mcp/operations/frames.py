@@ -59,9 +59,9 @@ class Frame(Output):
 
 @frames.operation(title="See a moment", effect=Effect.READ, endpoints=MEDIA)
 async def get_frame(context: Context, args: GetFrame) -> Frame:
-    """Look at a moment of your own video, or at an image, as a picture of at most 768 pixels.
+    """See a moment of your own video, or an image, as a picture.
 
-    Without a key frame of the service, downloads the video, billed by the gigabyte; further frames of it are free.
+    May download the video, billed by the gigabyte; its next pictures are then free.
     """
     reference = parse_ref(args.ref)
     if reference.kind == "image" or is_public(reference.video_no):
@@ -89,7 +89,7 @@ class DownloadClip(GetFrame):
     """Arguments of `download_clip`."""
 
     path: LocalPath = Field(examples=["moment.mp4"])
-    """The new .mp4, below the files root."""
+    """New .mp4 below the files root."""
     overwrite: bool = False
     """Replace an existing file."""
 
@@ -109,9 +109,9 @@ class SavedClip(Output):
 
 @frames.operation(title="Save a clip", effect=Effect.WRITE, endpoints=MEDIA)
 async def download_clip(context: Context, args: DownloadClip) -> SavedClip:
-    """Save a moment of your own video, with 2 seconds before and after it, as an .mp4 file.
+    """Save a moment of your own video, with 2 seconds around it, as a clip.
 
-    Downloads the video, billed by the gigabyte, unless that was just done.
+    May download the video, billed by the gigabyte.
     """
     reference = parse_ref(args.ref)
     start, end = moment_range(reference)

@@ -18,7 +18,6 @@ from memories_mcp.models.evidence import Reference
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.media import RequestedVideo
 from memories_mcp.models.platforms import timed_link
-from memories_mcp.models.uris import video_uri
 from memories_mcp.operations.common.lookups import fetch_private_details
 from memories_mcp.operations.common.moments import read_facts
 from memories_mcp.operations.common.transfers import byte_progress
@@ -73,7 +72,7 @@ async def read_video(context: Context, video_no: str, unique_id: str | None) -> 
     try:
         video = await fetch_private_details(context, {"video_no": video_no, "unique_id": unique_id}, RequestedVideo)
     except NotFound:
-        context.videos.drop([video_uri(video_no)])
+        context.videos.forget(video_no, unique_id)
         raise
     if video.status == "processing" and video.raw_status:
         raise NotReady(
