@@ -199,6 +199,17 @@ SAMPLES = {"talk.mp4": "quarterly-planning.mp4", "bicycle.jpg": "red-door.jpg"}
 """The files that the operations' examples name, and what they are copies of."""
 
 
+FILM = (demo_data.MEDIA / "espresso-machine.mp4").read_bytes()
+"""A video of six seconds, for services of tests that answer downloads."""
+
+
+def remove_written(root: Path) -> None:
+    """Remove the files that tools wrote beside the samples."""
+    for file in root.iterdir():
+        if file.name not in SAMPLES:
+            file.unlink()
+
+
 def copy_samples(root: Path) -> Path:
     for name, source in SAMPLES.items():
         shutil.copy(demo_data.MEDIA / source, root / name)

@@ -28,7 +28,7 @@ def test_search_prints_the_best_moment_first(live: Settings) -> None:
     done = run(live, "search", "price of the Team plan", "-k", "2")
 
     assert done.returncode == 0
-    assert done.stdout.splitlines()[0] == f"  3:32-4:16  Quarterly planning meeting ({MEETING})"
+    assert done.stdout.splitlines()[0] == f"  3:32-4:16  Quarterly planning meeting  {MEETING}#t=3:32,4:16"
     assert "untrusted" not in done.stdout
     without_hits = run(live, "search", "xylophone")
     assert (without_hits.returncode, without_hits.stdout) == (1, "")

@@ -175,6 +175,7 @@ COMMANDS: dict[str, list[str]] = {
     "demo": ["demo"],
     "search": ["search", "pricing"],
     "ask": ["ask", "pricing"],
+    "show": ["show", f"{MEETING}#t=3:32", "--no-open"],
     "transcript": ["transcript", MEETING],
     "list": ["list"],
     "status": ["status", MEETING],

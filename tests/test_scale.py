@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from conftest import FakeWire, calling, envelope
+from conftest import FILM, FakeWire, calling, envelope
 from processes import run_process
 
 from memories_mcp.models.tolerance import collect_omissions, describe_omissions
@@ -116,7 +116,7 @@ async def test_no_result_is_over_the_budget_whatever_the_service_sends(
 ) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         if request.url.path.endswith("download"):
-            return httpx2.Response(200, content=b"\0video")
+            return httpx2.Response(200, content=FILM)
         rows = count * TIMES_AS_MANY_ROWS.get(operation.name, 1)
         bare = request.url.path.endswith(("search", "search_public", "search_similar_images", "upload_img"))
         content = everything(words, rows, caption=request.url.host == "caption.example", bare=bare)

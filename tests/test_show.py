@@ -49,11 +49,11 @@ def test_show_writes_a_page_with_moments_pictures_and_on_request_clips(live: Set
 
 def test_search_shows_its_hits_with_their_words_and_pictures(live: Settings, tmp_path: Path) -> None:
     page = tmp_path / "hits.html"
-    found = run(live, "search", "price of the Team plan", "-k", "2", "--show", "--no-open", "--page", str(page))
+    hits = run(live, "search", "price of the Team plan", "-k", "2", "--show", "--no-open", "--page", str(page))
 
     data = data_of(page)
     moments = data["result"]["moments"]
-    assert found.stdout.splitlines()[-1] == str(page)
+    assert hits.stdout.splitlines()[-1] == str(page)
     assert data["tool"] == "search_videos"
     assert [bool(moment["text"]) for moment in moments] == [True, True]
     assert all(data["media"][moment["ref"]]["frame"]["data"] for moment in moments)

@@ -28,8 +28,7 @@ class PrivateFolder:
         parent = Path(tempfile.gettempdir())
         _remove_abandoned(parent)
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
-        self._lock = (self.path / _LOCK).open("wb")
-        _lock(self._lock)
+        self._lock = _locked_file(self.path / _LOCK)
         # The interpreter's end removes the folder too, if no one closes the cache.
         self._finalizer = weakref.finalize(self, _remove_folder, self.path, self._lock, os.getpid())
 
@@ -42,6 +41,16 @@ def _remove_folder(path: Path, lock: IO[bytes], process: int) -> None:
     lock.close()
     if os.getpid() == process:  # a forked process must not take the files of its parent
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _locked_file(path: Path) -> IO[bytes]:
+    """Create a file that this process holds as long as it is open."""
+    if sys.platform == "win32":
+        return path.open("wb")
+    file = path.with_suffix(".new").open("wb")
+    _lock(file)
+    Path(file.name).rename(path)  # under its name only now, or another process could take it first
+    return file
 
 
 def _lock(file: IO[bytes]) -> bool:
