@@ -38,7 +38,7 @@ ASYNC_TOOL = Row(
     "The loop of its own, which lets a tool be used from every loop and thread, may cost a tenth; a prototype "
     "reached 1.06.",
     most=1.1,
-    missed="The hop to the tools' loop and back, below, costs more than a tenth of such a call.",
+    missed="The hop below is a part of it; the threads of the two loops also take turns on one interpreter.",
 )
 SYNC_CLIENT = Row(
     "langchain.invoke.client",

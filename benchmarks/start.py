@@ -12,7 +12,7 @@ from typing import NamedTuple
 from benchmarks.processes import HERE, Stdio, command, stub, with_api
 from benchmarks.rows import Measurement, Result, Row, alternate, paired_ratio
 
-ROUNDS = 9
+ROUNDS = 11
 ROWS = {
     "one_tool": Row(
         "start.one_tool",

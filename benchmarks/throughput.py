@@ -28,7 +28,7 @@ from benchmarks.processes import (
 )
 from benchmarks.rows import Measurement, Result, Row, Unavailable, alternate, paired_ratio
 
-ROUNDS = 5
+ROUNDS = 7
 SECONDS = 4
 CONNECTIONS = 64
 REVISION = "2026-07-28"
