@@ -26,7 +26,7 @@ ROWS = {
     "fastmcp": Row(
         "start.fastmcp",
         "FastMCP with the same typed search",
-        "The same job on the framework that most Python servers use.",
+        "The same job, written with FastMCP.",
         most=0.6,
         missed="Both load the SDK, which is most of our start.",
     ),
