@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Annotated, Literal, NamedTuple, cast, get_args
 
 from pydantic import AfterValidator, Field
@@ -94,9 +95,8 @@ class Evidence(Row):
     """Where the service stores the frame or the image."""
     blob: Annotated[OptionalLine, NotInText()] = None
 
-    @classmethod
+    @staticmethod
     def at(
-        cls,
         video_no: str,
         kind: Kind,
         start: float | None = None,
@@ -128,21 +128,22 @@ class Evidence(Row):
         if start is None or (end is not None and end < start):
             end = None
         reference = Reference(video_no, kind, start, end)
+        fields = {
+            "ref": str(reference),
+            "video_no": None if kind == "image" else video_no,
+            "video_name": video_name,
+            "kind": kind,
+            "start_seconds": start,
+            "end_seconds": end,
+            "text": text,
+            "score": score,
+            "uri": reference.uri,
+            "creator": creator,
+            "view_count": view_count,
+            "video_url": timed_link(video_url, start) if video_url else None,
+        }
         # Not validated a second time: the values come from the models that read the answer, or are the caller's own.
-        return cls.model_construct(
-            ref=str(reference),
-            video_no=None if kind == "image" else video_no,
-            video_name=video_name,
-            kind=kind,
-            start_seconds=start,
-            end_seconds=end,
-            text=text,
-            score=score,
-            uri=reference.uri,
-            creator=creator,
-            view_count=view_count,
-            video_url=timed_link(video_url, start) if video_url else None,
-        )
+        return _blank().model_copy(update=fields)
 
     @property
     def reference(self) -> Reference:
@@ -154,6 +155,11 @@ class Evidence(Row):
         """Return the moment without the fields of its video, for a result that names the video once."""
         fields = ("video_no", "video_name", "uri", "creator", "view_count", "video_url")
         return self.model_copy(update=dict.fromkeys(fields))
+
+
+@cache
+def _blank() -> Evidence:
+    return Evidence(ref="", kind="clip")
 
 
 _REF = re.compile(
