@@ -105,8 +105,7 @@ class _RunContext:
             self.runner.changed(uris)
 
     async def confirm(self, preview: Preview) -> Pending | None:
-        settings = self.runner.settings
-        if not settings.confirm:
+        if not self.runner.settings.confirm:
             return None
         agreed = await self.on_confirm(preview) if self.on_confirm else None
         if agreed:
@@ -115,12 +114,11 @@ class _RunContext:
             raise Declined(
                 "The user declined; nothing was changed.", next_step="Do not try again unless the user requests it."
             )
-        tokens = ConfirmationTokens(settings.secret)
-        token = self.arguments.get(TOKEN_ARGUMENT)
-        if not token:
-            return tokens.issue(self.operation, self.arguments, settings.api_key, preview)
-        tokens.verify(self.operation, self.arguments, settings.api_key, str(token))
-        return None
+        tokens = ConfirmationTokens(self.runner.settings.secret)
+        if token := self.arguments.get(TOKEN_ARGUMENT):
+            tokens.verify(self.operation, self.arguments, self.runner.principal, str(token))
+            return None
+        return tokens.issue(self.operation, self.arguments, self.runner.principal, preview)
 
 
 @asynccontextmanager
@@ -176,6 +174,7 @@ class Runner:
 
     Attributes:
         settings: The settings.
+        principal: The caller to whom confirmation tokens are bound, by default the key; secret; set by the server.
         operations: The offered operations by name.
         pinned: The arguments that the operator fixed, by name.
         changed: Receives the URIs of changed resources; set by the server.
@@ -201,6 +200,7 @@ class Runner:
         key_hint: str = "",
     ) -> None:
         self.settings = settings
+        self.principal = settings.api_key
         self.pinned: dict[str, Any] = {}
         if fixed_namespace or settings.unique_id:
             self.pinned["unique_id"] = settings.unique_id or None
