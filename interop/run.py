@@ -190,6 +190,12 @@ def converters(checks: Checks) -> None:
     checks.run("langchain model packages", [*command, "-p", "no:cacheprovider"])
 
 
+def sign_in(checks: Checks) -> None:
+    """Check sign-in from end to end with a real identity provider."""
+    command = [sys.executable, "-m", "interop.team.sign_in", NODE, HERE / "team" / "provider.mjs"]
+    checks.run("sign-in with oidc-provider", command)
+
+
 def framework_problems(output: str, tools: set[str]) -> list[str]:
     """Return what is wrong with the report of a framework's client; see `frameworks/report.py` for its fields.
 
@@ -224,6 +230,7 @@ def main() -> int:
         inspector(checks, url)
     with serving([sys.executable, HERE / "conformance_server.py", "0"], url_pattern, checks.environment) as url:
         conformance(checks, url)
+    sign_in(checks)
     frameworks(checks)
     converters(checks)
     sys.stdout.write(f"interop: {checks.failed} checks failed\n" if checks.failed else "interop: all checks passed\n")

@@ -150,6 +150,31 @@ async def test_a_page_may_read_where_to_sign_in_and_another_host_may_not(url: st
     assert read.headers["access-control-allow-origin"] == page["origin"]
 
 
+@pytest.mark.parametrize(
+    ("audience", "path", "resource"),
+    [
+        (("https://a.example/mcp", "https://a.example/sse"), "/sse", "https://a.example/sse"),
+        (("https://a.example/mcp",), "/sse", "https://a.example/mcp"),
+        (("api://memories", "https://a.example/video/mcp"), "/mcp", "https://a.example/video/mcp"),
+        (("https://a.example",), "/mcp", "https://a.example"),
+        (("api://memories",), "/mcp", "URL/mcp"),
+    ],
+)
+async def test_the_metadata_names_the_address_that_clients_use(
+    oauth: Settings, audience: tuple[str, ...], path: str, resource: str
+) -> None:
+    async with (
+        run_http_server(oauth.change(oauth_audience=audience)) as url,
+        httpx2.AsyncClient(base_url=url, trust_env=False) as client,
+    ):
+        place = challenge_of(await client.get(path))["resource_metadata"]
+        expected = resource.replace("URL", url)
+        document = await client.get(httpx2.URL(place).path)
+
+    assert place.startswith("/".join(expected.split("/")[:3]))
+    assert document.json()["resource"] == expected
+
+
 def forge(header: dict[str, Any], claims: object, signature: bytes = b"") -> str:
     parts = [json.dumps(header).encode(), json.dumps(claims).encode(), signature]
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)

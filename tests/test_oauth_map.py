@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 from conftest import settings_of
 from identity_provider import AUDIENCE, KEYS, METADATA, OPENID, IdentityProvider, run_identity_provider
+from loopback_servers import serve
 from test_oauth import ask, bearer, message_of
 
+from memories_mcp.api import documents
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.loopback import bind, url_of
 from memories_mcp.server.http import issuer_keys
@@ -346,6 +349,30 @@ async def test_made_up_key_names_do_not_make_the_server_ask_again_and_again(
     assert (statuses, asked) == ({401}, 2)
     assert (too_soon, await status(url, provider.token(key="next"))) == (401, 200)
     assert provider.requests.count(METADATA) == 1
+
+
+async def test_requests_that_need_the_keys_at_once_share_one_fetch(url: str, provider: IdentityProvider) -> None:
+    token = provider.token()
+
+    assert await asyncio.gather(*(status(url, token) for _ in range(10))) == [200] * 10
+    assert provider.requests.count(KEYS) == 1
+
+
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"])
+async def test_an_issuer_that_does_not_finish_its_answer_holds_nothing_up(
+    oauth: Settings, provider: IdentityProvider, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stall(_: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(sent)
+        await reader.read()
+
+    monkeypatch.setattr(documents, "SECONDS", 0.1)
+    async with serve(stall) as port:
+        issuer = f"http://127.0.0.1:{port}"
+        async with run_http_server(oauth.change(oauth_issuer=issuer)) as url:
+            answer = await ask(url, bearer(provider.token(iss=issuer)))
+
+    assert answer.status_code == 503
 
 
 async def test_a_token_of_another_issuer_costs_the_issuer_no_request(url: str, provider: IdentityProvider) -> None:

@@ -171,7 +171,7 @@ def serve_http(settings: Settings, host: str, port: int, announce: Callable[[str
     if not is_loopback(host) and settings.ways == ONLY_KEYS:
         raise ConfigurationError(
             f"Refusing to listen on {host or 'every address'} without MEMORIES_HTTP_TOKEN or sign-in.",
-            next_step="Set it, or listen on 127.0.0.1.",
+            next_step="Set one of them, or listen on 127.0.0.1.",
         )
 
     async def serve() -> None:
