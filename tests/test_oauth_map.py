@@ -6,9 +6,11 @@ import asyncio
 import json
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from test_oauth import ask, bearer, message_of
 from memories_mcp.api import documents
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.loopback import bind, url_of
-from memories_mcp.server.http import issuer_keys
+from memories_mcp.server.http import issuer_keys, sign_in
 from memories_mcp.server.http.app import run_http_server, serve_http
 from memories_mcp.settings import Settings
 
@@ -337,6 +339,18 @@ async def test_a_new_key_is_found_and_a_removed_one_is_refused(
     assert (first, await status(url, provider.token(key="next")), await status(url, old)) == (200, 200, 401)
 
 
+async def test_a_token_is_checked_again_with_a_new_key_of_the_same_name(
+    url: str, provider: IdentityProvider, clock: Any
+) -> None:
+    old = provider.token()
+    before = [await status(url, old), await status(url, old)]
+    provider.remove_keys()
+    provider.add_key("first")
+    clock.now += issuer_keys.VALID_SECONDS + 1
+
+    assert (before, await status(url, old), await status(url, provider.token())) == ([200, 200], 401, 200)
+
+
 async def test_made_up_key_names_do_not_make_the_server_ask_again_and_again(
     url: str, provider: IdentityProvider, clock: Any
 ) -> None:
@@ -373,6 +387,18 @@ async def test_an_issuer_that_does_not_finish_its_answer_holds_nothing_up(
             answer = await ask(url, bearer(provider.token(iss=issuer)))
 
     assert answer.status_code == 503
+
+
+async def test_a_token_that_was_valid_before_is_refused_when_it_has_expired(
+    url: str, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = provider.token()
+    before = [await status(url, token), await status(url, token)]
+    now = time.time()
+    monkeypatch.setattr(sign_in, "time", SimpleNamespace(time=lambda: now + 1000))
+    monkeypatch.setattr(sign_in, "LEEWAY_SECONDS", -1000)
+
+    assert (before, await status(url, token)) == ([200, 200], 401)
 
 
 async def test_a_token_of_another_issuer_costs_the_issuer_no_request(url: str, provider: IdentityProvider) -> None:

@@ -5,9 +5,12 @@ Imported only by a server with sign-in, since PyJWT and its cryptography take ti
 
 from __future__ import annotations
 
+import hashlib
 import math
+import time
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import jwt
@@ -15,7 +18,7 @@ import jwt
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.server.http.access_map import AccessMap, NoAccess
 from memories_mcp.server.http.credentials import UNIQUE_ID_HEADER, Credentials, RequestRefused
-from memories_mcp.server.http.issuer_keys import ALGORITHMS, IssuerKeys, IssuerUnavailable
+from memories_mcp.server.http.issuer_keys import ALGORITHMS, IssuerKey, IssuerKeys, IssuerUnavailable
 from memories_mcp.server.http.protected_resource import READ_SCOPE, WRITE_SCOPE, insufficient_scope
 from memories_mcp.settings import Settings
 
@@ -23,6 +26,7 @@ LEEWAY_SECONDS = 30
 """How far the clocks of the issuer and of this server may differ."""
 _MAX_TOKEN_CHARACTERS = 16 * 1024
 _MAX_SUBJECT_CHARACTERS = 255
+_MAX_VERIFIED = 1000
 _REASONS: list[tuple[type[Exception], str]] = [
     (jwt.ExpiredSignatureError, "it has expired"),
     (jwt.ImmatureSignatureError, "it is not valid yet"),
@@ -31,6 +35,21 @@ _REASONS: list[tuple[type[Exception], str]] = [
     (jwt.MissingRequiredClaimError, "it lacks a claim: sub, iss, aud and exp are required"),
     (jwt.InvalidSignatureError, "its signature is wrong"),
 ]
+
+
+@dataclass(frozen=True)
+class _Verified:
+    """A token whose signature and claims were checked.
+
+    Attributes:
+        claims: The claims.
+        key: The key that the token is signed with.
+        expires: When the token expires, in seconds since 1970.
+    """
+
+    claims: dict[str, Any]
+    key: IssuerKey
+    expires: float
 
 
 class SignIn:
@@ -49,6 +68,8 @@ class SignIn:
         if settings.oauth_map is None:
             raise ConfigurationError("MEMORIES_OAUTH_MAP is missing.", next_step="Set it to the file of the map.")
         self._map = AccessMap(settings.oauth_map, settings)
+        # By the token's digest, oldest first: a client sends a token many times, and a check takes half a millisecond.
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
     async def resolve(self, credentials: Credentials) -> Credentials:
         """Return the credentials that an access token stands for, without the token.
@@ -59,7 +80,7 @@ class SignIn:
         Raises:
             RequestRefused: The token is invalid, its holder has no access, or the keys of the issuer cannot be read.
         """
-        claims = await self._verify(credentials.access_token)
+        claims = await self._claims(credentials.access_token)
         subject = str(claims["sub"])
         try:
             access = self._map.find(claims)
@@ -84,8 +105,26 @@ class SignIn:
             may_write=WRITE_SCOPE in scopes,
         )
 
-    async def _verify(self, token: str) -> dict[str, Any]:
-        """Return the claims of a valid token.
+    async def _claims(self, token: str) -> dict[str, Any]:
+        """Return the claims of a valid token; one that was valid before is only checked for what can change.
+
+        Raises:
+            RequestRefused: The token is invalid, or the keys of the issuer cannot be read.
+        """
+        digest = hashlib.sha256(token.encode()).digest()
+        known = self._verified.pop(digest, None)
+        if known is not None and time.time() < known.expires:
+            key = await self._find_key(known.key.key_id, known.key.algorithm)
+            if key is known.key:  # keys that were fetched again are other objects
+                self._verified[digest] = known
+                return known.claims
+        verified = self._verified[digest] = await self._verify(token)
+        while len(self._verified) > _MAX_VERIFIED:
+            self._verified.popitem(last=False)
+        return verified.claims
+
+    async def _verify(self, token: str) -> _Verified:
+        """Verify a token.
 
         Raises:
             RequestRefused: The token is invalid, or the keys of the issuer cannot be read.
@@ -101,15 +140,7 @@ class SignIn:
         # A token of another issuer must not cost a request to this one.
         if str(claims.get("iss")).rstrip("/") != self._keys.issuer.rstrip("/"):
             raise _invalid("it comes from another issuer")
-        try:
-            key = await self._keys.find(key_id, algorithm)
-        except IssuerUnavailable as unavailable:
-            seconds = math.ceil(unavailable.retry_after)
-            raise RequestRefused(
-                503,
-                f"The access token cannot be checked: the identity provider does not answer. Try again in {seconds} s.",
-                headers={"Retry-After": str(seconds)},
-            ) from None
+        key = await self._find_key(key_id, algorithm)
         if key is None:
             raise _invalid("the issuer has no key of this name")
         try:
@@ -126,7 +157,18 @@ class SignIn:
             raise _invalid(_reason(error)) from None
         if not 0 < len(claims["sub"]) <= _MAX_SUBJECT_CHARACTERS or not claims["sub"].isprintable():
             raise _invalid("its subject is empty, too long or not printable")
-        return claims
+        return _Verified(claims, key, int(claims["exp"]) + LEEWAY_SECONDS)
+
+    async def _find_key(self, key_id: str | None, algorithm: str) -> IssuerKey | None:
+        try:
+            return await self._keys.find(key_id, algorithm)
+        except IssuerUnavailable as unavailable:
+            seconds = math.ceil(unavailable.retry_after)
+            raise RequestRefused(
+                503,
+                f"The access token cannot be checked: the identity provider does not answer. Try again in {seconds} s.",
+                headers={"Retry-After": str(seconds)},
+            ) from None
 
 
 def _read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
