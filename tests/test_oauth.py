@@ -380,7 +380,11 @@ async def test_without_sign_in_an_access_token_is_never_taken_for_a_key(
         sent = [bearer(token), bearer("sk-my-own-key-0123456789"), bearer(provider.token())]
         answers = [await ask(url, headers) for headers in sent]
 
+        async with httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+            document = await client.get("/.well-known/oauth-protected-resource/mcp")
+
     assert [answer.status_code for answer in answers] == statuses
+    assert document.status_code == 404
     assert "resource_metadata" not in challenge_of(answers[2])
 
 

@@ -180,6 +180,19 @@ async def test_a_map_that_cannot_be_used_is_refused_at_the_start(
     assert "two words" not in str(caught.value)
 
 
+async def test_keys_come_from_variables_too_and_a_subject_must_fit_into_its_namespace(
+    oauth: Settings, provider: IdentityProvider, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAM_KEY", " sk-of-the-team-0123456789 ")
+    rule = RULE.replace("subject", "group").replace("operator", "env:TEAM_KEY").replace("*", "{subject}")
+    path.write_text(f'{rule}caption_key = "env:TEAM_KEY"\n')
+    async with run_http_server(oauth) as url:
+        answers = [await ask(url, bearer(provider.token(name, groups=["alice"]))) for name in ("a" * 200, "ä" * 200)]
+
+    assert [answer.status_code for answer in answers] == [200, 403]
+    assert "too long" in message_of(answers[1])
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
