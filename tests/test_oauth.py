@@ -155,6 +155,7 @@ async def test_a_page_may_read_where_to_sign_in_and_another_host_may_not(url: st
     [
         (("https://a.example/mcp", "https://a.example/sse"), "/sse", "https://a.example/sse"),
         (("https://a.example/mcp",), "/sse", "https://a.example/mcp"),
+        (("https://a.example/mcp", "https://a.example/sse"), "/messages/", "https://a.example/sse"),
         (("api://memories", "https://a.example/video/mcp"), "/mcp", "https://a.example/video/mcp"),
         (("https://a.example",), "/mcp", "https://a.example"),
         (("api://memories",), "/mcp", "URL/mcp"),

@@ -65,7 +65,7 @@ class ProtectedResource:
         return JSONResponse(document, headers={"Cache-Control": "max-age=300"})
 
     def _metadata_url(self, scope: Scope) -> str:
-        path = "/sse" if scope["path"] in {"/sse", "/messages"} else scope["path"]
+        path = "/sse" if scope["path"].startswith("/messages") else scope["path"]
         parts = urlsplit(self._url(scope, path))
         resource_path = parts.path.rstrip("/") or _DEFAULT_PATH
         return f"{parts.scheme}://{parts.netloc}{METADATA_PATH}{resource_path}"
