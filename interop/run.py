@@ -219,6 +219,12 @@ def converters(checks: Checks) -> None:
     checks.run("langchain model packages", [*command, "-p", "no:cacheprovider"])
 
 
+def sign_in(checks: Checks) -> None:
+    """Check sign-in from end to end with a real identity provider."""
+    command = [sys.executable, "-m", "interop.team.sign_in", NODE, HERE / "team" / "provider.mjs"]
+    checks.run("sign-in with oidc-provider", command)
+
+
 def framework_problems(output: str, tools: set[str]) -> list[str]:
     """Return what is wrong with the report of a framework's client; see `frameworks/report.py` for its fields.
 
@@ -244,7 +250,7 @@ def framework_problems(output: str, tools: set[str]) -> list[str]:
 
 
 SERVED = {"clients": clients, "inspector": inspector, "viewer": viewer}
-ALONE = {"frameworks": frameworks, "converters": converters}
+ALONE = {"sign_in": sign_in, "frameworks": frameworks, "converters": converters}
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from memories_mcp.api import Api
@@ -30,6 +30,7 @@ class RunContext:
 
     Attributes:
         operation: The name of the operation, to which confirmation tokens are bound.
+        principal: The caller to whom confirmation tokens are bound; secret.
         arguments: The validated arguments, to which confirmation tokens are bound.
         settings: The caller's settings.
         api: The API client.
@@ -44,6 +45,7 @@ class RunContext:
     """
 
     operation: str
+    principal: str = field(repr=False)
     arguments: Mapping[str, Any]
     settings: Settings
     api: Api
@@ -102,6 +104,6 @@ class RunContext:
         tokens = ConfirmationTokens(settings.secret)
         token = self.arguments.get(TOKEN_ARGUMENT)
         if not token:
-            return tokens.issue(self.operation, self.arguments, settings.api_key, preview)
-        tokens.verify(self.operation, self.arguments, settings.api_key, str(token))
+            return tokens.issue(self.operation, self.arguments, self.principal, preview)
+        tokens.verify(self.operation, self.arguments, self.principal, str(token))
         return None

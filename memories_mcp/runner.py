@@ -106,6 +106,7 @@ class Runner:
 
     Attributes:
         settings: The settings.
+        principal: The caller to whom confirmation tokens are bound, by default the key; secret; set by the server.
         operations: The offered operations by name.
         pinned: The arguments that the operator fixed, by name.
         changed: Receives the URIs of changed resources; set by the server.
@@ -134,6 +135,7 @@ class Runner:
         key_hint: str = "",
     ) -> None:
         self.settings = settings
+        self.principal = settings.api_key
         self.pinned: dict[str, Any] = {}
         if fixed_namespace or settings.unique_id:
             self.pinned["unique_id"] = settings.unique_id or None
@@ -185,6 +187,7 @@ class Runner:
         """
         return RunContext(
             operation=operation,
+            principal=self.principal,
             arguments=arguments or {},
             settings=self.settings,
             api=self.api,

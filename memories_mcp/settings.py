@@ -11,6 +11,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from memories_mcp.errors import ConfigurationError, MemoriesError
+from memories_mcp.sign_in_values import read_audiences, read_file, read_issuer, read_ways
 
 API_URL = "https://api.memories.ai"
 CAPTION_URL = "https://security.memories.ai"
@@ -95,12 +96,6 @@ def _origins(text: str) -> tuple[str, ...]:
         if not _ORIGIN.fullmatch(origin):
             raise ValueError(f"{origin!r} is not an origin; use origins such as https://app.example.com")
     return tuple(origin.removesuffix(_DEFAULT_PORTS.get(origin.partition(":")[0], "")) for origin in origins)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError("use a whole number greater than 0")
-    return int(text)
 
 
 def _log_level(text: str) -> str:
@@ -255,6 +250,25 @@ class Settings:
         _token,
         secret=True,
     )
+    oauth_issuer: str = setting(
+        "MEMORIES_OAUTH_ISSUER", "Issuer of the access tokens with which people sign in over HTTP", "", read_issuer
+    )
+    oauth_audience: tuple[str, ...] = setting(
+        "MEMORIES_OAUTH_AUDIENCE",
+        "Audience that access tokens must name: the URL of this server at `/mcp`, or the issuer's identifier of it",
+        (),
+        read_audiences,
+    )
+    oauth_map: Path | None = setting(
+        "MEMORIES_OAUTH_MAP", "TOML file that gives subjects, groups and e-mail domains a key", None, read_file
+    )
+    http_auth: frozenset[str] | None = setting(
+        "MEMORIES_HTTP_AUTH",
+        "Ways in which HTTP requests may authenticate: `oauth`, `token`, `key`; by default `oauth` alone if "
+        "MEMORIES_OAUTH_ISSUER is set, otherwise `token` and `key`",
+        None,
+        read_ways,
+    )
     allowed_hosts: tuple[str, ...] = setting(
         "MEMORIES_ALLOWED_HOSTS",
         "Comma-separated host names of the HTTP server, in addition to loopback",
@@ -268,7 +282,7 @@ class Settings:
         _origins,
     )
     max_sessions: int = setting(
-        "MEMORIES_MAX_SESSIONS", "Most sessions that one key or token may have open over HTTP", 100, _count
+        "MEMORIES_MAX_SESSIONS", "Most sessions that one key or token may have open over HTTP", 100, _positive_integer
     )
     http_files: bool = setting(
         "MEMORIES_HTTP_FILES",
@@ -279,6 +293,15 @@ class Settings:
     log_level: str = setting(
         "MEMORIES_LOG_LEVEL", "Lowest level to log: `debug`, `info`, `warning` or `error`", "warning", _log_level
     )
+
+    @property
+    def ways(self) -> frozenset[str]:
+        """The ways in which HTTP requests may authenticate."""
+        if self.http_auth is not None:
+            return self.http_auth
+        if self.oauth_issuer:
+            return frozenset({"oauth"})
+        return frozenset({"token", "key"} if self.http_token else {"key"})
 
     @classmethod
     def from_environment(

@@ -20,6 +20,7 @@ LAYERS = """
     memories_mcp.signals
     memories_mcp.logs
     memories_mcp.pool
+    memories_mcp.sign_in_values
     memories_mcp.settings
     memories_mcp.loopback
     memories_mcp.json_schema
@@ -48,6 +49,7 @@ LAYERS = """
     memories_mcp.api.explanations
     memories_mcp.api.retry
     memories_mcp.api.connections
+    memories_mcp.api.documents
     memories_mcp.api.deadlines
     memories_mcp.api.bodies
     memories_mcp.api.rate_limits
@@ -166,6 +168,11 @@ LAYERS = """
     memories_mcp.server.app
     memories_mcp.server.http.cors
     memories_mcp.server.http.messages
+    memories_mcp.server.http.protected_resource
+    memories_mcp.server.http.issuer_keys
+    memories_mcp.server.http.access_map
+    memories_mcp.server.http.sign_in
+    memories_mcp.server.http.authentication
     memories_mcp.server.http.sessions
     memories_mcp.server.http.middleware
     memories_mcp.server.http.app
@@ -332,6 +339,7 @@ def importers(library: str) -> set[str]:
         ("langchain_core", ("langchain_tools",)),
         ("starlette", ("memories_mcp.sandbox", "memories_mcp.server")),
         ("uvicorn", ("memories_mcp.loopback", "memories_mcp.sandbox", "memories_mcp.server.http")),
+        ("jwt", ("memories_mcp.server.http.sign_in", "memories_mcp.server.http.issuer_keys")),
         ("sqlite3", ("memories_mcp.sandbox",)),
         ("rich", ("memories_mcp.cli",)),
         ("av", ("memories_mcp.media",)),
@@ -374,7 +382,7 @@ def test_the_server_brings_no_langchain_and_nothing_that_its_start_does_not_need
     loaded = modules_loaded_by("import memories_mcp.cli.main, memories_mcp.server.stdio")
 
     assert not {
-        "langchain_core", "langchain_tools", "sqlite3", "rich", "itsdangerous", "tenacity",
+        "langchain_core", "langchain_tools", "sqlite3", "rich", "itsdangerous", "tenacity", "jwt",
         "memories_mcp.sandbox", "memories_mcp.loopback", "memories_mcp.cli.commands", "memories_mcp.cli.progress",
         "memories_mcp.cli.tool_commands",
         "memories_mcp.cli.doctor", "memories_mcp.cli.install",
