@@ -30,6 +30,7 @@ from memories_mcp.sign_in_values import ONLY_KEYS
 from memories_mcp.transcript_cache import TranscriptCache
 
 _MAX_TENANTS = 1000
+_MAX_NARROWINGS = 16
 _HTTP_KEY_HINT = (
     "Send a key with each request: Authorization: Bearer or X-Memories-Api-Key, for captions "
     "X-Memories-Caption-Api-Key. The operator's own key, MEMORIES_API_KEY, serves requests with MEMORIES_HTTP_TOKEN."
@@ -52,6 +53,22 @@ class TenantKey(NamedTuple):
 
 def _principal(key: TenantKey) -> str:
     return "\n".join(map(str, key))
+
+
+class Narrowing(NamedTuple):
+    """What the headers of a request leave of a tenant's tools.
+
+    Attributes:
+        toolsets: The toolsets to restrict to; `None` for all that the operator offers.
+        read_only: Whether to offer only tools that change nothing.
+        files: Whether file tools are offered.
+        writes: Whether tools that change something are offered.
+    """
+
+    toolsets: tuple[str, ...] | None
+    read_only: bool
+    files: bool
+    writes: bool
 
 
 class Tenant:
@@ -91,8 +108,32 @@ class Tenant:
         self.runner = Runner(settings, api=client, transcripts=transcripts, videos=videos, extra_operations=operations)
         self.runner.principal = principal or self.runner.principal
         self.runner.changed = subscriptions.notify
+        self._narrowed: dict[Narrowing, Runner] = {}
         self.recent = RecentItems(self.runner)
         subscriptions.add_listener(self.recent.invalidate)
+
+    def narrowed(self, narrowing: Narrowing) -> Runner:
+        """Return the runner as a request narrows it; requests that narrow it alike share one."""
+        if narrowing not in self._narrowed:
+            if len(self._narrowed) == _MAX_NARROWINGS:
+                self._narrowed.clear()
+            self._narrowed[narrowing] = self._narrow(narrowing)
+        return self._narrowed[narrowing]
+
+    def _narrow(self, narrowing: Narrowing) -> Runner:
+        toolsets = ("all",) if narrowing.toolsets is None else narrowing.toolsets
+        selected = {operation.name for operation in select(toolsets, narrowing.read_only)}
+        if selected & SHOWN_TOOLS:
+            selected |= {operation.name for operation in viewer.operations}
+
+        def is_offered(operation: AnyOperation) -> bool:
+            if operation.uses_files and not narrowing.files:
+                return False
+            if operation.effect is not Effect.READ and not narrowing.writes:
+                return False
+            return (narrowing.toolsets is None and not narrowing.read_only) or operation.name in selected
+
+        return self.runner.restrict(is_offered, read_only=narrowing.read_only)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -189,7 +230,7 @@ class Tenants:
                 yield RequestScope(tenant, tenant.runner, private=False)
             else:
                 calls = ctx.method == "tools/call"
-                yield self._narrow(tenant, credentials, files=key.files, writes=credentials.may_write or not calls)
+                yield self._scope(tenant, credentials, files=key.files, writes=credentials.may_write or not calls)
 
     @contextmanager
     def count_request(self) -> Generator[None, None, None]:
@@ -261,7 +302,7 @@ class Tenants:
             principal,
         )
 
-    def _narrow(self, tenant: Tenant, credentials: Credentials, *, files: bool, writes: bool) -> RequestScope:
+    def _scope(self, tenant: Tenant, credentials: Credentials, *, files: bool, writes: bool) -> RequestScope:
         """Return the scope of an HTTP request, as its headers narrow it.
 
         Args:
@@ -270,20 +311,11 @@ class Tenants:
             files: Whether file tools are offered.
             writes: Whether tools that change something are offered.
         """
-        narrows = credentials.toolsets is not None or credentials.read_only
-        toolsets = ("all",) if credentials.toolsets is None else credentials.toolsets
-        selected = {operation.name for operation in select(toolsets, credentials.read_only)}
-        if selected & SHOWN_TOOLS:
-            selected |= {operation.name for operation in viewer.operations}
-
-        def is_offered(operation: AnyOperation) -> bool:
-            if (operation.uses_files and not files) or (operation.effect is not Effect.READ and not writes):
-                return False
-            return not narrows or operation.name in selected
-
+        narrowing = Narrowing(credentials.toolsets, credentials.read_only, files, writes)
         files_vary = self.settings.http_files and "token" in self.settings.ways
+        narrows = credentials.toolsets is not None or credentials.read_only
         private = narrows or bool(credentials.unique_id or credentials.subject) or files_vary
-        return RequestScope(tenant, tenant.runner.restrict(is_offered, read_only=credentials.read_only), private)
+        return RequestScope(tenant, tenant.narrowed(narrowing), private)
 
 
 def _viewer_operations(settings: Settings) -> Sequence[AnyOperation]:
