@@ -20,6 +20,7 @@ LAYERS = """
     memories_mcp.signals
     memories_mcp.logs
     memories_mcp.pool
+    memories_mcp.setting_values
     memories_mcp.settings
     memories_mcp.loopback
     memories_mcp.json_schema
