@@ -154,6 +154,8 @@ LAYERS = """
     memories_mcp.server.http.messages
     memories_mcp.server.http.sessions
     memories_mcp.server.http.middleware
+    memories_mcp.server.http.peers
+    memories_mcp.server.http.routing
     memories_mcp.server.http.app
     memories_mcp.server.stdio_messages
     memories_mcp.server.stdio_streams

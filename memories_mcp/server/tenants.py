@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 import weakref
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,7 +18,7 @@ from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.operations import select
 from memories_mcp.pool import Pool
-from memories_mcp.runner import AnyOperation, Runner, make_api, rate_limits_of, with_sandbox
+from memories_mcp.runner import AnyOperation, Runner, make_api, rate_limits_of, use_sandbox, with_sandbox
 from memories_mcp.server.extension import Extension
 from memories_mcp.server.http.credentials import Credentials, RequestUser
 from memories_mcp.server.recent import RecentItems
@@ -123,10 +125,13 @@ class Tenants:
         """All that the operator offers; makes no requests."""
         self.active_requests = 0
         """The number of requests under way."""
-        self.stopping = False
-        """Whether the server is stopping: calls under way continue, new ones are refused."""
+        self.ready = True
+        """Whether a proxy may send new clients: the server has not begun to stop."""
         self.drain_deadline = 0.0
         """The time on the monotonic clock up to which a stopping server waits for requests under way."""
+        self.publish: Callable[[str, Sequence[str]], None] | None = None
+        """Makes a change known to other processes: takes the digest of a tenant, and URIs for their `receive`."""
+        self._refusing_from = float("inf")
         self._backed_settings = settings
         self._api = api
         self._over_http = over_http
@@ -137,9 +142,10 @@ class Tenants:
         self._subscriptions: weakref.WeakValueDictionary[tuple[str, str], Subscriptions] = weakref.WeakValueDictionary()
 
     @asynccontextmanager
-    async def open(self) -> AsyncGenerator[Tenants, None]:
-        """Serve tenants until the body ends; if the settings choose the sandbox, run it too."""
-        async with with_sandbox(self.settings, api=self._api) as self._backed_settings:
+    async def open(self, *, sandbox_url: str = "") -> AsyncGenerator[Tenants, None]:
+        """Serve tenants until the body ends; if the settings choose the sandbox, run it too, or use one that runs."""
+        running = nullcontext(use_sandbox(self.settings, sandbox_url)) if sandbox_url else None
+        async with running or with_sandbox(self.settings, api=self._api) as self._backed_settings:
             try:
                 yield self
             finally:
@@ -179,10 +185,26 @@ class Tenants:
         finally:
             self.active_requests -= 1
 
-    def stop(self, seconds: float) -> None:
-        """Begin to stop; requests under way get at most this many seconds."""
-        self.stopping = True
-        self.drain_deadline = time.monotonic() + seconds
+    @property
+    def stopping(self) -> bool:
+        """Whether the server refuses new calls; those under way continue."""
+        return time.monotonic() >= self._refusing_from
+
+    def stop(self) -> None:
+        """Begin to stop: be not ready, then refuse new calls, then end; the settings say how long each takes."""
+        self.ready = False
+        self._refusing_from = time.monotonic() + self.settings.stop_delay
+        self.drain_deadline = self._refusing_from + self.settings.drain_seconds
+
+    def receive(self, digest: str, uris: Sequence[str]) -> None:
+        """Take note of a change that another process published."""
+        for key, subscriptions in self._subscriptions.items():
+            if _digest(key) != digest:
+                continue
+            for tenant in self._tenants.values:
+                if tenant.subscriptions is subscriptions:
+                    tenant.runner.transcripts.drop(uris)
+            subscriptions.deliver(uris)
 
     def end_streams(self) -> None:
         """End every stream of `subscriptions/listen`."""
@@ -221,7 +243,13 @@ class Tenants:
             files_root=self._backed_settings.files_root if key.files else None,
         )
         limits = self._limits.setdefault(key.api_key, rate_limits_of(settings))
-        subscriptions = self._subscriptions.setdefault((key.api_key, key.unique_id), Subscriptions())
+        account = (key.api_key, key.unique_id)
+
+        def publish(uris: Sequence[str]) -> None:
+            if self.publish:
+                self.publish(_digest(account), uris)
+
+        subscriptions = self._subscriptions.setdefault(account, Subscriptions(publish))
         key_hint = _HTTP_KEY_HINT if self._over_http else ""
         operations = self.extension.operations
         return Tenant(settings, limits, subscriptions, self._transcripts, self._api, operations, key_hint)
@@ -240,3 +268,8 @@ class Tenants:
         files_vary = self.settings.http_files and bool(self.settings.http_token)
         private = narrows or bool(credentials.unique_id) or files_vary
         return RequestScope(tenant, tenant.runner.restrict(is_offered, read_only=credentials.read_only), private)
+
+
+def _digest(account: tuple[str, str]) -> str:
+    """Return a name of a key and namespace that shows neither."""
+    return hashlib.sha256(json.dumps(account).encode()).hexdigest()
