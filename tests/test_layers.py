@@ -156,7 +156,9 @@ LAYERS = """
     memories_mcp.server.http.middleware
     memories_mcp.server.http.peers
     memories_mcp.server.http.routing
+    memories_mcp.server.http.supervisor
     memories_mcp.server.http.app
+    memories_mcp.server.http.workers
     memories_mcp.server.stdio_messages
     memories_mcp.server.stdio_streams
     memories_mcp.server.stdio
