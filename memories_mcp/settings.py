@@ -3,148 +3,36 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from memories_mcp.errors import ConfigurationError, MemoriesError
+from memories_mcp.setting_values import (
+    Rates,
+    parse_boolean,
+    parse_callback_url,
+    parse_directory,
+    parse_hosts,
+    parse_key,
+    parse_log_level,
+    parse_mebibytes,
+    parse_names,
+    parse_origins,
+    parse_positive_integer,
+    parse_rates,
+    parse_replica,
+    parse_seconds,
+    parse_secret,
+    parse_token,
+    parse_url,
+    read_variable,
+)
 from memories_mcp.sign_in_values import read_audiences, read_file, read_issuer, read_ways
 
 API_URL = "https://api.memories.ai"
 CAPTION_URL = "https://security.memories.ai"
-
-
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(item.strip() for item in text.split(",") if item.strip())
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = _list(text)
-    if not names:
-        raise ValueError("name at least one, or leave it out")
-    return names
-
-
-def _boolean(text: str) -> bool:
-    value = text.strip().lower()
-    if value in {"1", "true", "yes", "on"}:
-        return True
-    if value in {"0", "false", "no", "off"}:
-        return False
-    raise ValueError("use true or false")
-
-
-def _url(text: str) -> str:
-    parts = urlsplit(text.strip())
-    if parts.scheme not in {"http", "https"} or not parts.hostname or (parts.port or 1) < 1:
-        raise ValueError("use a full URL such as https://host")
-    return parts._replace(scheme=parts.scheme).geturl().rstrip("/")
-
-
-def _callback_url(text: str) -> str:
-    if len(text) > 299:
-        raise ValueError("the service accepts at most 299 characters")
-    return _url(text)
-
-
-def _key(text: str) -> str:
-    key = text.strip()
-    # The API takes the bare key (API 2.2), but many third-party guides show it with the prefix.
-    key = key[7:].strip() if key.lower().startswith("bearer ") else key
-    if not key.isprintable() or not key.isascii() or " " in key:
-        raise ValueError("use printable ASCII characters without spaces")
-    return key
-
-
-def _secret(text: str) -> str:
-    return _check_length(text, 32)
-
-
-def _token(text: str) -> str:
-    return _check_length(_key(text), 16)
-
-
-def _check_length(text: str, minimum: int) -> str:
-    if len(text) < minimum:
-        raise ValueError(f"use at least {minimum} random characters, for example the output of `openssl rand -hex 32`")
-    return text
-
-
-_HOST = re.compile(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9a-fA-F:]+\](:\d+)?")
-"""A host name or a bracketed IPv6 address, with an optional port."""
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    hosts = _list(text.lower())
-    for host in hosts:
-        if not _HOST.fullmatch(host):
-            raise ValueError(f"{host!r} is not a host name; use names such as mcp.example.com, without a scheme")
-    return hosts
-
-
-_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({_HOST.pattern})")
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
-"""Browsers leave them out of an origin."""
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = [item.removesuffix("/") for item in _list(text.lower())]
-    for origin in origins:
-        if not _ORIGIN.fullmatch(origin):
-            raise ValueError(f"{origin!r} is not an origin; use origins such as https://app.example.com")
-    return tuple(origin.removesuffix(_DEFAULT_PORTS.get(origin.partition(":")[0], "")) for origin in origins)
-
-
-def _log_level(text: str) -> str:
-    if text.lower() not in {"debug", "info", "warning", "error"}:
-        raise ValueError("use debug, info, warning or error")
-    return text.lower()
-
-
-Rates = dict[str, tuple[float, float]]
-"""Rate limits by request class: requests, and the seconds in which they are allowed; empty for no limits."""
-
-
-def _rates(text: str) -> Rates:
-    if text.lower() == "off":
-        return {}
-    rates: Rates = {}
-    for item in _list(text):
-        name, _, rate = item.partition("=")
-        requests, _, seconds = rate.partition("/")
-        try:
-            allowed, period = float(requests), float(seconds or 1)
-        except ValueError:
-            raise ValueError("use `off` or `class=requests/seconds`, separated by commas") from None
-        if min(allowed, period) <= 0:
-            raise ValueError("use requests and seconds greater than 0")
-        rates[name.strip()] = (allowed, period)
-    return rates
-
-
-def _positive_integer(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,6}", text) or not int(text):
-        raise ValueError("use a whole number greater than 0")
-    return int(text)
-
-
-def _mebibytes(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,7}", text):
-        raise ValueError("use a whole number")
-    return int(text)
-
-
-def _directory(text: str) -> Path:
-    try:
-        path = Path(text).expanduser()
-        if path.is_dir():
-            return path.resolve()
-    except (OSError, RuntimeError):  # not accessible, or `~` where the home folder is unknown
-        pass
-    raise ValueError("use the path of an existing folder")
 
 
 def setting(variable: str, help: str, default: Any, parse: Callable[[str], Any], *, secret: bool = False) -> Any:
@@ -161,10 +49,6 @@ def setting(variable: str, help: str, default: Any, parse: Callable[[str], Any],
     return field(default=default, repr=not secret, metadata=metadata)
 
 
-_EMPTY_USER_CONFIG = re.compile(r"\$\{user_config\.\w+\}")
-"""The placeholder that Claude Desktop passes for an optional field of a bundle that the user left empty."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings of the operator; `repr` shows no secret.
@@ -173,17 +57,19 @@ class Settings:
     environment with `from_environment`; values passed to the constructor are used as they are, without parsing.
     """
 
-    api_key: str = setting("MEMORIES_API_KEY", "API key of the Memories.ai account", "", _key, secret=True)
-    base_url: str = setting("MEMORIES_BASE_URL", "Base URL of the API", API_URL, _url)
+    api_key: str = setting("MEMORIES_API_KEY", "API key of the Memories.ai account", "", parse_key, secret=True)
+    base_url: str = setting("MEMORIES_BASE_URL", "Base URL of the API", API_URL, parse_url)
     caption_api_key: str = setting(
-        "MEMORIES_CAPTION_API_KEY", "API key of the caption service, which is separate", "", _key, secret=True
+        "MEMORIES_CAPTION_API_KEY", "API key of the caption service, which is separate", "", parse_key, secret=True
     )
-    caption_base_url: str = setting("MEMORIES_CAPTION_BASE_URL", "Base URL of the caption service", CAPTION_URL, _url)
+    caption_base_url: str = setting(
+        "MEMORIES_CAPTION_BASE_URL", "Base URL of the caption service", CAPTION_URL, parse_url
+    )
     callback_url: str = setting(
         "MEMORIES_CALLBACK_URL",
         "URL to which the service reports finished uploads, and sends video captions in place of answering with them",
         "",
-        _callback_url,
+        parse_callback_url,
     )
     unique_id: str = setting(
         "MEMORIES_UNIQUE_ID",
@@ -192,62 +78,65 @@ class Settings:
         str.strip,
     )
     toolsets: tuple[str, ...] | None = setting(
-        "MEMORIES_TOOLSETS", "Comma-separated toolsets to offer, or `default` or `all`", None, _names
+        "MEMORIES_TOOLSETS", "Comma-separated toolsets to offer, or `default` or `all`", None, parse_names
     )
     tools: tuple[str, ...] | None = setting(
         "MEMORIES_TOOLS",
         "Comma-separated tools to offer; with MEMORIES_TOOLSETS, in addition to those toolsets",
         None,
-        _names,
+        parse_names,
     )
-    exclude_tools: tuple[str, ...] = setting("MEMORIES_EXCLUDE_TOOLS", "Comma-separated tools to omit", (), _names)
-    read_only: bool = setting("MEMORIES_READ_ONLY", "Offer only tools that change nothing", False, _boolean)
+    exclude_tools: tuple[str, ...] = setting("MEMORIES_EXCLUDE_TOOLS", "Comma-separated tools to omit", (), parse_names)
+    read_only: bool = setting("MEMORIES_READ_ONLY", "Offer only tools that change nothing", False, parse_boolean)
     files_root: Path | None = setting(
-        "MEMORIES_FILES_ROOT", "The only folder that file tools may read and write", None, _directory
+        "MEMORIES_FILES_ROOT", "The only folder that file tools may read and write", None, parse_directory
     )
-    sandbox: bool = setting("MEMORIES_SANDBOX", "Use the offline sandbox instead of the API", False, _boolean)
+    sandbox: bool = setting("MEMORIES_SANDBOX", "Use the offline sandbox instead of the API", False, parse_boolean)
     confirm: bool = setting(
         "MEMORIES_CONFIRM",
         "Require confirmation of irreversible actions; `off` if the client itself asks for approval",
         True,
-        _boolean,
+        parse_boolean,
     )
     rate_limits: Rates | None = setting(
         "MEMORIES_RATE_LIMITS",
         "Rate limits that differ from the API's, as `search=10/1,chat=1/60` (requests/seconds); `off` for none",
         None,
-        _rates,
+        parse_rates,
     )
     max_response_mib: int = setting(
-        "MEMORIES_MAX_RESPONSE_MIB", "Largest answer of the API to read, in MiB, decompressed", 32, _positive_integer
+        "MEMORIES_MAX_RESPONSE_MIB",
+        "Largest answer of the API to read, in MiB, decompressed",
+        32,
+        parse_positive_integer,
     )
     secret: str = setting(
         "MEMORIES_SECRET",
         "Signing key that keeps confirmation tokens valid across restarts and replicas; at least 32 random characters",
         "",
-        _secret,
+        parse_secret,
         secret=True,
     )
     links: bool = setting(
         "MEMORIES_LINKS",
         "Add MCP links to the videos, moments and conversations of a result, for hosts that show them",
         False,
-        _boolean,
+        parse_boolean,
     )
     viewer: bool = setting(
-        "MEMORIES_VIEWER", "Show moments inside the chat, in clients that can show apps", True, _boolean
+        "MEMORIES_VIEWER", "Show moments inside the chat, in clients that can show apps", True, parse_boolean
     )
     media_cache_mib: int = setting(
         "MEMORIES_MEDIA_CACHE_MIB",
         "Room for downloaded videos that pictures and clips are cut from, in MiB; 0 keeps none",
         1024,
-        _mebibytes,
+        parse_mebibytes,
     )
     http_token: str = setting(
         "MEMORIES_HTTP_TOKEN",
         "Bearer token with which HTTP requests may use MEMORIES_API_KEY; at least 16 characters",
         "",
-        _token,
+        parse_token,
         secret=True,
     )
     oauth_issuer: str = setting(
@@ -273,25 +162,58 @@ class Settings:
         "MEMORIES_ALLOWED_HOSTS",
         "Comma-separated host names of the HTTP server, in addition to loopback",
         (),
-        _hosts,
+        parse_hosts,
     )
     allowed_origins: tuple[str, ...] = setting(
         "MEMORIES_ALLOWED_ORIGINS",
         "Comma-separated origins of web pages that may use the HTTP server, besides loopback and the allowed hosts",
         (),
-        _origins,
+        parse_origins,
     )
     max_sessions: int = setting(
-        "MEMORIES_MAX_SESSIONS", "Most sessions that one key or token may have open over HTTP", 100, _positive_integer
+        "MEMORIES_MAX_SESSIONS",
+        "Most sessions that one key or token may have open over HTTP",
+        100,
+        parse_positive_integer,
+    )
+    max_all_sessions: int = setting(
+        "MEMORIES_MAX_ALL_SESSIONS",
+        "Most sessions that all callers together may have open over HTTP",
+        10_000,
+        parse_positive_integer,
+    )
+    session_idle_seconds: int = setting(
+        "MEMORIES_SESSION_IDLE_SECONDS",
+        "Seconds without a request after which an HTTP session ends",
+        1800,
+        parse_positive_integer,
+    )
+    replica: str = setting(
+        "MEMORIES_REPLICA",
+        "Name of this server among several behind a proxy; begins the session ids and message paths that it hands out",
+        "",
+        parse_replica,
+    )
+    stop_delay: float = setting(
+        "MEMORIES_STOP_DELAY",
+        "Seconds for which a stopping HTTP server still serves as before, while `/readyz` answers 503",
+        0,
+        parse_seconds,
+    )
+    drain_seconds: float = setting(
+        "MEMORIES_DRAIN_SECONDS",
+        "Seconds that calls under way get when an HTTP server stops, after MEMORIES_STOP_DELAY",
+        20,
+        parse_seconds,
     )
     http_files: bool = setting(
         "MEMORIES_HTTP_FILES",
         "Offer file tools over HTTP; with MEMORIES_HTTP_TOKEN set, only to requests that carry the token",
         False,
-        _boolean,
+        parse_boolean,
     )
     log_level: str = setting(
-        "MEMORIES_LOG_LEVEL", "Lowest level to log: `debug`, `info`, `warning` or `error`", "warning", _log_level
+        "MEMORIES_LOG_LEVEL", "Lowest level to log: `debug`, `info`, `warning` or `error`", "warning", parse_log_level
     )
 
     @property
@@ -319,14 +241,13 @@ class Settings:
         values: dict[str, Any] = {}
         for setting_field in fields(cls):
             variable = setting_field.metadata["variable"]
-            text = environ.get(variable, "").strip()
-            if text and not _EMPTY_USER_CONFIG.fullmatch(text):
-                try:
+            try:
+                if text := read_variable(environ, variable, from_file=setting_field.metadata["secret"]):
                     values[setting_field.name] = parse_setting(setting_field.name, text, variable)
-                except ConfigurationError as error:
-                    if problems is None:
-                        raise
-                    problems.append(error)
+            except ConfigurationError as error:
+                if problems is None:
+                    raise
+                problems.append(error)
         return cls(**values)
 
     def change(self, **changes: Any) -> Settings:

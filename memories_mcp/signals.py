@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 
-def _termination_signals() -> list[signal.Signals]:
+def termination_signals() -> list[signal.Signals]:
     """Return the signals to handle, without a SIGHUP that this process ignores, as under `nohup`."""
     hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)
     signals = [signal.SIGINT, signal.SIGTERM]
@@ -19,7 +19,7 @@ def _termination_signals() -> list[signal.Signals]:
 
 def on_signals(loop: asyncio.AbstractEventLoop, handler: Callable[[signal.Signals], None]) -> None:
     """Call `handler` in the loop on each signal that ends a process."""
-    for termination_signal in _termination_signals():
+    for termination_signal in termination_signals():
         try:
             loop.add_signal_handler(termination_signal, handler, termination_signal)
         except NotImplementedError:  # event loops on Windows support no signal handlers; the interpreter does
@@ -52,7 +52,7 @@ def interruptible() -> Generator[Interruption, None, None]:
             raise KeyboardInterrupt
         handler(signal.SIGINT, frame)
 
-    handled = [number for number in _termination_signals() if number != signal.SIGINT]
+    handled = [number for number in termination_signals() if number != signal.SIGINT]
     previous = {number: signal.signal(number, interrupt) for number in handled}
     try:
         yield interruption

@@ -268,7 +268,7 @@ async def test_a_server_that_stops_finishes_calls_under_way_and_takes_no_new_one
         calls = [asyncio.create_task(visitor.call_tool("list_videos", {})) for visitor in visitors]
         for _ in visitors:
             await asyncio.wait_for(arrived.acquire(), 30)
-        tenants.stop(seconds=20)
+        tenants.stop()
         async with httpx2.AsyncClient(base_url=url, trust_env=False) as late:
             refused = [(await late.post("/mcp", json={})).status_code, (await late.get("/healthz")).status_code]
         for visitor in visitors:

@@ -21,6 +21,7 @@ LAYERS = """
     memories_mcp.logs
     memories_mcp.pool
     memories_mcp.sign_in_values
+    memories_mcp.setting_values
     memories_mcp.settings
     memories_mcp.loopback
     memories_mcp.json_schema
@@ -159,6 +160,7 @@ LAYERS = """
     memories_mcp.server.resource_types
     memories_mcp.server.prompts
     memories_mcp.server.extension
+    memories_mcp.server.narrowing
     memories_mcp.server.tenants
     memories_mcp.server.resources
     memories_mcp.server.resource_links
@@ -175,7 +177,11 @@ LAYERS = """
     memories_mcp.server.http.authentication
     memories_mcp.server.http.sessions
     memories_mcp.server.http.middleware
+    memories_mcp.server.http.peers
+    memories_mcp.server.http.routing
+    memories_mcp.server.http.supervisor
     memories_mcp.server.http.app
+    memories_mcp.server.http.workers
     memories_mcp.server.stdio_messages
     memories_mcp.server.stdio_streams
     memories_mcp.server.stdio

@@ -112,10 +112,7 @@ async def test_clients_of_the_modern_era_have_no_sessions_to_count(client: httpx
             assert await video_numbers(modern)
 
 
-async def test_a_full_server_ends_sessions_of_made_up_keys_first(
-    open_house: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("memories_mcp.server.http.sessions.MAX_ALL_SESSIONS", 6)
+async def test_a_full_server_ends_sessions_of_made_up_keys_first(open_house: Settings) -> None:
     call: dict[str, Any] = {
         "jsonrpc": "2.0",
         "id": 2,
@@ -124,7 +121,7 @@ async def test_a_full_server_ends_sessions_of_made_up_keys_first(
     }
     token = {"authorization": f"Bearer {TOKEN}"}
     async with (
-        run_http_server(open_house.change(http_token=TOKEN)) as url,
+        run_http_server(open_house.change(http_token=TOKEN, max_all_sessions=6)) as url,
         httpx2.AsyncClient(base_url=url, trust_env=False, headers=BASE) as client,
     ):
         known = await begin(client, bearer_key())
@@ -137,12 +134,9 @@ async def test_a_full_server_ends_sessions_of_made_up_keys_first(
         assert [await status(client, session) for session in made_up] == [404] * 16 + [202] * 4
 
 
-async def test_a_full_server_whose_sessions_are_all_in_use_says_so(
-    open_house: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("memories_mcp.server.http.sessions.MAX_ALL_SESSIONS", 1)
+async def test_a_full_server_whose_sessions_are_all_in_use_says_so(open_house: Settings) -> None:
     async with (
-        run_http_server(open_house) as url,
+        run_http_server(open_house.change(max_all_sessions=1)) as url,
         httpx2.AsyncClient(base_url=url, trust_env=False, headers=BASE) as client,
         client.stream("GET", "/sse", headers=bearer_key()),
     ):

@@ -21,7 +21,10 @@ OWNER = REPOSITORY.split("/")[-2]
 NAME = f"io.github.{OWNER}/memories-mcp"
 TITLE = "Memories.ai"
 SHORT = "Search, question and read videos with Memories.ai; answers cite the moments that support them."
-HTTP_SETTINGS = {"http_token", "allowed_hosts", "http_files"}
+HTTP_SETTINGS = {
+    "http_token", "allowed_hosts", "allowed_origins", "http_files", "max_sessions", "max_all_sessions",
+    "session_idle_seconds", "replica", "stop_delay", "drain_seconds",
+}  # fmt: skip
 """The settings that have no effect over stdio."""
 
 

@@ -20,6 +20,7 @@ from memories_mcp.operation import Effect, Operation
 from memories_mcp.operations import OPERATIONS, TOOLSETS
 from memories_mcp.runner import Runner, use_sandbox
 from memories_mcp.sandbox import demo_data
+from memories_mcp.setting_values import FILE_SUFFIX
 from memories_mcp.settings import Settings
 
 AnyOperation = Operation[Any, Any]
@@ -188,7 +189,9 @@ def configuration(options: dict[str, str]) -> Iterator[str]:
     for field in fields(Settings):
         variable, description = field.metadata["variable"], field.metadata["help"]
         option = f" Option: {options[field.name]}." if field.name in options else ""
-        default = "" if field.metadata["secret"] else _default(field.default)
+        default = _default(field.default)
+        if field.metadata["secret"]:
+            default = f" A file can hold it: set `{variable}{FILE_SUFFIX}` to its path instead."
         yield f"- **`{variable}`** {description}.{option}{default}"
 
 

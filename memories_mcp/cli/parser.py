@@ -37,6 +37,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     parser.add_argument("--host", help="address to listen on, with http and sse (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on, with http and sse (default: 8000)")
+    parser.add_argument(
+        "--workers", type=int, metavar="N",
+        help="processes that serve, with http and sse; about one a core (default: 1)",
+    )  # fmt: skip
     _add_general_options(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=_CommandParser)
 

@@ -12,6 +12,8 @@ from memories_mcp.errors import ConfigurationError
 from memories_mcp.logs import configure
 from memories_mcp.settings import Settings
 
+MAX_WORKERS = 64
+
 
 def serve(options: argparse.Namespace, settings: Settings) -> None:
     """Serve MCP over the chosen transport until the client closes it, or Ctrl-C.
@@ -21,15 +23,12 @@ def serve(options: argparse.Namespace, settings: Settings) -> None:
     """
     configure(settings.log_level)
     if options.transport != "stdio":
-        from memories_mcp.server.http.app import serve_http
-
-        host = "127.0.0.1" if options.host is None else options.host
-        port = 8000 if options.port is None else options.port
-        serve_http(settings, host, port, lambda line: print(line, file=sys.stderr, flush=True))
+        _serve_http(options, settings)
         return
-    if options.host is not None or options.port is not None:
+    if any(option is not None for option in (options.host, options.port, options.workers)):
         raise ConfigurationError(
-            "--host and --port are only for a server over HTTP.", next_step="Add --transport http, or remove them."
+            "--host, --port and --workers are only for a server over HTTP.",
+            next_step="Add --transport http, or remove them.",
         )
     from memories_mcp.server.stdio import serve_stdio
 
@@ -40,6 +39,29 @@ def serve(options: argparse.Namespace, settings: Settings) -> None:
             file=sys.stderr,
         )
     serve_stdio(settings)
+
+
+def _serve_http(options: argparse.Namespace, settings: Settings) -> None:
+    host = "127.0.0.1" if options.host is None else options.host
+    port = 8000 if options.port is None else options.port
+    workers = 1 if options.workers is None else options.workers
+    if not 1 <= workers <= MAX_WORKERS:
+        raise ConfigurationError(
+            f"--workers {workers}: the number is not between 1 and {MAX_WORKERS}.",
+            next_step="Use about as many as the machine has cores.",
+        )
+
+    def announce(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    if workers == 1:
+        from memories_mcp.server.http.app import serve_http
+
+        serve_http(settings, host, port, announce)
+    else:
+        from memories_mcp.server.http.workers import serve_workers
+
+        serve_workers(settings, host, port, announce, workers)
 
 
 async def serve_sandbox(port: int, data: Path | None) -> int:

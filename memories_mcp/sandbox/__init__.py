@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +18,12 @@ DEMO_KEY = "sk-sandbox"
 
 @asynccontextmanager
 async def run_sandbox(
-    *, port: int = 0, data: Path | None = None, seed: int | None = None, clock: Callable[[], float] | None = None
+    *,
+    port: int = 0,
+    data: Path | None = None,
+    seed: int | None = None,
+    clock: Callable[[], float] | None = None,
+    listener: socket.socket | None = None,
 ) -> AsyncGenerator[str, None]:
     """Serve the sandbox on loopback in the running event loop and yield its base URL.
 
@@ -26,6 +32,7 @@ async def run_sandbox(
         data: A folder that keeps the accounts across restarts, but not the uploaded files; in memory without it.
         seed: Makes every id that the sandbox creates deterministic per API key; random without it.
         clock: Returns the creation time of new data in seconds since the epoch; the system's clock without it.
+        listener: A socket that listens already, to serve on in place of a port; closed at the end.
 
     Raises:
         ConfigurationError: The port cannot be used.
@@ -39,7 +46,7 @@ async def run_sandbox(
     from memories_mcp.sandbox.uploads import Uploads
 
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # injected faults are no errors, and stdout carries MCP
-    listener = bind("127.0.0.1", port)
+    listener = bind("127.0.0.1", port) if listener is None else listener
     sandbox = Sandbox(Accounts(data, seed, clock), Uploads())
     config = uvicorn.Config(
         application(sandbox),

@@ -32,11 +32,16 @@ _SEND_TIMEOUT_SECONDS = 5
 
 
 class Subscriptions:
-    """The subscribers of one tenant, and the last known status of each of its videos."""
+    """The subscribers of one tenant, and the last known status of each of its videos.
 
-    def __init__(self) -> None:
+    Args:
+        publish: Makes a change that this process notices known to other processes.
+    """
+
+    def __init__(self, publish: Callable[[Sequence[str]], None] | None = None) -> None:
         self.answered = False
         """Whether the service has answered a request of the tenant, and so accepted its key."""
+        self._publish_elsewhere = publish
         self._bus = InMemorySubscriptionBus()
         self._handler = ListenHandler(self._bus)
         self._stream_uris: Counter[str] = Counter()
@@ -94,8 +99,14 @@ class Subscriptions:
             self.notify([VIDEOS, *changed])
 
     def notify(self, uris: Iterable[str]) -> None:
-        """Notify the subscribers of these resources, and of their parts and windows."""
+        """Notify the subscribers of these resources, and of their parts and windows, here and in other processes."""
         changed = [*uris]
+        self.deliver(changed)
+        if self._publish_elsewhere:
+            self._publish_elsewhere(changed)
+
+    def deliver(self, changed: Sequence[str]) -> None:
+        """Notify the subscribers of this process."""
         for reference in self._listeners:
             if listener := reference():
                 listener(changed)

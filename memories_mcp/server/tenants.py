@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 import weakref
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,14 +17,11 @@ from mcp.server import ServerRequestContext
 from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.media.cache import VideoCache
-from memories_mcp.operation import Effect
-from memories_mcp.operations import select
-from memories_mcp.operations.viewer import viewer
 from memories_mcp.pool import Pool
-from memories_mcp.runner import AnyOperation, Runner, make_api, rate_limits_of, with_sandbox
-from memories_mcp.server.apps import SHOWN_TOOLS
+from memories_mcp.runner import AnyOperation, Runner, make_api, rate_limits_of, use_sandbox, with_sandbox
 from memories_mcp.server.extension import Extension
 from memories_mcp.server.http.credentials import Credentials, RequestUser
+from memories_mcp.server.narrowing import Narrowing, viewer_operations
 from memories_mcp.server.recent import RecentItems
 from memories_mcp.server.subscriptions import Subscriptions
 from memories_mcp.settings import Settings
@@ -53,22 +52,6 @@ class TenantKey(NamedTuple):
 
 def _principal(key: TenantKey) -> str:
     return "\n".join(map(str, key))
-
-
-class Narrowing(NamedTuple):
-    """What the headers of a request leave of a tenant's tools.
-
-    Attributes:
-        toolsets: The toolsets to restrict to; `None` for all that the operator offers.
-        read_only: Whether to offer only tools that change nothing.
-        files: Whether file tools are offered.
-        writes: Whether tools that change something are offered.
-    """
-
-    toolsets: tuple[str, ...] | None
-    read_only: bool
-    files: bool
-    writes: bool
 
 
 class Tenant:
@@ -117,23 +100,8 @@ class Tenant:
         if narrowing not in self._narrowed:
             if len(self._narrowed) == _MAX_NARROWINGS:
                 self._narrowed.clear()
-            self._narrowed[narrowing] = self._narrow(narrowing)
+            self._narrowed[narrowing] = narrowing.narrow(self.runner)
         return self._narrowed[narrowing]
-
-    def _narrow(self, narrowing: Narrowing) -> Runner:
-        toolsets = ("all",) if narrowing.toolsets is None else narrowing.toolsets
-        selected = {operation.name for operation in select(toolsets, narrowing.read_only)}
-        if selected & SHOWN_TOOLS:
-            selected |= {operation.name for operation in viewer.operations}
-
-        def is_offered(operation: AnyOperation) -> bool:
-            if operation.uses_files and not narrowing.files:
-                return False
-            if operation.effect is not Effect.READ and not narrowing.writes:
-                return False
-            return (narrowing.toolsets is None and not narrowing.read_only) or operation.name in selected
-
-        return self.runner.restrict(is_offered, read_only=narrowing.read_only)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -176,15 +144,18 @@ class Tenants:
         self.settings = settings
         self.extension = extension or Extension()
         """Additions to the server."""
-        self._operations = (*self.extension.operations, *_viewer_operations(settings))
+        self._operations = (*self.extension.operations, *viewer_operations(settings))
         self.operator_runner = Runner(settings, api=api, extra_operations=self._operations)
         """All that the operator offers; makes no requests."""
         self.active_requests = 0
         """The number of requests under way."""
-        self.stopping = False
-        """Whether the server is stopping: calls under way continue, new ones are refused."""
+        self.ready = True
+        """Whether a proxy may send new clients: the server has not begun to stop."""
         self.drain_deadline = 0.0
         """The time on the monotonic clock up to which a stopping server waits for requests under way."""
+        self.publish: Callable[[str, Sequence[str]], None] | None = None
+        """Makes a change known to other processes: takes the digest of a tenant, and URIs for their `receive`."""
+        self._refusing_from = float("inf")
         self._backed_settings = settings
         self._api = api
         self._over_http = over_http
@@ -196,9 +167,10 @@ class Tenants:
         self._subscriptions: weakref.WeakValueDictionary[tuple[str, str], Subscriptions] = weakref.WeakValueDictionary()
 
     @asynccontextmanager
-    async def open(self) -> AsyncGenerator[Tenants, None]:
-        """Serve tenants until the body ends; if the settings choose the sandbox, run it too."""
-        async with with_sandbox(self.settings, api=self._api) as self._backed_settings:
+    async def open(self, *, sandbox_url: str = "") -> AsyncGenerator[Tenants, None]:
+        """Serve tenants until the body ends; if the settings choose the sandbox, run it too, or use one that runs."""
+        running = nullcontext(use_sandbox(self.settings, sandbox_url)) if sandbox_url else None
+        async with running or with_sandbox(self.settings, api=self._api) as self._backed_settings:
             try:
                 yield self
             finally:
@@ -241,10 +213,26 @@ class Tenants:
         finally:
             self.active_requests -= 1
 
-    def stop(self, seconds: float) -> None:
-        """Begin to stop; requests under way get at most this many seconds."""
-        self.stopping = True
-        self.drain_deadline = time.monotonic() + seconds
+    @property
+    def stopping(self) -> bool:
+        """Whether the server refuses new calls; those under way continue."""
+        return time.monotonic() >= self._refusing_from
+
+    def stop(self) -> None:
+        """Begin to stop: be not ready, then refuse new calls, then end; the settings say how long each takes."""
+        self.ready = False
+        self._refusing_from = time.monotonic() + self.settings.stop_delay
+        self.drain_deadline = self._refusing_from + self.settings.drain_seconds
+
+    def receive(self, digest: str, uris: Sequence[str]) -> None:
+        """Take note of a change that another process published."""
+        for key, subscriptions in self._subscriptions.items():
+            if _digest(key) != digest:
+                continue
+            for tenant in self._tenants.values:
+                if tenant.subscriptions is subscriptions:
+                    tenant.runner.transcripts.drop(uris)
+            subscriptions.deliver(uris)
 
     def end_streams(self) -> None:
         """End every stream of `subscriptions/listen`."""
@@ -284,7 +272,13 @@ class Tenants:
             files_root=self._backed_settings.files_root if key.files else None,
         )
         limits = self._limits.setdefault(key.api_key, rate_limits_of(settings))
-        subscriptions = self._subscriptions.setdefault((key.api_key, key.unique_id), Subscriptions())
+        account = (key.api_key, key.unique_id)
+
+        def publish(uris: Sequence[str]) -> None:
+            if self.publish:
+                self.publish(_digest(account), uris)
+
+        subscriptions = self._subscriptions.setdefault(account, Subscriptions(publish))
         key_hint = _HTTP_KEY_HINT if self._over_http else ""
         principal = ""
         if key.subject:
@@ -318,9 +312,6 @@ class Tenants:
         return RequestScope(tenant, tenant.narrowed(narrowing), private)
 
 
-def _viewer_operations(settings: Settings) -> Sequence[AnyOperation]:
-    """Return the operations of the viewer, if the settings offer it and a tool whose results it shows."""
-    selected = select(settings.toolsets, settings.read_only, settings.exclude_tools, settings.tools)
-    if not settings.viewer or not any(operation.name in SHOWN_TOOLS for operation in selected):
-        return ()
-    return viewer.operations
+def _digest(account: tuple[str, str]) -> str:
+    """Return a name of a key and namespace that shows neither."""
+    return hashlib.sha256(json.dumps(account).encode()).hexdigest()

@@ -24,8 +24,10 @@ from memories_mcp.loopback import EmbeddedServer, bind, run_server, url_of
 from memories_mcp.server.app import make_server
 from memories_mcp.server.http.authentication import Authentication
 from memories_mcp.server.http.messages import MAX_BODY_BYTES, MessageMiddleware
-from memories_mcp.server.http.middleware import HEALTH_PATH, AccessMiddleware
+from memories_mcp.server.http.middleware import HEALTH_PATH, READY_PATH, AccessMiddleware
+from memories_mcp.server.http.peers import Peers
 from memories_mcp.server.http.protected_resource import METADATA_PATH
+from memories_mcp.server.http.routing import SessionRouter, messages_path
 from memories_mcp.server.http.sessions import SessionLimitMiddleware
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.settings import Settings
@@ -33,10 +35,7 @@ from memories_mcp.sign_in_values import ONLY_KEYS
 
 MCP_PATH = "/mcp"
 SSE_PATH = "/sse"
-MESSAGES_PATH = "/messages"
 
-DRAIN_SECONDS = 20.0
-"""How long a stopping server waits for calls under way."""
 _STREAMS_END_SECONDS = 5
 _GARBAGE_THRESHOLD = 10_000
 """Objects after which Python looks for garbage: those of a few calls, not of a part of one."""
@@ -64,46 +63,57 @@ class _MessagesEndpoint:
         await self._transport.handle_post_message(scope, receive, send)
 
 
-def http_app(settings: Settings, tenants: Tenants, host: str) -> AccessMiddleware:
+def http_app(
+    settings: Settings, tenants: Tenants, host: str, *, name: str = "", peers: Peers | None = None
+) -> SessionRouter:
     """Return the ASGI app of both transports, behind the checks of this package.
 
     Args:
         settings: The operator's.
         tenants: Open; the caller closes them.
         host: The address that the server listens on.
+        name: The name of this process, for its sessions; by default that of the replica.
+        peers: The other workers of this server.
 
     Raises:
         ConfigurationError: The settings of the ways to authenticate contradict each other.
     """
+    name = name or settings.replica
     server = make_server(settings, tenants=tenants)
     authentication = Authentication(settings, tenants.operator_runner.operations)
-    messages = SseServerTransport(f"{MESSAGES_PATH}/", max_request_body_size=MAX_BODY_BYTES)
+    path = messages_path(name)
+    messages = SseServerTransport(f"{path}/", max_request_body_size=MAX_BODY_BYTES)
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "stopping"}, 503) if tenants.stopping else JSONResponse({"status": "ok"})
 
+    async def readiness(_: Request) -> Response:
+        return JSONResponse({"status": "ok"}) if tenants.ready else JSONResponse({"status": "stopping"}, 503)
+
     app = server.streamable_http_app(
         streamable_http_path=MCP_PATH,
         max_request_body_size=MAX_BODY_BYTES,
+        session_idle_timeout=settings.session_idle_seconds,
         max_sessions=None,  # `SessionLimitMiddleware` counts them by credential
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # see `AccessMiddleware`
         custom_starlette_routes=[
             Route(HEALTH_PATH, health),
             Route(f"{METADATA_PATH}{{path:path}}", authentication.resource.document),
+            Route(READY_PATH, readiness),
             Route(SSE_PATH, _SseEndpoint(server, messages), methods=["GET"]),
-            Route(MESSAGES_PATH, _MessagesEndpoint(messages)),
+            Route(path, _MessagesEndpoint(messages)),
         ],
     )
     app.router.redirect_slashes = False
     limited = SessionLimitMiddleware(app, tenants, MCP_PATH, SSE_PATH)
-    checked = MessageMiddleware(limited, (MCP_PATH, MESSAGES_PATH), authentication.refuse_message)
-    return AccessMiddleware(checked, tenants, settings, host, authentication)
+    checked = MessageMiddleware(limited, (MCP_PATH, path), authentication.refuse_message)
+    return SessionRouter(AccessMiddleware(checked, tenants, settings, host, authentication), name, peers)
 
 
-class _HttpServer(uvicorn.Server):
+class HttpServer(uvicorn.Server):
     """Stops gracefully: refuses new clients, waits for calls under way, then ends the streams."""
 
-    def __init__(self, app: AccessMiddleware, tenants: Tenants) -> None:
+    def __init__(self, app: SessionRouter, tenants: Tenants) -> None:
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -114,23 +124,26 @@ class _HttpServer(uvicorn.Server):
         )
         super().__init__(config)
         self._app = app
-        self._tenants = tenants
+        self.tenants = tenants
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self._tenants.stopping:  # the second signal
+        """Begin to stop; on the second signal, exit."""
+        if not self.tenants.ready:  # the second signal
             self.should_exit = self.force_exit = True
-        self._tenants.stop(DRAIN_SECONDS)
+        if self.tenants.ready:
+            self.tenants.stop()
 
     async def on_tick(self, counter: int) -> bool:
-        busy = self._app.pending_posts or self._tenants.active_requests
-        overdue = time.monotonic() > self._tenants.drain_deadline
-        if self._tenants.stopping and not self.should_exit and (overdue or not busy):
-            self._tenants.end_streams()
+        """Return whether a stopping server has nothing left to wait for."""
+        busy = self._app.pending_posts or self.tenants.active_requests
+        overdue = time.monotonic() > self.tenants.drain_deadline
+        if self.tenants.stopping and not self.should_exit and (overdue or not busy):
+            self.tenants.end_streams()
             self.should_exit = True  # open SSE streams watch this flag and end
         return await super().on_tick(counter)
 
 
-class _EmbeddedHttpServer(EmbeddedServer, _HttpServer):
+class _EmbeddedHttpServer(EmbeddedServer, HttpServer):
     pass
 
 
@@ -151,7 +164,7 @@ async def run_http_server(
     with closing(bind(host, port)) as listener:
         async with tenants.open() as opened:
             server = _EmbeddedHttpServer(http_app(settings, opened, host), opened)
-            async with run_server(server, listener, lambda: opened.stop(DRAIN_SECONDS)) as url:
+            async with run_server(server, listener, opened.stop) as url:
                 yield url
 
 
@@ -168,37 +181,60 @@ def serve_http(settings: Settings, host: str, port: int, announce: Callable[[str
         ConfigurationError: Other machines reach the address, which has neither token nor sign-in; or the address or
             a setting cannot be used.
     """
+    check_access(settings, host)
+
+    async def serve() -> None:
+        with closing(bind(host, port)) as listener:
+            async with Tenants(settings, over_http=True).open() as tenants:
+                server = HttpServer(http_app(settings, tenants, host), tenants)
+                keep_what_exists()
+                announce_server(settings, host, url_of(listener), announce)
+                await server.serve([listener])
+
+    asyncio.run(serve())
+
+
+def check_access(settings: Settings, host: str) -> None:
+    """Check that a server which other machines reach asks for credentials.
+
+    Raises:
+        ConfigurationError: Other machines reach the address, which has neither token nor sign-in.
+    """
     if not is_loopback(host) and settings.ways == ONLY_KEYS:
         raise ConfigurationError(
             f"Refusing to listen on {host or 'every address'} without MEMORIES_HTTP_TOKEN or sign-in.",
             next_step="Set one of them, or listen on 127.0.0.1.",
         )
 
-    async def serve() -> None:
-        with closing(bind(host, port)) as listener:
-            async with Tenants(settings, over_http=True).open() as tenants:
-                server = _HttpServer(http_app(settings, tenants, host), tenants)
-                # What exists now lives as long as the process: it need not be looked through for garbage again.
-                gc.collect()
-                gc.freeze()
-                gc.set_threshold(_GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
-                url = url_of(listener)
-                announce(f"Serving MCP at {url}{MCP_PATH}, for older clients at {url}{SSE_PATH}.")
-                if not is_loopback(host) and not settings.allowed_hosts:
-                    announce(
-                        "Only requests to loopback names are served. Set MEMORIES_ALLOWED_HOSTS to the host names "
-                        "that clients use."
-                    )
-                if settings.http_token and "token" not in settings.ways:
-                    announce("MEMORIES_HTTP_TOKEN is not accepted. Add token to MEMORIES_HTTP_AUTH, or remove it.")
-                if settings.api_key and settings.ways == ONLY_KEYS:
-                    announce(
-                        "MEMORIES_API_KEY is not used for HTTP requests without MEMORIES_HTTP_TOKEN. Set the token, "
-                        "or have clients send their own keys."
-                    )
-                await server.serve([listener])
 
-    asyncio.run(serve())
+def keep_what_exists() -> None:
+    """Take what exists now out of garbage collection: it lives as long as the process."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
+
+
+def announce_server(settings: Settings, host: str, url: str, announce: Callable[[str], None]) -> None:
+    """Say where the server is reached, and what its settings keep it from serving.
+
+    Args:
+        settings: The operator's.
+        host: The address that the server listens on.
+        url: The base URL of the server.
+        announce: Receives one line each.
+    """
+    announce(f"Serving MCP at {url}{MCP_PATH}, for older clients at {url}{SSE_PATH}.")
+    if not is_loopback(host) and not settings.allowed_hosts:
+        announce(
+            "Only requests to loopback names are served. Set MEMORIES_ALLOWED_HOSTS to the host names that clients use."
+        )
+    if settings.http_token and "token" not in settings.ways:
+        announce("MEMORIES_HTTP_TOKEN is not accepted. Add token to MEMORIES_HTTP_AUTH, or remove it.")
+    if settings.api_key and settings.ways == ONLY_KEYS:
+        announce(
+            "MEMORIES_API_KEY is not used for HTTP requests without MEMORIES_HTTP_TOKEN. Set the token, "
+            "or have clients send their own keys."
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -20,6 +20,7 @@ from memories_mcp.settings import Settings
 logger = logging.getLogger(__name__)
 
 HEALTH_PATH = "/healthz"
+READY_PATH = "/readyz"
 _METADATA_PREFIX = "/.well-known/"
 
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
@@ -58,7 +59,7 @@ class AccessMiddleware:
         origins = headers.getlist("origin")
         if len(origins) == 1 and self._names.allow_origin(origins[0]):
             send = add_cors_headers(send, origins[0])
-        if scope["path"] == HEALTH_PATH:
+        if scope["path"] in {HEALTH_PATH, READY_PATH}:
             await self._app(scope, receive, send)
             return
         user = await self._authenticate(Request(scope, receive), headers)
@@ -81,8 +82,9 @@ class AccessMiddleware:
 
     async def _authenticate(self, request: Request, headers: Headers) -> RequestUser | Response | None:
         """Return the user of a request, `None` if the path needs none, or the response that ends the request."""
-        # A stopping server still serves its sessions, so that clients can list and answer forms, but takes no new ones.
-        in_session = "mcp-session-id" in headers or "mcp-method" in headers or "session_id" in request.query_params
+        # A stopping server still serves its sessions, so that clients can list and answer forms. Whatever another
+        # server can serve as well is refused by the HTTP status, so that a proxy can pass it on.
+        in_session = "mcp-session-id" in headers or "session_id" in request.query_params
         if self._tenants.stopping and not in_session:
             return error_response(503, "The server is stopping. Try again in a moment.", {"Retry-After": "1"})
         try:

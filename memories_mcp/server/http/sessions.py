@@ -19,7 +19,6 @@ from memories_mcp.server.http.credentials import RequestRefused, RequestUser
 from memories_mcp.server.http.messages import error_response
 from memories_mcp.server.tenants import Tenants
 
-MAX_ALL_SESSIONS = 10_000
 _SESSION_HEADER = "mcp-session-id"
 _RETRY_SECONDS = "60"
 
@@ -51,6 +50,7 @@ class SessionLimitMiddleware:
         self._path = path
         self._stream_path = stream_path
         self._most = tenants.settings.max_sessions
+        self._most_of_all = tenants.settings.max_all_sessions
         self._sessions: dict[str, list[_Session]] = {}  # by credential
         self._by_id: dict[str, _Session] = {}
         self._count = 0
@@ -125,7 +125,7 @@ class SessionLimitMiddleware:
                     429,
                     f"This credential has {self._most} sessions in use, the most allowed. Close one, then try again.",
                 )
-        elif self._count >= MAX_ALL_SESSIONS:
+        elif self._count >= self._most_of_all:
             candidates = [session for sessions in self._sessions.values() for session in sessions]
             # Keys can be made up at no cost, so the sessions of unverified ones end first.
             ended = self._forget_idle(session for session in candidates if not session.verified)
