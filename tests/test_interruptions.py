@@ -175,7 +175,7 @@ COMMANDS: dict[str, list[str]] = {
     "demo": ["demo"],
     "search": ["search", "pricing"],
     "ask": ["ask", "pricing"],
-    "show": ["show", f"{MEETING}#t=3:32", "--no-open"],
+    "show": ["show", f"{MEETING}#t=3:32", "--no-open", "--page", "moments.html", "--overwrite"],
     "transcript": ["transcript", MEETING],
     "list": ["list"],
     "status": ["status", MEETING],
@@ -414,7 +414,7 @@ def test_without_a_home_and_a_current_folder_commands_that_need_them_say_so(tmp_
     assert [command for command, _ in runs] == [command for command, _, _ in endings]
     for command, code, output in endings[:-2]:
         assert b"Traceback" not in output
-        if command in {"upload", "download"}:
+        if command in {"upload", "download", "show"}:
             assert code == 1
             assert b"leads nowhere. Check the path and the current folder." in output
         elif command == "install":
