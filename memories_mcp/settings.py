@@ -137,6 +137,12 @@ def _mebibytes(text: str) -> int:
     return int(text)
 
 
+def _port(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) <= 65535:
+        raise ValueError("use a port between 1 and 65535")
+    return int(text)
+
+
 def _directory(text: str) -> Path:
     try:
         path = Path(text).expanduser()
@@ -289,6 +295,14 @@ class Settings:
         "Offer file tools over HTTP; with MEMORIES_HTTP_TOKEN set, only to requests that carry the token",
         False,
         _boolean,
+    )
+    metrics: bool = setting("MEMORIES_METRICS", "Serve metrics for Prometheus at `/metrics` over HTTP", False, _boolean)
+    metrics_port: int | None = setting(
+        "MEMORIES_METRICS_PORT",
+        "Port of the metrics, where they need no token; by default that of the server, where they need "
+        "MEMORIES_HTTP_TOKEN",
+        None,
+        _port,
     )
     log_level: str = setting(
         "MEMORIES_LOG_LEVEL", "Lowest level to log: `debug`, `info`, `warning` or `error`", "warning", _log_level

@@ -32,7 +32,7 @@ from memories_mcp.server.apps import EXTENSION, lists_media_tool, read_app
 from memories_mcp.server.completions import complete_argument
 from memories_mcp.server.icon import ICON
 from memories_mcp.server.prompts import PROMPTS, Prompts
-from memories_mcp.server.protocol_errors import describe_refusal
+from memories_mcp.server.protocol_errors import SERVER_STOPPING, describe_refusal
 from memories_mcp.server.resource_types import RESOURCE_TYPES
 from memories_mcp.server.resources import Resources
 from memories_mcp.server.tenants import Tenants
@@ -45,8 +45,6 @@ RequestContext = ServerRequestContext[Tenants]
 
 _LIST_VALID_MS = 3_600_000
 _RESOURCES_VALID_MS = 60_000
-_SERVER_STOPPING = -32000
-"""From the range that JSON-RPC reserves for errors of the server's own."""
 _MAX_LOGGED_CHARACTERS = 200
 _WEBSITE = "https://memories.ai"
 
@@ -203,27 +201,31 @@ class _RequestMiddleware:
         if ctx.params and ctx.params.get("arguments") == []:  # how PHP and Lua write an empty object
             ctx = replace(ctx, params={**ctx.params, "arguments": {}})
         if self._tenants.stopping and ctx.method == "tools/call":
-            raise MCPError(code=_SERVER_STOPPING, message="The server is stopping. Call again in a moment.")
+            raise MCPError(code=SERVER_STOPPING, message="The server is stopping. Call again in a moment.")
         begin_request()
-        started, outcome = time.perf_counter(), "failed"
+        started, outcome, error_type = time.perf_counter(), "failed", "other"
         try:
             with self._tenants.count_request():
                 result = await self._call(_read_empty_lists(ctx), call_next)
             is_tool_error = isinstance(result, dict) and result.get("isError") is True
-            outcome = "tool error" if is_tool_error else "ok"
+            outcome, error_type = ("tool error", "tool_error") if is_tool_error else ("ok", "")
             return result
         except MCPError as error:
-            outcome = f"{error.error.code}: {error.error.message[:_MAX_LOGGED_CHARACTERS]}"
+            error_type = str(error.error.code)
+            outcome = f"{error_type}: {error.error.message[:_MAX_LOGGED_CHARACTERS]}"
             raise
         except asyncio.CancelledError:
-            outcome = "cancelled"
+            outcome = error_type = "cancelled"
             raise
         finally:
-            milliseconds = round((time.perf_counter() - started) * 1000)
+            seconds = time.perf_counter() - started
             params = ctx.params or {}
+            tool = str(params.get("name") or "") if ctx.method == "tools/call" else ""
+            self._tenants.observer.record_operation(ctx.method, tool, error_type, seconds)
             target = str(params.get("name") or params.get("uri") or "")[:_MAX_LOGGED_CHARACTERS]
             logger.info(
-                "request", extra={"method": ctx.method, "target": target, "outcome": outcome, "ms": milliseconds}
+                "request",
+                extra={"method": ctx.method, "target": target, "outcome": outcome, "ms": round(seconds * 1000)},
             )
 
     async def _call(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:

@@ -8,13 +8,15 @@ from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mcp.server import ServerRequestContext
 
 from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import RateLimiter
+from memories_mcp.errors import ConfigurationError
 from memories_mcp.media.cache import VideoCache
+from memories_mcp.observer import UNOBSERVED, Observer
 from memories_mcp.operation import Effect
 from memories_mcp.operations import select
 from memories_mcp.operations.viewer import viewer
@@ -28,6 +30,9 @@ from memories_mcp.server.subscriptions import Subscriptions
 from memories_mcp.settings import Settings
 from memories_mcp.sign_in_values import ONLY_KEYS
 from memories_mcp.transcript_cache import TranscriptCache
+
+if TYPE_CHECKING:
+    from memories_mcp.server.metrics import Metrics
 
 _MAX_TENANTS = 1000
 _HTTP_KEY_HINT = (
@@ -67,6 +72,7 @@ class Tenant:
         operations: Offered besides those that the settings choose.
         key_hint: Where a caller sets a missing key.
         principal: What confirmation tokens are bound to; by default the key.
+        observer: Receives what the tenant does.
 
     Attributes:
         runner: Runs operations with the key.
@@ -85,12 +91,16 @@ class Tenant:
         operations: Sequence[AnyOperation],
         key_hint: str,
         principal: str = "",
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self.subscriptions = subscriptions
-        client = api or make_api(settings, limits, key_hint=key_hint, on_result=subscriptions.record_response)
+        client = api or make_api(
+            settings, limits, key_hint=key_hint, on_result=subscriptions.record_response, observer=observer
+        )
         self.runner = Runner(settings, api=client, transcripts=transcripts, videos=videos, extra_operations=operations)
         self.runner.principal = principal or self.runner.principal
         self.runner.changed = subscriptions.notify
+        self.runner.observer = observer
         self.recent = RecentItems(self.runner)
         subscriptions.add_listener(self.recent.invalidate)
 
@@ -138,6 +148,10 @@ class Tenants:
         self._operations = (*self.extension.operations, *_viewer_operations(settings))
         self.operator_runner = Runner(settings, api=api, extra_operations=self._operations)
         """All that the operator offers; makes no requests."""
+        self.metrics = _make_metrics(self.operator_runner) if over_http and settings.metrics else None
+        """What the server counts; `None` if metrics are off."""
+        self.observer = self.metrics or UNOBSERVED
+        """Receives what happens in the server."""
         self.active_requests = 0
         """The number of requests under way."""
         self.stopping = False
@@ -259,6 +273,7 @@ class Tenants:
             self._operations,
             key_hint,
             principal,
+            self.observer,
         )
 
     def _narrow(self, tenant: Tenant, credentials: Credentials, *, files: bool, writes: bool) -> RequestScope:
@@ -284,6 +299,24 @@ class Tenants:
         files_vary = self.settings.http_files and "token" in self.settings.ways
         private = narrows or bool(credentials.unique_id or credentials.subject) or files_vary
         return RequestScope(tenant, tenant.runner.restrict(is_offered, read_only=credentials.read_only), private)
+
+
+def _make_metrics(runner: Runner) -> Metrics:
+    """Return the metrics of a server.
+
+    Args:
+        runner: Offers every tool of the server.
+
+    Raises:
+        ConfigurationError: The package for them is missing.
+    """
+    try:
+        from memories_mcp.server.metrics import Metrics
+    except ImportError:
+        raise ConfigurationError(
+            "Metrics need the package prometheus-client.", next_step="Run: pip install 'memories-mcp[team]'."
+        ) from None
+    return Metrics(runner.operations)
 
 
 def _viewer_operations(settings: Settings) -> Sequence[AnyOperation]:

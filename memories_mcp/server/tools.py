@@ -6,6 +6,7 @@ import base64
 import difflib
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import mcp_types as t
@@ -84,12 +85,13 @@ class Tools:
         if operation is None:
             raise MCPError(code=t.INVALID_PARAMS, message=_unknown_tool_message(params.name, scope.runner))
         nonce = self._nonce()
+        on_ask = partial(scope.runner.observer.record_confirmation, operation.name, "asked")
         try:
             answer = await scope.runner.run(
                 operation,
                 params.arguments,
                 on_progress=_progress_reporter(ctx),
-                on_confirm=Elicitation(ctx, params).confirm,
+                on_confirm=Elicitation(ctx, params, on_ask=on_ask).confirm,
                 nonce=nonce,
             )
         except InputRequired as required:

@@ -24,6 +24,7 @@ from memories_mcp.loopback import EmbeddedServer, bind, run_server, url_of
 from memories_mcp.server.app import make_server
 from memories_mcp.server.http.authentication import Authentication
 from memories_mcp.server.http.messages import MAX_BODY_BYTES, MessageMiddleware
+from memories_mcp.server.http.metrics import METRICS_PATH, MetricsEndpoint, serve_metrics
 from memories_mcp.server.http.middleware import HEALTH_PATH, AccessMiddleware
 from memories_mcp.server.http.protected_resource import METADATA_PATH
 from memories_mcp.server.http.sessions import SessionLimitMiddleware
@@ -73,7 +74,7 @@ def http_app(settings: Settings, tenants: Tenants, host: str) -> AccessMiddlewar
         host: The address that the server listens on.
 
     Raises:
-        ConfigurationError: The settings of the ways to authenticate contradict each other.
+        ConfigurationError: The settings of the ways to authenticate contradict each other, or metrics would be public.
     """
     server = make_server(settings, tenants=tenants)
     authentication = Authentication(settings, tenants.operator_runner.operations)
@@ -97,7 +98,21 @@ def http_app(settings: Settings, tenants: Tenants, host: str) -> AccessMiddlewar
     app.router.redirect_slashes = False
     limited = SessionLimitMiddleware(app, tenants, MCP_PATH, SSE_PATH)
     checked = MessageMiddleware(limited, (MCP_PATH, MESSAGES_PATH), authentication.refuse_message)
-    return AccessMiddleware(checked, tenants, settings, host, authentication)
+    metrics = tenants.metrics
+    if metrics is None:
+        return AccessMiddleware(checked, tenants, settings, host, authentication)
+    metrics.watch("memories_sessions", "Open sessions and streams.", lambda: limited.count)
+    metrics.watch("memories_tenants", "Keys and namespaces that are kept open.", lambda: len(tenants))
+    metrics.watch("memories_requests_in_progress", "Requests under way.", lambda: tenants.active_requests)
+    endpoint = None
+    if settings.metrics_port is None:
+        if not settings.http_token and not is_loopback(host):
+            raise ConfigurationError(
+                f"Every client would see the metrics at {METRICS_PATH}.",
+                next_step="Set MEMORIES_METRICS_PORT to a port that only your network reaches, or MEMORIES_HTTP_TOKEN.",
+            )
+        endpoint = MetricsEndpoint(metrics, settings.http_token)
+    return AccessMiddleware(checked, tenants, settings, host, authentication, endpoint)
 
 
 class _HttpServer(uvicorn.Server):
@@ -151,7 +166,10 @@ async def run_http_server(
     with closing(bind(host, port)) as listener:
         async with tenants.open() as opened:
             server = _EmbeddedHttpServer(http_app(settings, opened, host), opened)
-            async with run_server(server, listener, lambda: opened.stop(DRAIN_SECONDS)) as url:
+            async with (
+                serve_metrics(settings, opened.metrics, host),
+                run_server(server, listener, lambda: opened.stop(DRAIN_SECONDS)) as url,
+            ):
                 yield url
 
 
@@ -189,14 +207,15 @@ def serve_http(settings: Settings, host: str, port: int, announce: Callable[[str
                         "Only requests to loopback names are served. Set MEMORIES_ALLOWED_HOSTS to the host names "
                         "that clients use."
                     )
-                if settings.http_token and "token" not in settings.ways:
+                if settings.http_token and "token" not in settings.ways and not settings.metrics:
                     announce("MEMORIES_HTTP_TOKEN is not accepted. Add token to MEMORIES_HTTP_AUTH, or remove it.")
                 if settings.api_key and settings.ways == ONLY_KEYS:
                     announce(
                         "MEMORIES_API_KEY is not used for HTTP requests without MEMORIES_HTTP_TOKEN. Set the token, "
                         "or have clients send their own keys."
                     )
-                await server.serve([listener])
+                async with serve_metrics(settings, tenants.metrics, host):
+                    await server.serve([listener])
 
     asyncio.run(serve())
 
