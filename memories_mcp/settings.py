@@ -290,6 +290,12 @@ class Settings:
     max_sessions: int = setting(
         "MEMORIES_MAX_SESSIONS", "Most sessions that one key or token may have open over HTTP", 100, _positive_integer
     )
+    max_calls_per_caller: int = setting(
+        "MEMORIES_MAX_CALLS_PER_CALLER",
+        "Most calls that one key, token or person may have under way over HTTP",
+        100,
+        _positive_integer,
+    )
     http_files: bool = setting(
         "MEMORIES_HTTP_FILES",
         "Offer file tools over HTTP; with MEMORIES_HTTP_TOKEN set, only to requests that carry the token",

@@ -157,6 +157,7 @@ LAYERS = """
     memories_mcp.server.subscriptions
     memories_mcp.server.http
     memories_mcp.server.http.credentials
+    memories_mcp.server.http.shares
     memories_mcp.server.resource_types
     memories_mcp.server.prompts
     memories_mcp.server.extension
@@ -170,6 +171,7 @@ LAYERS = """
     memories_mcp.server.app
     memories_mcp.server.http.cors
     memories_mcp.server.http.messages
+    memories_mcp.server.http.calls
     memories_mcp.server.http.metrics
     memories_mcp.server.http.protected_resource
     memories_mcp.server.http.issuer_keys

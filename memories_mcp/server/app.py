@@ -8,7 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import version
@@ -30,9 +30,10 @@ from memories_mcp.rendering.fence import FENCE_MEANING, make_nonce
 from memories_mcp.runner import AnyOperation, Runner
 from memories_mcp.server.apps import EXTENSION, lists_media_tool, read_app
 from memories_mcp.server.completions import complete_argument
+from memories_mcp.server.http.shares import call_of
 from memories_mcp.server.icon import ICON
 from memories_mcp.server.prompts import PROMPTS, Prompts
-from memories_mcp.server.protocol_errors import SERVER_STOPPING, describe_refusal
+from memories_mcp.server.protocol_errors import UNAVAILABLE, describe_refusal
 from memories_mcp.server.resource_types import RESOURCE_TYPES
 from memories_mcp.server.resources import Resources
 from memories_mcp.server.tenants import Tenants
@@ -201,11 +202,14 @@ class _RequestMiddleware:
         if ctx.params and ctx.params.get("arguments") == []:  # how PHP and Lua write an empty object
             ctx = replace(ctx, params={**ctx.params, "arguments": {}})
         if self._tenants.stopping and ctx.method == "tools/call":
-            raise MCPError(code=SERVER_STOPPING, message="The server is stopping. Call again in a moment.")
+            raise MCPError(code=UNAVAILABLE, message="The server is stopping. Call again in a moment.")
+        call = call_of(ctx.request.scope) if ctx.request is not None else None
+        if call is not None and call.refused:
+            raise MCPError(code=UNAVAILABLE, message=call.describe_refusal())
         begin_request()
         started, outcome, error_type = time.perf_counter(), "failed", "other"
         try:
-            with self._tenants.count_request():
+            with self._tenants.count_request(), nullcontext() if call is None else call.hold():
                 result = await self._call(_read_empty_lists(ctx), call_next)
             is_tool_error = isinstance(result, dict) and result.get("isError") is True
             outcome, error_type = ("tool error", "tool_error") if is_tool_error else ("ok", "")

@@ -29,7 +29,7 @@ from prometheus_client import (
 )
 
 from memories_mcp.observer import ApiRequest, ConfirmationStep, Observer
-from memories_mcp.server.protocol_errors import SERVER_STOPPING
+from memories_mcp.server.protocol_errors import UNAVAILABLE
 
 _OPERATION_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 """The boundaries of the conventions."""
@@ -48,7 +48,7 @@ _ERROR_TYPES = {
             METHOD_NOT_FOUND,
             MISSING_REQUIRED_CLIENT_CAPABILITY,
             UNSUPPORTED_PROTOCOL_VERSION,
-            SERVER_STOPPING,
+            UNAVAILABLE,
         ),
     ),
 }

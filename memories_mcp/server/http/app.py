@@ -23,6 +23,7 @@ from memories_mcp.errors import ConfigurationError
 from memories_mcp.loopback import EmbeddedServer, bind, run_server, url_of
 from memories_mcp.server.app import make_server
 from memories_mcp.server.http.authentication import Authentication
+from memories_mcp.server.http.calls import CallLimitMiddleware
 from memories_mcp.server.http.messages import MAX_BODY_BYTES, MessageMiddleware
 from memories_mcp.server.http.metrics import METRICS_PATH, MetricsEndpoint, serve_metrics
 from memories_mcp.server.http.middleware import HEALTH_PATH, AccessMiddleware
@@ -97,7 +98,8 @@ def http_app(settings: Settings, tenants: Tenants, host: str) -> AccessMiddlewar
     )
     app.router.redirect_slashes = False
     limited = SessionLimitMiddleware(app, tenants, MCP_PATH, SSE_PATH)
-    checked = MessageMiddleware(limited, (MCP_PATH, MESSAGES_PATH), authentication.refuse_message)
+    counted = CallLimitMiddleware(limited, settings.max_calls_per_caller, MCP_PATH)
+    checked = MessageMiddleware(counted, (MCP_PATH, MESSAGES_PATH), authentication.refuse_message)
     metrics = tenants.metrics
     if metrics is None:
         return AccessMiddleware(checked, tenants, settings, host, authentication)
