@@ -49,6 +49,9 @@ class Observer:
     def record_confirmation(self, tool: str, step: ConfirmationStep) -> None:
         """Record that a confirmation is asked for, given or declined."""
 
+    def record_spending(self, price: str, outcome: Literal["spent", "refused"]) -> None:
+        """Record that a request of a price class was sent, or refused since the caller had reached its limit."""
+
 
 UNOBSERVED = Observer()
 """The observer where none is wanted."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from memories_mcp.api import Api
+from memories_mcp.audit import record_confirmation
 from memories_mcp.confirmation import TOKEN_ARGUMENT, ConfirmationTokens
 from memories_mcp.context import Pending, Preview, Progress, ProgressKind
 from memories_mcp.errors import Declined
@@ -116,4 +117,4 @@ class RunContext:
         return None
 
     def _record(self, step: ConfirmationStep) -> None:
-        self.observer.record_confirmation(self.operation, step)
+        record_confirmation(self.observer, self.operation, step)

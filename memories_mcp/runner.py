@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import NO_LIMITS, RateLimiter
+from memories_mcp.api.spending import UNLIMITED, Spending
 from memories_mcp.context import Context
 from memories_mcp.file_access import Files
 from memories_mcp.key_frames import KeyFrames
@@ -297,6 +298,7 @@ def make_api(
     key_hint: str = "",
     on_result: Callable[[object], None] | None = None,
     observer: Observer = UNOBSERVED,
+    spending: Spending = UNLIMITED,
 ) -> Api:
     """Return an API client for the settings.
 
@@ -306,6 +308,7 @@ def make_api(
         key_hint: Where a caller sets a missing key; by default the variables of the environment.
         on_result: Receives every result, already in its type.
         observer: Receives a report of every request.
+        spending: Counts the requests that cost money.
     """
     return Api(
         settings.api_key,
@@ -317,4 +320,5 @@ def make_api(
         key_hint=key_hint,
         on_result=on_result,
         observer=observer,
+        spending=spending,
     )

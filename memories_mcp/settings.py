@@ -143,6 +143,18 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _spend_limit(text: str) -> dict[str, int]:
+    limits: dict[str, int] = {}
+    for item in _list(text):
+        price, _, most = (part.strip() for part in item.partition("="))
+        if not price or not re.fullmatch("[0-9]{1,9}", most):
+            raise ValueError("use `class=requests`, separated by commas, such as chat=100,upload=20")
+        if price in limits:
+            raise ValueError(f"name {price} once")
+        limits[price] = int(most)
+    return limits
+
+
 def _directory(text: str) -> Path:
     try:
         path = Path(text).expanduser()
@@ -301,6 +313,15 @@ class Settings:
         "Offer file tools over HTTP; with MEMORIES_HTTP_TOKEN set, only to requests that carry the token",
         False,
         _boolean,
+    )
+    spend_limit: dict[str, int] | None = setting(
+        "MEMORIES_SPEND_LIMIT",
+        "Most requests that one caller may make a day (UTC) of each class that costs money, as `chat=100,upload=20`",
+        None,
+        _spend_limit,
+    )
+    audit: bool = setting(
+        "MEMORIES_AUDIT", "Log each call that costs money or cannot be undone, at any log level", False, _boolean
     )
     metrics: bool = setting("MEMORIES_METRICS", "Serve metrics for Prometheus at `/metrics` over HTTP", False, _boolean)
     metrics_port: int | None = setting(

@@ -18,6 +18,7 @@ LAYERS = """
     memories_mcp
     memories_mcp.errors
     memories_mcp.observer
+    memories_mcp.audit
     memories_mcp.signals
     memories_mcp.logs
     memories_mcp.pool
@@ -45,6 +46,7 @@ LAYERS = """
     memories_mcp.models.transcripts
 
     memories_mcp.api.endpoints
+    memories_mcp.api.prices
     memories_mcp.api.large_json
     memories_mcp.api.responses
     memories_mcp.api.explanations
@@ -57,6 +59,7 @@ LAYERS = """
     memories_mcp.api.event_stream
     memories_mcp.api.streaming
     memories_mcp.api.tracing
+    memories_mcp.api.spending
     memories_mcp.api.transfers
     memories_mcp.api.downloads
     memories_mcp.api.client
@@ -163,6 +166,7 @@ LAYERS = """
     memories_mcp.server.extension
     memories_mcp.server.protocol_errors
     memories_mcp.server.metrics
+    memories_mcp.server.oversight
     memories_mcp.server.tenants
     memories_mcp.server.resources
     memories_mcp.server.resource_links

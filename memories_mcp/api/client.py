@@ -19,6 +19,7 @@ from memories_mcp.api.explanations import explain
 from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.api.responses import LARGE, decode_response, is_document, media_type, next_step_if_unclear, parse
 from memories_mcp.api.retry import with_retries
+from memories_mcp.api.spending import UNLIMITED, Spending
 from memories_mcp.api.streaming import ChatAssembler, OnEvent
 from memories_mcp.api.tracing import RequestTrace, report_request, trace_request
 from memories_mcp.api.transfers import OnBytes, Part, Target, atomic_write, prepend, reported_parts
@@ -56,6 +57,7 @@ class Api:
         transport: Replaces the network, for tests.
         on_result: Receives every result of `call`, already in its type.
         observer: Receives a report of every request.
+        spending: Counts the requests that cost money.
 
     Raises:
         ConfigurationError: `rates` names an unknown class.
@@ -74,6 +76,7 @@ class Api:
         transport: httpx2.AsyncBaseTransport | None = None,
         on_result: Callable[[object], None] | None = None,
         observer: Observer = UNOBSERVED,
+        spending: Spending = UNLIMITED,
     ) -> None:
         self._hosts = {"api": (base_url, key), "caption": (caption_base_url, caption_key)}
         self._limits = rates if isinstance(rates, RateLimiter) else RateLimiter(rates)
@@ -81,6 +84,7 @@ class Api:
         self._key_hint = key_hint
         self._on_answer = on_result
         self._observer = observer
+        self._spending = spending
         self._lease = Lease(transport)
 
     def __repr__(self) -> str:
@@ -281,16 +285,17 @@ class Api:
             endless: Whether the body of the response has no deadline, but a lowest rate.
         """
         with report_request(endpoint, self._observer) as trace:
-            await self._limits.acquire(endpoint.rate)
-            try:
-                async with self._limits.slot():
-                    with trace_request(trace, endpoint, request.url.host, request.url.port):
-                        async with self._response(endpoint, request, trace, endless=endless) as response:
-                            trace.status = response.status_code
-                            yield response
-            except MemoriesError as error:
-                explain(error, endpoint, self._hosts[endpoint.host][1])
-                raise
+            async with self._spending.request(endpoint, trace):
+                await self._limits.acquire(endpoint.rate)
+                try:
+                    async with self._limits.slot():
+                        with trace_request(trace, endpoint, request.url.host, request.url.port):
+                            async with self._response(endpoint, request, trace, endless=endless) as response:
+                                trace.status = response.status_code
+                                yield response
+                except MemoriesError as error:
+                    explain(error, endpoint, self._hosts[endpoint.host][1])
+                    raise
 
     @asynccontextmanager
     async def _response(

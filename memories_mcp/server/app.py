@@ -23,6 +23,7 @@ from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from pydantic import ValidationError
 
 from memories_mcp.api import Api
+from memories_mcp.audit import begin_call
 from memories_mcp.confirmation import TOKEN_SECONDS
 from memories_mcp.logs import begin_request
 from memories_mcp.operations import TOOLSETS
@@ -207,6 +208,7 @@ class _RequestMiddleware:
         if call is not None and call.refused:
             raise MCPError(code=UNAVAILABLE, message=call.describe_refusal())
         begin_request()
+        record = begin_call()
         started, outcome, error_type = time.perf_counter(), "failed", "other"
         try:
             with self._tenants.count_request(), nullcontext() if call is None else call.hold():
@@ -225,7 +227,10 @@ class _RequestMiddleware:
             seconds = time.perf_counter() - started
             params = ctx.params or {}
             tool = str(params.get("name") or "") if ctx.method == "tools/call" else ""
-            self._tenants.observer.record_operation(ctx.method, tool, error_type, seconds)
+            oversight = self._tenants.oversight
+            oversight.observer.record_operation(ctx.method, tool, error_type, seconds)
+            who = partial(self._tenants.caller, ctx)
+            oversight.log_call(record, who, ctx.method, tool, error_type or "ok")
             target = str(params.get("name") or params.get("uri") or "")[:_MAX_LOGGED_CHARACTERS]
             logger.info(
                 "request",

@@ -7,7 +7,7 @@ Imported only by a server with metrics.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from mcp_types import (
     INTERNAL_ERROR,
@@ -108,6 +108,12 @@ class Metrics(Observer):
             "gen_ai_tool_name",
             "step",
         )
+        self._spending = self._counter(
+            "memories_paid_requests",
+            "Requests that cost money, spent and refused, by price class.",
+            "price_class",
+            "outcome",
+        )
         self._responses = self._counter("memories_http_responses", "Responses over HTTP, by status.", "status")
         ProcessCollector(registry=self.registry)  # descriptors, memory, processor time
 
@@ -149,6 +155,10 @@ class Metrics(Observer):
     def record_confirmation(self, tool: str, step: ConfirmationStep) -> None:
         """See `Observer`."""
         self._confirmations.labels(tool, step).inc()
+
+    def record_spending(self, price: str, outcome: Literal["spent", "refused"]) -> None:
+        """See `Observer`."""
+        self._spending.labels(price, outcome).inc()
 
     def record_response(self, status: int) -> None:
         """Record one response over HTTP."""

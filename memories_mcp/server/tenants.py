@@ -8,15 +8,14 @@ from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from mcp.server import ServerRequestContext
 
 from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import RateLimiter
-from memories_mcp.errors import ConfigurationError
+from memories_mcp.api.spending import Spending
 from memories_mcp.media.cache import VideoCache
-from memories_mcp.observer import UNOBSERVED, Observer
 from memories_mcp.operation import Effect
 from memories_mcp.operations import select
 from memories_mcp.operations.viewer import viewer
@@ -25,14 +24,12 @@ from memories_mcp.runner import AnyOperation, Runner, make_api, rate_limits_of, 
 from memories_mcp.server.apps import SHOWN_TOOLS
 from memories_mcp.server.extension import Extension
 from memories_mcp.server.http.credentials import Credentials, RequestUser
+from memories_mcp.server.oversight import Oversight, describe_caller
 from memories_mcp.server.recent import RecentItems
 from memories_mcp.server.subscriptions import Subscriptions
 from memories_mcp.settings import Settings
 from memories_mcp.sign_in_values import ONLY_KEYS
 from memories_mcp.transcript_cache import TranscriptCache
-
-if TYPE_CHECKING:
-    from memories_mcp.server.metrics import Metrics
 
 _MAX_TENANTS = 1000
 _HTTP_KEY_HINT = (
@@ -72,7 +69,8 @@ class Tenant:
         operations: Offered besides those that the settings choose.
         key_hint: Where a caller sets a missing key.
         principal: What confirmation tokens are bound to; by default the key.
-        observer: Receives what the tenant does.
+        oversight: Watches and limits what the tenant does.
+        spending: Counts the tenant's requests that cost money.
 
     Attributes:
         runner: Runs operations with the key.
@@ -90,17 +88,23 @@ class Tenant:
         api: Api | None,
         operations: Sequence[AnyOperation],
         key_hint: str,
-        principal: str = "",
-        observer: Observer = UNOBSERVED,
+        principal: str,
+        oversight: Oversight,
+        spending: Spending,
     ) -> None:
         self.subscriptions = subscriptions
         client = api or make_api(
-            settings, limits, key_hint=key_hint, on_result=subscriptions.record_response, observer=observer
+            settings,
+            limits,
+            key_hint=key_hint,
+            on_result=subscriptions.record_response,
+            observer=oversight.observer,
+            spending=spending,
         )
         self.runner = Runner(settings, api=client, transcripts=transcripts, videos=videos, extra_operations=operations)
         self.runner.principal = principal or self.runner.principal
         self.runner.changed = subscriptions.notify
-        self.runner.observer = observer
+        self.runner.observer = oversight.observer
         self.recent = RecentItems(self.runner)
         subscriptions.add_listener(self.recent.invalidate)
 
@@ -148,10 +152,8 @@ class Tenants:
         self._operations = (*self.extension.operations, *_viewer_operations(settings))
         self.operator_runner = Runner(settings, api=api, extra_operations=self._operations)
         """All that the operator offers; makes no requests."""
-        self.metrics = _make_metrics(self.operator_runner) if over_http and settings.metrics else None
-        """What the server counts; `None` if metrics are off."""
-        self.observer = self.metrics or UNOBSERVED
-        """Receives what happens in the server."""
+        self.oversight = Oversight(settings, self.operator_runner.operations, over_http=over_http)
+        """What the operator watches and limits."""
         self.active_requests = 0
         """The number of requests under way."""
         self.stopping = False
@@ -185,6 +187,10 @@ class Tenants:
     def principal(self, ctx: ServerRequestContext[Any, Any]) -> str:
         """Return the identity of a request's caller, to which sealed state is bound; secret."""
         return _principal(self._tenant_key(self._credentials(ctx)))
+
+    def caller(self, ctx: ServerRequestContext[Any, Any]) -> str:
+        """Return a name for a request's caller without secrets."""
+        return describe_caller(self._credentials(ctx))
 
     def is_verified(self, credentials: Credentials) -> bool:
         """Return whether credentials are more than claimed: token or sign-in, or the service answered their key."""
@@ -273,7 +279,8 @@ class Tenants:
             self._operations,
             key_hint,
             principal,
-            self.observer,
+            self.oversight,
+            self.oversight.spending(key.subject, key.api_key or key.caption_key),
         )
 
     def _narrow(self, tenant: Tenant, credentials: Credentials, *, files: bool, writes: bool) -> RequestScope:
@@ -299,24 +306,6 @@ class Tenants:
         files_vary = self.settings.http_files and "token" in self.settings.ways
         private = narrows or bool(credentials.unique_id or credentials.subject) or files_vary
         return RequestScope(tenant, tenant.runner.restrict(is_offered, read_only=credentials.read_only), private)
-
-
-def _make_metrics(runner: Runner) -> Metrics:
-    """Return the metrics of a server.
-
-    Args:
-        runner: Offers every tool of the server.
-
-    Raises:
-        ConfigurationError: The package for them is missing.
-    """
-    try:
-        from memories_mcp.server.metrics import Metrics
-    except ImportError:
-        raise ConfigurationError(
-            "Metrics need the package prometheus-client.", next_step="Run: pip install 'memories-mcp[team]'."
-        ) from None
-    return Metrics(runner.operations)
 
 
 def _viewer_operations(settings: Settings) -> Sequence[AnyOperation]:

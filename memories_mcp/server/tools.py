@@ -14,6 +14,7 @@ from mcp import MCPError
 from mcp.server import ServerRequestContext
 from mcp_types.version import is_version_at_least
 
+from memories_mcp.audit import current_call, record_confirmation
 from memories_mcp.context import Progress
 from memories_mcp.errors import MemoriesError
 from memories_mcp.logs import request_id
@@ -85,7 +86,7 @@ class Tools:
         if operation is None:
             raise MCPError(code=t.INVALID_PARAMS, message=_unknown_tool_message(params.name, scope.runner))
         nonce = self._nonce()
-        on_ask = partial(scope.runner.observer.record_confirmation, operation.name, "asked")
+        on_ask = partial(record_confirmation, scope.runner.observer, operation.name, "asked")
         try:
             answer = await scope.runner.run(
                 operation,
@@ -98,6 +99,8 @@ class Tools:
             return required.result
         except MemoriesError as error:
             logger.info("refused", extra={"tool": operation.name, "reason": type(error).__name__})
+            if call := current_call():
+                call.error = type(error).__name__
             return _error_result(render_error(operation.name, error, nonce))
         except Exception:  # a bug; without this the SDK would send the exception's text to older clients
             logger.exception("%s failed with a bug", operation.name)

@@ -100,7 +100,7 @@ def http_app(settings: Settings, tenants: Tenants, host: str) -> AccessMiddlewar
     limited = SessionLimitMiddleware(app, tenants, MCP_PATH, SSE_PATH)
     counted = CallLimitMiddleware(limited, settings.max_calls_per_caller, MCP_PATH)
     checked = MessageMiddleware(counted, (MCP_PATH, MESSAGES_PATH), authentication.refuse_message)
-    metrics = tenants.metrics
+    metrics = tenants.oversight.metrics
     if metrics is None:
         return AccessMiddleware(checked, tenants, settings, host, authentication)
     metrics.watch("memories_sessions", "Open sessions and streams.", lambda: limited.count)
@@ -169,7 +169,7 @@ async def run_http_server(
         async with tenants.open() as opened:
             server = _EmbeddedHttpServer(http_app(settings, opened, host), opened)
             async with (
-                serve_metrics(settings, opened.metrics, host),
+                serve_metrics(settings, opened.oversight.metrics, host),
                 run_server(server, listener, lambda: opened.stop(DRAIN_SECONDS)) as url,
             ):
                 yield url
@@ -216,7 +216,7 @@ def serve_http(settings: Settings, host: str, port: int, announce: Callable[[str
                         "MEMORIES_API_KEY is not used for HTTP requests without MEMORIES_HTTP_TOKEN. Set the token, "
                         "or have clients send their own keys."
                     )
-                async with serve_metrics(settings, tenants.metrics, host):
+                async with serve_metrics(settings, tenants.oversight.metrics, host):
                     await server.serve([listener])
 
     asyncio.run(serve())

@@ -74,8 +74,8 @@ class AccessMiddleware:
         if scope["path"] == HEALTH_PATH:
             await self._app(scope, receive, send)
             return
-        if self._tenants.metrics:
-            send = _count_response(send, self._tenants.metrics)
+        if metrics := self._tenants.oversight.metrics:
+            send = _count_response(send, metrics)
         if scope["path"] == METRICS_PATH and self._endpoint:
             await self._serve_metrics(self._endpoint, scope, receive, send)
             return
