@@ -13,6 +13,7 @@ from typing import Any, get_args
 import pytest
 from conftest import BIKE, MEETING
 from http_clients import TOKEN, bearer_key, connect, text
+from identity_provider import AUDIENCE, run_identity_provider
 from mcp import Client
 from mcp_types import CallToolResult
 from test_layers import ROOT
@@ -78,6 +79,28 @@ async def test_the_namespaces_of_a_caller_count_together_and_calls_at_once_exact
         await asyncio.gather(*map(search, range(4)))
 
     assert sorted(result.is_error for result in results) == [False, False, True, True]
+
+
+async def test_people_who_share_a_key_have_a_limit_each_and_are_audited_by_name(
+    live: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "memories_mcp.audit")
+    rules = tmp_path / "map.toml"
+    rules.write_text('[[allow]]\ngroup = "team"\nkey = "operator"\nnamespace = "*"\n')
+    results = list[bool]()
+    with run_identity_provider() as provider:
+        settings = live.change(
+            oauth_issuer=provider.issuer, oauth_audience=(AUDIENCE,), oauth_map=rules, spend_limit={"chat": 1}
+        )
+        async with run_http_server(settings) as url:
+            for person in ("ann", "ann", "ben"):
+                headers = {"Authorization": f"Bearer {provider.token(person, groups=['team'])}"}
+                async with connect(url, "http modern", headers) as client:
+                    results.append((await ask(client)).is_error or False)
+        names = [record.__dict__["who"] for record in caplog.records if record.name == "memories_mcp.audit"]
+
+    assert results == [False, True, False]
+    assert names == [f"{provider.issuer} {person}" for person in ("ann", "ann", "ben")]
 
 
 async def test_what_the_service_did_not_do_is_not_counted(open_house: Settings) -> None:
