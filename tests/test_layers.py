@@ -52,6 +52,8 @@ LAYERS = """
     memories_mcp.api.documents
     memories_mcp.api.deadlines
     memories_mcp.api.bodies
+    memories_mcp.api.turns
+    memories_mcp.api.slots
     memories_mcp.api.rate_limits
     memories_mcp.api.event_stream
     memories_mcp.api.streaming
