@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import NO_LIMITS, RateLimiter
+from memories_mcp.api.turns import SharedLimits
 from memories_mcp.context import Context
 from memories_mcp.file_access import Files
 from memories_mcp.key_frames import KeyFrames
@@ -281,9 +282,9 @@ class Runner:
         await self.api.aclose()
 
 
-def rate_limits_of(settings: Settings) -> RateLimiter:
-    """Return the rate limits of the settings; the sandbox has none."""
-    return RateLimiter(NO_LIMITS if settings.sandbox else settings.rate_limits)
+def rate_limits_of(settings: Settings, shared: SharedLimits | None = None) -> RateLimiter:
+    """Return the rate limits of the settings, which several processes may share; the sandbox has none."""
+    return RateLimiter(NO_LIMITS if settings.sandbox else settings.rate_limits, shared)
 
 
 def make_api(

@@ -44,6 +44,15 @@ def _url(text: str) -> str:
     return parts._replace(scheme=parts.scheme).geturl().rstrip("/")
 
 
+def _redis_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme in {"redis", "rediss"} and parts.hostname and parts.port != 0:
+        return text
+    if parts.scheme == "unix" and parts.path.startswith("/"):
+        return text
+    raise ValueError("use redis://host:port, rediss://host:port for TLS, or unix:///path of the socket")
+
+
 def _callback_url(text: str) -> str:
     if len(text) > 299:
         raise ValueError("the service accepts at most 299 characters")
@@ -283,6 +292,13 @@ class Settings:
     )
     max_sessions: int = setting(
         "MEMORIES_MAX_SESSIONS", "Most sessions that one key or token may have open over HTTP", 100, _positive_integer
+    )
+    redis_url: str = setting(
+        "MEMORIES_REDIS_URL",
+        "URL of the Redis server through which several HTTP servers share rate limits and changes",
+        "",
+        _redis_url,
+        secret=True,
     )
     http_files: bool = setting(
         "MEMORIES_HTTP_FILES",

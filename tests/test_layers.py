@@ -161,6 +161,11 @@ LAYERS = """
     memories_mcp.server.resource_types
     memories_mcp.server.prompts
     memories_mcp.server.extension
+    memories_mcp.server.replicas
+    memories_mcp.server.replicas.link
+    memories_mcp.server.replicas.windows
+    memories_mcp.server.replicas.changes
+    memories_mcp.server.replicas.shared
     memories_mcp.server.tenants
     memories_mcp.server.resources
     memories_mcp.server.resource_links
@@ -342,6 +347,7 @@ def importers(library: str) -> set[str]:
         ("starlette", ("memories_mcp.sandbox", "memories_mcp.server")),
         ("uvicorn", ("memories_mcp.loopback", "memories_mcp.sandbox", "memories_mcp.server.http")),
         ("jwt", ("memories_mcp.server.http.sign_in", "memories_mcp.server.http.issuer_keys")),
+        ("redis", ("memories_mcp.server.replicas",)),
         ("sqlite3", ("memories_mcp.sandbox",)),
         ("rich", ("memories_mcp.cli",)),
         ("av", ("memories_mcp.media",)),
@@ -384,7 +390,7 @@ def test_the_server_brings_no_langchain_and_nothing_that_its_start_does_not_need
     loaded = modules_loaded_by("import memories_mcp.cli.main, memories_mcp.server.stdio")
 
     assert not {
-        "langchain_core", "langchain_tools", "sqlite3", "rich", "itsdangerous", "tenacity", "jwt",
+        "langchain_core", "langchain_tools", "sqlite3", "rich", "itsdangerous", "tenacity", "jwt", "redis",
         "memories_mcp.sandbox", "memories_mcp.loopback", "memories_mcp.cli.commands", "memories_mcp.cli.progress",
         "memories_mcp.cli.tool_commands",
         "memories_mcp.cli.doctor", "memories_mcp.cli.install",

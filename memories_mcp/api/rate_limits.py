@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from typing import Protocol
 
 from memories_mcp.api.endpoints import Rate
 from memories_mcp.api.slots import Slots
-from memories_mcp.api.turns import SharedWindow, Turns
+from memories_mcp.api.turns import SharedLimits, Turns
 from memories_mcp.errors import ConfigurationError, RateLimited
 
 LONGEST_WAIT = 20.0
@@ -47,14 +46,6 @@ def effective_rates(rates: Mapping[str, tuple[float, float]] | None) -> dict[str
     return {**DEFAULT_RATES, **rates} if rates else {}
 
 
-class SharedLimits(Protocol):
-    """The rate limits of one key that several processes share."""
-
-    def window(self, rate: str) -> SharedWindow:
-        """Return the window of a class of requests."""
-        ...
-
-
 class RateLimiter:
     """The rate limits and the requests under way of one key; bound to one event loop at a time.
 
@@ -77,8 +68,7 @@ class RateLimiter:
                 next_step=f"Use one of these: {', '.join(DEFAULT_RATES)}.",
             )
         self._turns = {
-            rate: Turns(requests, seconds, shared.window(rate) if shared else None)
-            for rate, (requests, seconds) in effective_rates(rates).items()
+            rate: Turns(requests, seconds, shared, rate) for rate, (requests, seconds) in effective_rates(rates).items()
         }
         self._slots = Slots(MAX_CONCURRENT)
 

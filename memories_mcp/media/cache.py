@@ -92,7 +92,11 @@ class VideoCache:
 
     def of(self, api_key: str) -> KeptVideos:
         """Return the part of one API key."""
-        return KeptVideos(self, hashlib.sha256(api_key.encode()).hexdigest())
+        return self.of_account(hashlib.sha256(api_key.encode()).hexdigest())
+
+    def of_account(self, account: str) -> KeptVideos:
+        """Return the part of the API key with this hash."""
+        return KeptVideos(self, account)
 
     @property
     def busy(self) -> bool:

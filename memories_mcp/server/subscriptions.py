@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from memories_mcp.models.base import iter_parts
 from memories_mcp.models.media import StatusFields
-from memories_mcp.models.uris import VIDEOS, belongs_to, video_uri
+from memories_mcp.models.uris import SESSIONS, VIDEOS, belongs_to, video_uri
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +32,16 @@ _SEND_TIMEOUT_SECONDS = 5
 
 
 class Subscriptions:
-    """The subscribers of one tenant, and the last known status of each of its videos."""
+    """The subscribers of one tenant, and the last known status of each of its videos.
 
-    def __init__(self) -> None:
+    Args:
+        publish: Makes a change that this process notices known to other processes.
+    """
+
+    def __init__(self, publish: Callable[[Sequence[str]], None] | None = None) -> None:
         self.answered = False
         """Whether the service has answered a request of the tenant, and so accepted its key."""
+        self._publish_elsewhere = publish
         self._bus = InMemorySubscriptionBus()
         self._handler = ListenHandler(self._bus)
         self._stream_uris: Counter[str] = Counter()
@@ -94,8 +99,14 @@ class Subscriptions:
             self.notify([VIDEOS, *changed])
 
     def notify(self, uris: Iterable[str]) -> None:
-        """Notify the subscribers of these resources, and of their parts and windows."""
+        """Notify the subscribers of these resources, and of their parts and windows, here and in other processes."""
         changed = [*uris]
+        self.deliver(changed)
+        if self._publish_elsewhere:
+            self._publish_elsewhere(changed)
+
+    def deliver(self, changed: Sequence[str]) -> None:
+        """Notify the subscribers of this process."""
         for reference in self._listeners:
             if listener := reference():
                 listener(changed)
@@ -104,6 +115,10 @@ class Subscriptions:
         task = asyncio.ensure_future(self._publish(matches, VIDEOS in changed))
         self._publishing.add(task)  # the event loop holds tasks by weak references only
         task.add_done_callback(self._publishing.discard)
+
+    def deliver_all(self) -> None:
+        """Notify all subscribers of this process, after changes that it may have missed."""
+        self.deliver([VIDEOS, SESSIONS, *self._stream_uris, *(uri for _, uri in self._sessions)])
 
     async def _publish(self, uris: list[str], list_changed: bool) -> None:
         for uri in uris:

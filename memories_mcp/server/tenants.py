@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 import weakref
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mcp.server import ServerRequestContext
 
 from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import RateLimiter
+from memories_mcp.errors import ConfigurationError
 from memories_mcp.media.cache import VideoCache
 from memories_mcp.operation import Effect
 from memories_mcp.operations import select
@@ -28,6 +31,9 @@ from memories_mcp.server.subscriptions import Subscriptions
 from memories_mcp.settings import Settings
 from memories_mcp.sign_in_values import ONLY_KEYS
 from memories_mcp.transcript_cache import TranscriptCache
+
+if TYPE_CHECKING:
+    from memories_mcp.server.replicas.shared import Replicas
 
 _MAX_TENANTS = 1000
 _HTTP_KEY_HINT = (
@@ -145,6 +151,7 @@ class Tenants:
         self.drain_deadline = 0.0
         """The time on the monotonic clock up to which a stopping server waits for requests under way."""
         self._backed_settings = settings
+        self._replicas: Replicas | None = None
         self._api = api
         self._over_http = over_http
         self._tenants: Pool[TenantKey, Tenant] = Pool(_MAX_TENANTS, Tenant.aclose)
@@ -157,7 +164,11 @@ class Tenants:
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Tenants, None]:
         """Serve tenants until the body ends; if the settings choose the sandbox, run it too."""
-        async with with_sandbox(self.settings, api=self._api) as self._backed_settings:
+        async with AsyncExitStack() as stack:
+            self._backed_settings = await stack.enter_async_context(with_sandbox(self.settings, api=self._api))
+            if self.settings.redis_url and self._over_http:
+                replicas = _make_replicas(self.settings.redis_url, self)
+                self._replicas = await stack.enter_async_context(replicas.open())
             try:
                 yield self
             finally:
@@ -210,6 +221,25 @@ class Tenants:
         for tenant in self._tenants.values:
             tenant.subscriptions.close()
 
+    def receive(self, tenant: str, uris: Sequence[str]) -> None:
+        """Take note of a change that another process published; without a tenant, of changes that were missed.
+
+        Args:
+            tenant: The digest of the tenant, as `_digest` returns it.
+            uris: The changed resources.
+        """
+        if not tenant:
+            self._transcripts.clear()
+            for subscriptions in [*self._subscriptions.values()]:
+                subscriptions.deliver_all()
+            return
+        account = tenant.partition(".")[0]
+        self._transcripts.of_account(account).drop(uris)
+        self._videos.of_account(account).drop(uris)
+        for key, subscriptions in [*self._subscriptions.items()]:
+            if _digest(*key) == tenant:
+                subscriptions.deliver(uris)
+
     def _credentials(self, ctx: ServerRequestContext[Any, Any]) -> Credentials | None:
         """Return the credentials of a request; `None` in this process, where the operator's key serves it."""
         if ctx.request is None:
@@ -242,8 +272,13 @@ class Tenants:
             unique_id=key.unique_id,
             files_root=self._backed_settings.files_root if key.files else None,
         )
-        limits = self._limits.setdefault(key.api_key, rate_limits_of(settings))
-        subscriptions = self._subscriptions.setdefault((key.api_key, key.unique_id), Subscriptions())
+        publish = None
+        shared = None
+        if self._replicas:
+            publish = partial(self._replicas.publish, _digest(key.api_key, key.unique_id))
+            shared = self._replicas.limits(_digest(settings.base_url, key.api_key))
+        limits = self._limits.setdefault(key.api_key, rate_limits_of(settings, shared))
+        subscriptions = self._subscriptions.setdefault((key.api_key, key.unique_id), Subscriptions(publish))
         key_hint = _HTTP_KEY_HINT if self._over_http else ""
         principal = ""
         if key.subject:
@@ -284,6 +319,25 @@ class Tenants:
         files_vary = self.settings.http_files and "token" in self.settings.ways
         private = narrows or bool(credentials.unique_id or credentials.subject) or files_vary
         return RequestScope(tenant, tenant.runner.restrict(is_offered, read_only=credentials.read_only), private)
+
+
+def _digest(first: str, second: str) -> str:
+    """Return a name that shows neither value: the hash of the first, and the hash of both."""
+    texts = (first, json.dumps([first, second]))
+    return ".".join(hashlib.sha256(text.encode()).hexdigest() for text in texts)
+
+
+def _make_replicas(url: str, tenants: Tenants) -> Replicas:
+    try:
+        from memories_mcp.server.replicas.shared import Replicas
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "redis":
+            raise
+        raise ConfigurationError(
+            "MEMORIES_REDIS_URL is set, and the package redis is not installed.",
+            next_step="Install it: pip install 'memories-mcp[team]'. Or remove MEMORIES_REDIS_URL.",
+        ) from None
+    return Replicas(url, tenants.receive)
 
 
 def _viewer_operations(settings: Settings) -> Sequence[AnyOperation]:
