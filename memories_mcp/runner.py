@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import NO_LIMITS, RateLimiter
 from memories_mcp.api.spending import UNLIMITED, Spending
+from memories_mcp.api.turns import SharedLimits
 from memories_mcp.context import Context
 from memories_mcp.file_access import Files
 from memories_mcp.key_frames import KeyFrames
@@ -286,9 +287,9 @@ class Runner:
         await self.api.aclose()
 
 
-def rate_limits_of(settings: Settings) -> RateLimiter:
-    """Return the rate limits of the settings; the sandbox has none."""
-    return RateLimiter(NO_LIMITS if settings.sandbox else settings.rate_limits)
+def rate_limits_of(settings: Settings, shared: SharedLimits | None = None) -> RateLimiter:
+    """Return the rate limits of the settings, which several processes may share; the sandbox has none."""
+    return RateLimiter(NO_LIMITS if settings.sandbox else settings.rate_limits, shared)
 
 
 def make_api(

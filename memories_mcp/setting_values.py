@@ -87,6 +87,16 @@ def parse_url(text: str) -> str:
     return parts._replace(scheme=parts.scheme).geturl().rstrip("/")
 
 
+def parse_redis_url(text: str) -> str:
+    """Return the URL of a Redis server."""
+    parts = urlsplit(text)
+    if parts.scheme in {"redis", "rediss"} and parts.hostname and parts.port != 0:
+        return text
+    if parts.scheme == "unix" and parts.path.startswith("/"):
+        return text
+    raise ValueError("use redis://host:port, rediss://host:port for TLS, or unix:///path of the socket")
+
+
 def parse_callback_url(text: str) -> str:
     """Return a URL that the service accepts for its reports."""
     if len(text) > 299:

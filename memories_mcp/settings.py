@@ -23,6 +23,7 @@ from memories_mcp.setting_values import (
     parse_port,
     parse_positive_integer,
     parse_rates,
+    parse_redis_url,
     parse_replica,
     parse_seconds,
     parse_secret,
@@ -213,6 +214,13 @@ class Settings:
         "Most calls that one key, token or person may have under way over HTTP",
         100,
         parse_positive_integer,
+    )
+    redis_url: str = setting(
+        "MEMORIES_REDIS_URL",
+        "URL of the Redis server through which several HTTP servers share rate limits and changes",
+        "",
+        parse_redis_url,
+        secret=True,
     )
     http_files: bool = setting(
         "MEMORIES_HTTP_FILES",

@@ -71,7 +71,11 @@ class TranscriptCache:
 
     def of(self, api_key: str) -> KeptTranscripts:
         """Return the part of one API key."""
-        return KeptTranscripts(self, hashlib.sha256(api_key.encode()).hexdigest())
+        return self.of_account(hashlib.sha256(api_key.encode()).hexdigest())
+
+    def of_account(self, account: str) -> KeptTranscripts:
+        """Return the part of the API key with this hash."""
+        return KeptTranscripts(self, account)
 
     async def get(self, key: _Key, fetch: Fetch, *, keep: bool) -> Segments:
         """Return a transcript, kept or fetched; readers at the same time share one request.
@@ -157,6 +161,12 @@ class TranscriptCache:
             self._unsettled.move_to_end((account, video_no))
         while len(self._unsettled) > _MAX_UNSETTLED:
             self._unsettled.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget all transcripts, after changes that may have been missed."""
+        self._kept.clear()
+        self._loads.clear()
+        self._size = 0
 
     def settle(self, account: str, video_no: str, *, seen_ready: bool = False) -> None:
         """Keep the transcripts of a video again.

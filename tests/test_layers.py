@@ -56,6 +56,8 @@ LAYERS = """
     memories_mcp.api.documents
     memories_mcp.api.deadlines
     memories_mcp.api.bodies
+    memories_mcp.api.turns
+    memories_mcp.api.slots
     memories_mcp.api.rate_limits
     memories_mcp.api.event_stream
     memories_mcp.api.streaming
@@ -169,6 +171,12 @@ LAYERS = """
     memories_mcp.server.protocol_errors
     memories_mcp.server.metrics
     memories_mcp.server.oversight
+    memories_mcp.server.replicas
+    memories_mcp.server.replicas.link
+    memories_mcp.server.replicas.windows
+    memories_mcp.server.replicas.changes
+    memories_mcp.server.replicas.shared
+    memories_mcp.server.tenant
     memories_mcp.server.tenants
     memories_mcp.server.resources
     memories_mcp.server.resource_links
@@ -356,6 +364,7 @@ def importers(library: str) -> set[str]:
         ("uvicorn", ("memories_mcp.loopback", "memories_mcp.sandbox", "memories_mcp.server.http")),
         ("prometheus_client", ("memories_mcp.server.metrics",)),
         ("jwt", ("memories_mcp.server.http.sign_in", "memories_mcp.server.http.issuer_keys")),
+        ("redis", ("memories_mcp.server.replicas",)),
         ("sqlite3", ("memories_mcp.sandbox",)),
         ("rich", ("memories_mcp.cli",)),
         ("av", ("memories_mcp.media",)),
@@ -402,7 +411,7 @@ def test_the_server_brings_no_langchain_and_nothing_that_its_start_does_not_need
     loaded = modules_loaded_by("import memories_mcp.cli.main, memories_mcp.server.stdio")
 
     assert not {
-        "langchain_core", "langchain_tools", "sqlite3", "rich", "itsdangerous", "tenacity", "jwt",
+        "langchain_core", "langchain_tools", "sqlite3", "rich", "itsdangerous", "tenacity", "jwt", "redis",
         "memories_mcp.sandbox", "memories_mcp.loopback", "memories_mcp.cli.commands", "memories_mcp.cli.progress",
         "memories_mcp.cli.tool_commands",
         "memories_mcp.cli.doctor", "memories_mcp.cli.install",

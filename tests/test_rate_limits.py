@@ -50,7 +50,7 @@ async def test_as_many_calls_as_a_rate_allows_start_together() -> None:
     await runner.aclose()
 
     assert len(wire.requests) == 3
-    assert caught.value.retry_after == pytest.approx(200, abs=5)
+    assert caught.value.retry_after == pytest.approx(600, abs=5)
 
 
 async def test_parallel_calls_wait_their_turn() -> None:

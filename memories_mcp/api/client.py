@@ -51,7 +51,7 @@ class Api:
         caption_key: The API key of the caption service.
         caption_base_url: Scheme and host of the caption service.
         rates: Rate limits by class of requests as (requests, seconds), which change the API's own limits; `NO_LIMITS`
-            turns all limits off. Alternatively the `Limits` to share with other clients of the same key.
+            turns all limits off. Alternatively the limiter to share with other clients of the same key.
         max_bytes: Largest decoded size of an answer.
         key_hint: Where a caller sets a missing key; by default the variables of the environment.
         transport: Replaces the network, for tests.
@@ -286,9 +286,8 @@ class Api:
         """
         with report_request(endpoint, self._observer) as trace:
             async with self._spending.request(endpoint, trace):
-                await self._limits.acquire(endpoint.rate)
                 try:
-                    async with self._limits.slot():
+                    async with self._limits.request(endpoint.rate, self):
                         with trace_request(trace, endpoint, request.url.host, request.url.port):
                             async with self._response(endpoint, request, trace, endless=endless) as response:
                                 trace.status = response.status_code

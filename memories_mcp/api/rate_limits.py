@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
-from aiolimiter import AsyncLimiter
-
 from memories_mcp.api.endpoints import Rate
+from memories_mcp.api.slots import Slots
+from memories_mcp.api.turns import SharedLimits, Turns
 from memories_mcp.errors import ConfigurationError, RateLimited
 
 LONGEST_WAIT = 20.0
 """Seconds; a request that would have to wait longer fails immediately."""
 
 MAX_CONCURRENT = 32
-"""Requests of one key that may be under way at once, so that no key takes all connections."""
+"""Requests of one key that may be under way at once, so that no key takes all connections; see `Slots`."""
 
 DEFAULT_RATES: dict[str, tuple[float, float]] = {
     "upload": (1, 1),
@@ -48,67 +47,82 @@ def effective_rates(rates: Mapping[str, tuple[float, float]] | None) -> dict[str
 
 
 class RateLimiter:
-    """One rate limiter per class of requests; bound to the event loop that uses it first.
+    """The rate limits and the requests under way of one key; bound to one event loop at a time.
+
+    No window of time ever has more requests of a class than its rate allows.
 
     Args:
-        rates: Requests, and the seconds in which they are allowed, by class; see `in_force`.
+        rates: Requests, and the seconds in which they are allowed, by class; see `effective_rates`.
+        shared: The same limits, shared with other processes.
 
     Raises:
         ConfigurationError: A class is unknown.
     """
 
-    def __init__(self, rates: Mapping[str, tuple[float, float]] | None = None) -> None:
+    def __init__(
+        self, rates: Mapping[str, tuple[float, float]] | None = None, shared: SharedLimits | None = None
+    ) -> None:
         if unknown := [rate for rate in rates or () if rate not in DEFAULT_RATES]:
             raise ConfigurationError(
                 f"MEMORIES_RATE_LIMITS names an unknown class: {', '.join(unknown)}.",
                 next_step=f"Use one of these: {', '.join(DEFAULT_RATES)}.",
             )
-        # The limiter requires at least one request per period: half a request in 1 s becomes one in 2 s.
-        self._limiters = {
-            rate: AsyncLimiter(max(1, requests), seconds / min(1, requests))
-            for rate, (requests, seconds) in effective_rates(rates).items()
+        self._turns = {
+            rate: Turns(requests, seconds, shared, rate) for rate, (requests, seconds) in effective_rates(rates).items()
         }
-        self._slots = asyncio.Semaphore(MAX_CONCURRENT)
-        self._waiting = dict.fromkeys(self._limiters, 0)
-        self._granted = {rate: deque[float](maxlen=int(limiter.max_rate)) for rate, limiter in self._limiters.items()}
+        self._slots = Slots(MAX_CONCURRENT)
 
-    async def acquire(self, rate: Rate) -> None:
-        """Wait until a request of the class may be sent.
+    async def acquire(self, rate: Rate, owner: object = None) -> None:
+        """Wait until a request of the class may be sent; the owners of requests take fair turns.
+
+        Args:
+            rate: The class.
+            owner: Whose request it is, such as a tenant's client.
 
         Raises:
             RateLimited: The wait would exceed `LONGEST_WAIT`; nothing was sent.
         """
-        limiter = self._limiters.get(rate)
-        if limiter is None:
-            return
-        wait, now = 0.0, asyncio.get_running_loop().time()
-        if not limiter.has_capacity():
-            # The bucket frees one place per interval; the current interval began with the last granted request.
-            interval = limiter.time_period / limiter.max_rate
-            wait = max(0.0, interval - (now - self._granted[rate][-1])) + self._waiting[rate] * interval
-        if wait > LONGEST_WAIT:
-            raise RateLimited(
+
+        def refusal(wait: float) -> RateLimited:
+            return RateLimited(
                 f"Too many {rate} requests are waiting already; nothing was sent.",
                 retry_after=wait,
                 next_step=f"Try again in {wait:.0f} s.",
             )
-        self._waiting[rate] += 1
-        try:
-            await limiter.acquire()
-            self._granted[rate].append(asyncio.get_running_loop().time())
-        finally:
-            self._waiting[rate] -= 1
+
+        if turns := self._turns.get(rate):
+            await turns.take(owner, LONGEST_WAIT, refusal)
 
     @asynccontextmanager
-    async def slot(self) -> AsyncGenerator[None, None]:
-        """Wait until fewer than `MAX_CONCURRENT` requests are under way, and count as one while the body runs.
+    async def request(self, rate: Rate, owner: object = None) -> AsyncGenerator[None, None]:
+        """Wait until a request of the class may be sent, and count as a request under way while the body runs.
+
+        At most `MAX_CONCURRENT` are under way, and one owner has a share of them.
+
+        Args:
+            rate: The class.
+            owner: Whose request it is, such as a tenant's client.
+
+        Raises:
+            RateLimited: The wait would exceed `LONGEST_WAIT`; nothing was sent.
+        """
+        await self.acquire(rate, owner)
+        if not self._slots.take_free(owner):
+            await self._wait_for_slot(rate, owner)
+        try:
+            yield
+        finally:
+            self._slots.release(owner)
+
+    async def _wait_for_slot(self, rate: Rate, owner: object) -> None:
+        """Wait until a slot is free, and once more for a turn, as those of many waiting requests have passed by then.
 
         Raises:
             RateLimited: None ended within `LONGEST_WAIT`; nothing was sent.
         """
         try:
             async with asyncio.timeout(LONGEST_WAIT):
-                await self._slots.acquire()
+                await self._slots.take(owner)
         except TimeoutError:
             raise RateLimited(
                 f"{MAX_CONCURRENT} requests are under way already; nothing was sent.",
@@ -116,6 +130,7 @@ class RateLimiter:
                 next_step="Try again with fewer calls at a time.",
             ) from None
         try:
-            yield
-        finally:
-            self._slots.release()
+            await self.acquire(rate, owner)
+        except BaseException:
+            self._slots.release(owner)
+            raise

@@ -92,7 +92,11 @@ class VideoCache:
 
     def of(self, api_key: str) -> KeptVideos:
         """Return the part of one API key."""
-        return KeptVideos(self, hashlib.sha256(api_key.encode()).hexdigest())
+        return self.of_account(hashlib.sha256(api_key.encode()).hexdigest())
+
+    def of_account(self, account: str) -> KeptVideos:
+        """Return the part of the API key with this hash."""
+        return KeptVideos(self, account)
 
     @property
     def busy(self) -> bool:
@@ -256,12 +260,7 @@ class VideoCache:
             self._remove(key, file)
 
     def drop(self, account: str, video_nos: Collection[str]) -> None:
-        """Forget videos that changed or are gone.
-
-        Args:
-            account: The account of the videos.
-            video_nos: The videos.
-        """
+        """Forget an account's videos that changed or are gone."""
         for key in list(self._files):
             if key.account == account and key.video_no in video_nos:
                 self.forget(key)
@@ -323,12 +322,7 @@ class KeptVideos:
         return await self.cache.use(key, source, function, *args, **options)
 
     def forget(self, video_no: str, unique_id: str | None) -> None:
-        """Forget a video that is not in a namespace; what others keep of it stays.
-
-        Args:
-            video_no: The video.
-            unique_id: The namespace.
-        """
+        """Forget a video that is not in the namespace `unique_id`; what others keep of it stays."""
         self.cache.forget(_Key(self.account, unique_id, video_no))
 
     def drop(self, uris: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from mcp import MCPError
 from memories_mcp.models.evidence import Track
 from memories_mcp.server.prompts import Prompts
 from memories_mcp.server.resources import Resources
-from memories_mcp.server.tenants import RequestScope
+from memories_mcp.server.tenant import RequestScope
 
 _MAX_VALUES = 100
 """The protocol's limit."""

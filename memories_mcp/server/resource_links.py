@@ -21,7 +21,7 @@ from memories_mcp.operations.library import VideoPage
 from memories_mcp.rendering.text import format_span
 from memories_mcp.server.resource_types import TRACK_TITLES
 from memories_mcp.server.resources import Resources
-from memories_mcp.server.tenants import RequestScope
+from memories_mcp.server.tenant import RequestScope
 
 MAX_LINKS = 5
 _MAX_NAME_CHARACTERS = 80

@@ -19,7 +19,7 @@ from memories_mcp.operations.common.transcripts import transcript_tool
 from memories_mcp.runner import Runner
 from memories_mcp.server.recent import RecentItems
 from memories_mcp.server.resource_types import RESOURCE_TYPES, TRACK_TITLES, ResourceType
-from memories_mcp.server.tenants import RequestScope
+from memories_mcp.server.tenant import RequestScope
 from memories_mcp.validation import validate
 
 PAGE_SIZE = 50

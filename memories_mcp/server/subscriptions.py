@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from memories_mcp.models.base import iter_parts
 from memories_mcp.models.media import StatusFields
-from memories_mcp.models.uris import VIDEOS, belongs_to, video_uri
+from memories_mcp.models.uris import SESSIONS, VIDEOS, belongs_to, video_uri
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +115,10 @@ class Subscriptions:
         task = asyncio.ensure_future(self._publish(matches, VIDEOS in changed))
         self._publishing.add(task)  # the event loop holds tasks by weak references only
         task.add_done_callback(self._publishing.discard)
+
+    def deliver_all(self) -> None:
+        """Notify all subscribers of this process, after changes that it may have missed."""
+        self.deliver([VIDEOS, SESSIONS, *self._stream_uris, *(uri for _, uri in self._sessions)])
 
     async def _publish(self, uris: list[str], list_changed: bool) -> None:
         for uri in uris:

@@ -1,4 +1,4 @@
-"""Tenants: one API key, namespace and person each, with the client and caches that belong to them alone."""
+"""All tenants of a server: which one a request belongs to, and what all of them share."""
 
 from __future__ import annotations
 
@@ -7,134 +7,38 @@ import json
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from mcp.server import ServerRequestContext
 
 from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import RateLimiter
-from memories_mcp.api.spending import Spending
+from memories_mcp.errors import ConfigurationError
 from memories_mcp.media.cache import VideoCache
 from memories_mcp.pool import Pool
-from memories_mcp.runner import AnyOperation, Runner, make_api, rate_limits_of, use_sandbox, with_sandbox
+from memories_mcp.runner import Runner, rate_limits_of, use_sandbox, with_sandbox
 from memories_mcp.server.extension import Extension
 from memories_mcp.server.http.credentials import Credentials, RequestUser
 from memories_mcp.server.narrowing import Narrowing, viewer_operations
 from memories_mcp.server.oversight import Oversight, describe_caller
-from memories_mcp.server.recent import RecentItems
 from memories_mcp.server.subscriptions import Subscriptions
+from memories_mcp.server.tenant import RequestScope, Tenant, TenantKey, principal_of
 from memories_mcp.settings import Settings
 from memories_mcp.sign_in_values import ONLY_KEYS
 from memories_mcp.transcript_cache import TranscriptCache
 
+if TYPE_CHECKING:
+    from memories_mcp.server.replicas.shared import Replicas
+
 _MAX_TENANTS = 1000
-_MAX_NARROWINGS = 16
 _HTTP_KEY_HINT = (
     "Send a key with each request: Authorization: Bearer or X-Memories-Api-Key, for captions "
     "X-Memories-Caption-Api-Key. The operator's own key, MEMORIES_API_KEY, serves requests with MEMORIES_HTTP_TOKEN."
 )
 _SIGN_IN_KEY_HINT = "The operator sets it, for captions `caption_key`, in the file of MEMORIES_OAUTH_MAP."
-
-
-class TenantKey(NamedTuple):
-    """Identifies a tenant; holds secrets."""
-
-    api_key: str
-    caption_key: str
-    unique_id: str
-    files: bool
-    subject: str = ""
-
-    def __repr__(self) -> str:
-        return "TenantKey(…)"  # keeps keys out of tracebacks
-
-
-def _principal(key: TenantKey) -> str:
-    return "\n".join(map(str, key))
-
-
-class Tenant:
-    """One API key and namespace.
-
-    Args:
-        settings: The operator's settings with the tenant's key and namespace.
-        limits: The rate limits of the key.
-        subscriptions: The subscribers of the key's namespace.
-        transcripts: The kept transcripts of all tenants.
-        videos: The kept videos of all tenants.
-        api: Used in place of a client made from the settings.
-        operations: Offered besides those that the settings choose.
-        key_hint: Where a caller sets a missing key.
-        principal: What confirmation tokens are bound to; by default the key.
-        oversight: Watches and limits what the tenant does.
-        spending: Counts the tenant's requests that cost money.
-
-    Attributes:
-        runner: Runs operations with the key.
-        recent: The newest videos and sessions.
-        subscriptions: The subscribers to changes.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        limits: RateLimiter,
-        subscriptions: Subscriptions,
-        transcripts: TranscriptCache,
-        videos: VideoCache,
-        api: Api | None,
-        operations: Sequence[AnyOperation],
-        key_hint: str,
-        principal: str,
-        oversight: Oversight,
-        spending: Spending,
-    ) -> None:
-        self.subscriptions = subscriptions
-        client = api or make_api(
-            settings,
-            limits,
-            key_hint=key_hint,
-            on_result=subscriptions.record_response,
-            observer=oversight.observer,
-            spending=spending,
-        )
-        self.runner = Runner(settings, api=client, transcripts=transcripts, videos=videos, extra_operations=operations)
-        self.runner.principal = principal or self.runner.principal
-        self.runner.changed = subscriptions.notify
-        self._narrowed: dict[Narrowing, Runner] = {}
-        self.runner.observer = oversight.observer
-        self.recent = RecentItems(self.runner)
-        subscriptions.add_listener(self.recent.invalidate)
-
-    def narrowed(self, narrowing: Narrowing) -> Runner:
-        """Return the runner as a request narrows it; requests that narrow it alike share one."""
-        if narrowing not in self._narrowed:
-            if len(self._narrowed) == _MAX_NARROWINGS:
-                self._narrowed.clear()
-            self._narrowed[narrowing] = narrowing.narrow(self.runner)
-        return self._narrowed[narrowing]
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self.runner.aclose()
-
-
-@dataclass(frozen=True)
-class RequestScope:
-    """One request, with all that it may use.
-
-    Attributes:
-        tenant: The tenant of the request.
-        runner: The tenant's runner, narrowed by the request's headers.
-        private: Whether lists depend on the request's headers, so that shared caches must not keep them.
-    """
-
-    tenant: Tenant
-    runner: Runner
-    private: bool
 
 
 class Tenants:
@@ -173,6 +77,7 @@ class Tenants:
         """Makes a change known to other processes: takes the digest of a tenant, and URIs for their `receive`."""
         self._refusing_from = float("inf")
         self._backed_settings = settings
+        self._replicas: Replicas | None = None
         self._api = api
         self._over_http = over_http
         self._tenants: Pool[TenantKey, Tenant] = Pool(_MAX_TENANTS, Tenant.aclose)
@@ -186,7 +91,12 @@ class Tenants:
     async def open(self, *, sandbox_url: str = "") -> AsyncGenerator[Tenants, None]:
         """Serve tenants until the body ends; if the settings choose the sandbox, run it too, or use one that runs."""
         running = nullcontext(use_sandbox(self.settings, sandbox_url)) if sandbox_url else None
-        async with running or with_sandbox(self.settings, api=self._api) as self._backed_settings:
+        async with AsyncExitStack() as stack:
+            backed = running or with_sandbox(self.settings, api=self._api)
+            self._backed_settings = await stack.enter_async_context(backed)
+            if self.settings.redis_url and self._over_http:
+                replicas = _make_replicas(self.settings.redis_url, self)
+                self._replicas = await stack.enter_async_context(replicas.open())
             try:
                 yield self
             finally:
@@ -199,7 +109,7 @@ class Tenants:
 
     def principal(self, ctx: ServerRequestContext[Any, Any]) -> str:
         """Return the identity of a request's caller, to which sealed state is bound; secret."""
-        return _principal(self._tenant_key(self._credentials(ctx)))
+        return principal_of(self._tenant_key(self._credentials(ctx)))
 
     def caller(self, ctx: ServerRequestContext[Any, Any]) -> str:
         """Return a name for a request's caller without secrets."""
@@ -244,20 +154,29 @@ class Tenants:
         self._refusing_from = time.monotonic() + self.settings.stop_delay
         self.drain_deadline = self._refusing_from + self.settings.drain_seconds
 
-    def receive(self, digest: str, uris: Sequence[str]) -> None:
-        """Take note of a change that another process published."""
-        for key, subscriptions in self._subscriptions.items():
-            if _digest(key) != digest:
-                continue
-            for tenant in self._tenants.values:
-                if tenant.subscriptions is subscriptions:
-                    tenant.runner.transcripts.drop(uris)
-            subscriptions.deliver(uris)
-
     def end_streams(self) -> None:
         """End every stream of `subscriptions/listen`."""
         for tenant in self._tenants.values:
             tenant.subscriptions.close()
+
+    def receive(self, tenant: str, uris: Sequence[str]) -> None:
+        """Take note of a change that another process published; without a tenant, of changes that were missed.
+
+        Args:
+            tenant: The digest of the tenant, as `_digest` returns it.
+            uris: The changed resources.
+        """
+        if not tenant:
+            self._transcripts.clear()
+            for subscriptions in [*self._subscriptions.values()]:
+                subscriptions.deliver_all()
+            return
+        account = tenant.partition(".")[0]
+        self._transcripts.of_account(account).drop(uris)
+        self._videos.of_account(account).drop(uris)
+        for key, subscriptions in [*self._subscriptions.items()]:
+            if _digest(*key) == tenant:
+                subscriptions.deliver(uris)
 
     def _credentials(self, ctx: ServerRequestContext[Any, Any]) -> Credentials | None:
         """Return the credentials of a request; `None` in this process, where the operator's key serves it."""
@@ -291,19 +210,22 @@ class Tenants:
             unique_id=key.unique_id,
             files_root=self._backed_settings.files_root if key.files else None,
         )
-        limits = self._limits.setdefault(key.api_key, rate_limits_of(settings))
-        account = (key.api_key, key.unique_id)
+        digest = _digest(key.api_key, key.unique_id)
+        shared = self._replicas.limits(_digest(settings.base_url, key.api_key)) if self._replicas else None
+        limits = self._limits.setdefault(key.api_key, rate_limits_of(settings, shared))
 
         def publish(uris: Sequence[str]) -> None:
-            if self.publish:
-                self.publish(_digest(account), uris)
+            if self._replicas:  # which reach the other workers too
+                self._replicas.publish(digest, uris)
+            elif self.publish:
+                self.publish(digest, uris)
 
-        subscriptions = self._subscriptions.setdefault(account, Subscriptions(publish))
+        subscriptions = self._subscriptions.setdefault((key.api_key, key.unique_id), Subscriptions(publish))
         key_hint = _HTTP_KEY_HINT if self._over_http else ""
         principal = ""
         if key.subject:
             # Two people with one key and namespace must not confirm for each other.
-            key_hint, principal = _SIGN_IN_KEY_HINT, _principal(key)
+            key_hint, principal = _SIGN_IN_KEY_HINT, principal_of(key)
         return Tenant(
             settings,
             limits,
@@ -334,6 +256,20 @@ class Tenants:
         return RequestScope(tenant, tenant.narrowed(narrowing), private)
 
 
-def _digest(account: tuple[str, str]) -> str:
-    """Return a name of a key and namespace that shows neither."""
-    return hashlib.sha256(json.dumps(account).encode()).hexdigest()
+def _digest(first: str, second: str) -> str:
+    """Return a name that shows neither value: the hash of the first, and the hash of both."""
+    texts = (first, json.dumps([first, second]))
+    return ".".join(hashlib.sha256(text.encode()).hexdigest() for text in texts)
+
+
+def _make_replicas(url: str, tenants: Tenants) -> Replicas:
+    try:
+        from memories_mcp.server.replicas.shared import Replicas
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "redis":
+            raise
+        raise ConfigurationError(
+            "MEMORIES_REDIS_URL is set, and the package redis is not installed.",
+            next_step="Install it: pip install 'memories-mcp[team]'. Or remove MEMORIES_REDIS_URL.",
+        ) from None
+    return Replicas(url, tenants.receive)

@@ -27,7 +27,7 @@ from memories_mcp.server.apps import MEDIA_TOOL, tool_meta
 from memories_mcp.server.elicitation import Elicitation, InputRequired
 from memories_mcp.server.resource_links import make_links
 from memories_mcp.server.resources import Resources
-from memories_mcp.server.tenants import RequestScope
+from memories_mcp.server.tenant import RequestScope
 
 logger = logging.getLogger(__name__)
 

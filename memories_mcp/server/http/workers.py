@@ -125,9 +125,10 @@ def serve_workers(settings: Settings, host: str, port: int, announce: Callable[[
 def settings_of_workers(settings: Settings, workers: int) -> Settings:
     """Return the settings of each worker: a common signing key, and its part of an account's rates and spending."""
     rates = effective_rates(settings.rate_limits)
+    parts = 1 if settings.redis_url else workers  # in Redis, all processes share the whole rate
     return settings.change(
         secret=settings.secret or token_hex(32),
-        rate_limits={name: (requests / workers, seconds) for name, (requests, seconds) in rates.items()},
+        rate_limits={name: (requests / parts, seconds) for name, (requests, seconds) in rates.items()},
         spend_limit={name: most // workers for name, most in (settings.spend_limit or {}).items()} or None,
     )
 
