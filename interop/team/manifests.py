@@ -61,7 +61,7 @@ def problems_of(documents: list[dict[str, Any]]) -> Iterator[str]:
             try:
                 kubernetes_validate.validate(document, version, strict=True)
             except Exception as error:
-                yield f"{document.get('kind')} in Kubernetes {version}: {error}"
+                yield f"{document.get('kind')} in Kubernetes {version}: {str(error).partition(chr(10))[0]}"
 
 
 def main() -> int:
