@@ -1,4 +1,4 @@
-# The HTTP server. Set MEMORIES_HTTP_TOKEN: without a token, the server refuses to listen on 0.0.0.0 and exits.
+# The HTTP server. Set MEMORIES_HTTP_TOKEN or sign-in: without them, the server refuses to listen on 0.0.0.0 and exits.
 #   docker build -t memories-mcp --build-arg VERSION=… --build-arg REVISION=$(git rev-parse HEAD) .
 #   docker run -p 8000:8000 -e MEMORIES_HTTP_TOKEN -e MEMORIES_API_KEY -e MEMORIES_ALLOWED_HOSTS=localhost:8000 \
 #     --read-only --tmpfs /tmp memories-mcp
@@ -11,7 +11,7 @@ COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY memories_mcp memories_mcp
 COPY langchain_tools langchain_tools
 RUN python -m venv --without-pip /app \
-    && python -m pip --python /app/bin/python install --no-cache-dir --no-compile -c constraints.txt . \
+    && python -m pip --python /app/bin/python install --no-cache-dir --no-compile -c constraints.txt '.[team]' \
     && /app/bin/python -m compileall -q -j 0 /app/lib
 
 FROM ${BASE}

@@ -20,8 +20,8 @@ help: ## List the targets
 .venv/installed: pyproject.toml constraints.txt
 	@command -v uv >/dev/null 2>&1 && uv venv -q --allow-existing .venv || $(BASE) -m venv .venv
 	@command -v uv >/dev/null 2>&1 \
-		&& uv pip install -q --python $(PYTHON) -c constraints.txt -e '.[langchain,media,dev,adapter]' \
-		|| $(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[langchain,media,dev,adapter]'
+		&& uv pip install -q --python $(PYTHON) -c constraints.txt -e '.[langchain,media,team,dev,adapter]' \
+		|| $(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[langchain,media,team,dev,adapter]'
 	@touch .venv/installed
 
 setup: .venv/installed ## Create .venv with the package and the development tools
@@ -45,12 +45,12 @@ test: .venv/installed ## Run the whole test suite; COVERAGE=1 measures it and fa
 test-lowest: .venv/installed ## Run the test suite with the lowest allowed versions of the dependencies
 	@$(PYTHON) -m tools.lowest > .lowest.txt
 	@$(BASE) -m venv --clear .venv-lowest
-	@$(BIN_OF_LOWEST)/python -m pip install -q --disable-pip-version-check -c .lowest.txt -e '.[langchain,media,dev]'
+	@$(BIN_OF_LOWEST)/python -m pip install -q --disable-pip-version-check -c .lowest.txt -e '.[langchain,media,team,dev]'
 	@$(BIN_OF_LOWEST)/python -m pytest -n auto
 
 test-newest: ## Run the test suite with the newest allowed versions of the dependencies
 	@$(BASE) -m venv --clear .venv-newest
-	@$(BIN_OF_NEWEST)/python -m pip install -q --disable-pip-version-check -e '.[langchain,media,dev,adapter]'
+	@$(BIN_OF_NEWEST)/python -m pip install -q --disable-pip-version-check -e '.[langchain,media,team,dev,adapter]'
 	@$(BIN_OF_NEWEST)/python -m pytest -n auto
 
 lint: .venv/installed ## Check style and formatting

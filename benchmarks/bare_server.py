@@ -1,21 +1,18 @@
-"""The reference for calls: a low-level server with one tool, which forwards a search and returns the API's JSON.
+"""The least that a call can cost: a low-level server with one tool, which forwards a search and returns the API's JSON.
 
-    python benchmarks/bare_server.py stdio | python benchmarks/bare_server.py PORT
-
-The URL and the key of the API come from MEMORIES_BASE_URL and MEMORIES_API_KEY, as for the measured server.
+python benchmarks/bare_server.py stdio | python benchmarks/bare_server.py PORT
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from typing import Any
 
-import httpx2
 import mcp_types as t
 from mcp.server import Server
 from mcp.server.stdio import stdio_server
+from search_job import request_search
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -23,14 +20,6 @@ SCHEMA: dict[str, Any] = {
     "required": ["query"],
 }
 TOOL = t.Tool(name="search_videos", description="Find moments.", input_schema=SCHEMA)
-api = httpx2.AsyncClient(
-    base_url=os.environ["MEMORIES_BASE_URL"],
-    headers={"Authorization": os.environ["MEMORIES_API_KEY"]},
-    trust_env=False,
-    verify=False,
-    limits=httpx2.Limits(max_connections=32, max_keepalive_connections=16),
-    timeout=60,
-)
 
 
 async def list_tools(ctx: Any, params: Any) -> t.ListToolsResult:
@@ -39,10 +28,9 @@ async def list_tools(ctx: Any, params: Any) -> t.ListToolsResult:
 
 
 async def call_tool(ctx: Any, params: t.CallToolRequestParams) -> t.CallToolResult:
-    """Send the request that `search_videos` sends, and return the answer without parsing it."""
+    """Return the answer without parsing it."""
     arguments = params.arguments or {}
-    body = {"search_param": arguments["query"], "search_type": "BY_CLIP", "top_k": arguments.get("top_k", 10)}
-    response = await api.post("/serve/api/v1/search", json=body)
+    response = await request_search(arguments["query"], arguments.get("top_k", 10))
     return t.CallToolResult(content=[t.TextContent(text=response.text)])
 
 

@@ -1,4 +1,4 @@
-"""The reference for start-up: the SDK's own server with one tool, over stdio."""
+"""A reference for the start: the SDK's own server with one tool, over stdio."""
 
 from mcp.server.mcpserver import MCPServer
 

@@ -1,7 +1,11 @@
-"""`make interop`: third-party clients and checks against the server on its sandbox."""
+"""`make interop`: third-party clients and checks against the server on its sandbox.
+
+python -m interop.run [clients|inspector|viewer|conformance|frameworks|converters ...] [--screenshots]
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -16,11 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from interop.browser import browser
 from interop.environments import environment_python
 from memories_mcp.operations import select
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parent / ".interop"
+SCREENSHOTS = HERE.parent / "docs" / "images"
 MODULES = FOLDER / "node_modules"
 NODE = MODULES / ".bin" / "node"
 CONFORMANCE = MODULES / "@modelcontextprotocol/conformance/dist/index.js"
@@ -136,6 +142,29 @@ def inspector(checks: Checks, url: str) -> None:
             checks.run(f"inspector {title} {method} {' '.join(options)}".rstrip(), command, forbidden_output=forbidden)
 
 
+def viewer(checks: Checks, url: str, *options: str | Path) -> None:
+    """Check the evidence viewer in Chromium, in a host made with the protocol's own library.
+
+    Args:
+        checks: The report.
+        url: The server.
+        options: Further arguments of `check.mjs`.
+    """
+    command = [str(part) for part in (NODE, HERE / "viewer" / "check.mjs", url, *options)]
+    environment = checks.environment | {"CHROMIUM": browser(FOLDER, NODE)}
+    try:
+        process = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+        output, problems = process.stdout, process.stderr
+    except subprocess.TimeoutExpired as timeout:
+        output, problems = "", str(timeout)
+    reports = re.findall(r"^(ok  |FAIL) (viewer: .*)$", output, re.MULTILINE)
+    for mark, title in reports:
+        checks.report(mark == "ok  ", title)
+    if not output.rstrip().endswith("viewer: end"):
+        checks.report(False, "viewer: the checks did not run to their end")
+        sys.stdout.write("\n".join(f"     {line[:300]}" for line in problems.splitlines()[-15:]) + "\n")
+
+
 def conformance(checks: Checks, url: str) -> None:
     """Check that every required scenario of both revisions passes, and that each excluded one fails."""
     exclusions = tomllib.loads((HERE / "exclusions.toml").read_text(encoding="utf-8"))["excluded"]
@@ -185,9 +214,15 @@ def frameworks(checks: Checks) -> None:
 def converters(checks: Checks) -> None:
     """Check that LangChain's model packages take every tool and every result; a local stub receives the requests."""
     requirements = (HERE / "converters.txt").read_text(encoding="utf-8").split()
-    python = environment_python("converters", [*requirements, "-e", f"{HERE.parent}[langchain]"])
+    python = environment_python("converters", [*requirements, "-e", f"{HERE.parent}[langchain,media]"])
     command = [python, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", HERE, HERE / "test_converters.py"]
     checks.run("langchain model packages", [*command, "-p", "no:cacheprovider"])
+
+
+def sign_in(checks: Checks) -> None:
+    """Check sign-in from end to end with a real identity provider."""
+    command = [sys.executable, "-m", "interop.team.sign_in", NODE, HERE / "team" / "provider.mjs"]
+    checks.run("sign-in with oidc-provider", command)
 
 
 def framework_problems(output: str, tools: set[str]) -> list[str]:
@@ -214,18 +249,39 @@ def framework_problems(output: str, tools: set[str]) -> list[str]:
     return problems
 
 
+SERVED = {"clients": clients, "inspector": inspector, "viewer": viewer}
+ALONE = {"sign_in": sign_in, "frameworks": frameworks, "converters": converters}
+
+
 def main() -> int:
-    """Run all checks and return the exit status."""
+    """Run the checks and return the exit status."""
+    parser = argparse.ArgumentParser(description="Third-party clients and checks against the server on its sandbox.")
+    names = [*SERVED, "conformance", *ALONE]
+    parser.add_argument(
+        "groups", nargs="*", metavar="GROUP", help=f"the checks to run: {', '.join(names)} (default: all)"
+    )
+    parser.add_argument(
+        "--screenshots", action="store_true", help="also write the pictures of the viewer in docs/images"
+    )
+    arguments = parser.parse_args()
+    if unknown := sorted(set(arguments.groups) - set(names)):
+        parser.error(f"unknown checks: {', '.join(unknown)}")
+    groups: list[str] = arguments.groups or names
     install()
     checks = Checks()
     url_pattern = r"(http://127\.0\.0\.1:\d+)"
-    with serving([*SERVER, "--transport", "http", "--port", "0"], url_pattern, checks.environment) as url:
-        clients(checks, url)
-        inspector(checks, url)
-    with serving([sys.executable, HERE / "conformance_server.py", "0"], url_pattern, checks.environment) as url:
-        conformance(checks, url)
-    frameworks(checks)
-    converters(checks)
+    if served := [name for name in SERVED if name in groups]:
+        with serving([*SERVER, "--transport", "http", "--port", "0"], url_pattern, checks.environment) as url:
+            for name in served:
+                SERVED[name](checks, url)
+            if arguments.screenshots:
+                viewer(checks, url, "--screenshots", SCREENSHOTS)
+    if "conformance" in groups:
+        with serving([sys.executable, HERE / "conformance_server.py", "0"], url_pattern, checks.environment) as url:
+            conformance(checks, url)
+    for name, run in ALONE.items():
+        if name in groups:
+            run(checks)
     sys.stdout.write(f"interop: {checks.failed} checks failed\n" if checks.failed else "interop: all checks passed\n")
     return 1 if checks.failed else 0
 

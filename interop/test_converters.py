@@ -32,6 +32,7 @@ from memories_mcp.settings import Settings
 QUESTION = "Where is the price of the Team plan decided?"
 SEARCH = ToolCall(name="search_videos", args={"query": "price of the Team plan", "top_k": 2}, id="call_1")
 INVALID = ToolCall(name="search_videos", args={"query": ""}, id="call_1")
+FRAME = ToolCall(name="get_frame", args={"ref": "VI612515093881740229#t=3:32,4:16"}, id="call_1")
 DELETE = ToolCall(name="delete_videos", args={"video_nos": ["VI611702946038315594"]}, id="call_1")
 
 
@@ -229,3 +230,18 @@ def test_a_result_arrives_as_text_alone(
 
     assert any(result.text in string for string in strings)
     assert not any("structured_content" in string or "memories://" in string for string in strings)
+
+
+@every_model
+def test_a_frame_arrives_as_text_and_picture(
+    make_model: Callable[[str], BaseChatModel], stub: Stub, toolkit: MemoriesToolkit
+) -> None:
+    """The picture goes to the provider in its own form, with all of its bytes."""
+    result = native_result(toolkit, FRAME)
+    [picture] = [block.get("base64") for block in result.content_blocks if block["type"] == "image"]
+    messages = [HumanMessage(QUESTION), AIMessage("", tool_calls=[FRAME]), result]
+    strings = request_of(make_model(stub.url), stub, toolkit.get_tools(), messages)
+
+    assert picture
+    assert any(picture in string.replace("-", "+").replace("_", "/") for string in strings)  # two alphabets of base64
+    assert any("VI612515093881740229" in string for string in strings)

@@ -17,6 +17,7 @@ from langchain_tools.bridge import bridge
 from langchain_tools.credentials import CredentialsSource, Resolver, RunCredentials
 from langchain_tools.run_context import CurrentRun
 from memories_mcp.api.rate_limits import RateLimiter
+from memories_mcp.media.cache import VideoCache
 from memories_mcp.pool import Pool
 from memories_mcp.runner import Runner, rate_limits_of, use_sandbox, with_sandbox
 from memories_mcp.settings import Settings
@@ -110,6 +111,7 @@ class _OpenRunners:
         self._stack = AsyncExitStack()
         self._resolved: Settings | None = None
         self._transcripts = TranscriptCache()
+        self._videos = VideoCache(settings.media_cache_mib)
         self._runners = Pool[RunCredentials | None, Runner](_MAX_RUNNERS, Runner.aclose)
 
     @asynccontextmanager
@@ -127,6 +129,8 @@ class _OpenRunners:
         async with self._lock:
             self._resolved = None
             await self._runners.aclose(force=False)
+            if not len(self._runners):
+                await self._videos.aclose()
             await self._stack.aclose()
             _all_open.discard(self)
 
@@ -145,6 +149,7 @@ class _OpenRunners:
             settings,
             limits=limits,
             transcripts=self._transcripts,
+            videos=self._videos,
             fixed_namespace=self._per_run,
             key_hint=key_hint,
         )

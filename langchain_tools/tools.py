@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Awaitable, Callable, Collection, Generator
 from contextlib import contextmanager
 from typing import Any
 
 from langchain_core.messages import ToolCall
+from langchain_core.messages.content import ContentBlock, create_image_block, create_text_block
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import PrivateAttr
@@ -21,9 +23,11 @@ from memories_mcp.errors import FATAL_ERRORS, MemoriesError
 from memories_mcp.operation import Operation
 from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.text import render_error
-from memories_mcp.runner import ConfirmationHandler, ProgressHandler
+from memories_mcp.runner import ConfirmationHandler, ProgressHandler, RunResult
 
-Result = tuple[str, dict[str, Any]]
+Content = str | list[ContentBlock]
+"""The text of a result, or its text and its pictures as standard content blocks."""
+Result = tuple[Content, dict[str, Any]]
 """Content and artifact."""
 
 
@@ -143,7 +147,7 @@ class MemoriesTool(BaseTool):
     ) -> Result:
         async with self._clients.runner(credentials) as runner:
             answer = await runner.run(self._operation, arguments, on_progress=follow, on_confirm=ask, nonce=nonce)
-        return answer.text, {"structured_content": answer.structured}
+        return _content(answer), {"structured_content": answer.structured}
 
     @contextmanager
     def _as_tool_exceptions(self, nonce: str) -> Generator[None, None, None]:
@@ -154,3 +158,14 @@ class MemoriesTool(BaseTool):
             raise
         except MemoriesError as error:
             raise ToolException(render_error(self.name, error, nonce)) from None
+
+
+def _content(answer: RunResult[Any]) -> Content:
+    """Return the text of a result; with pictures, blocks that every chat model for pictures takes."""
+    if not answer.output.pictures:
+        return answer.text
+    pictures = (
+        create_image_block(base64=base64.b64encode(picture.data).decode(), mime_type=picture.mime_type)
+        for picture in answer.output.pictures
+    )
+    return [create_text_block(answer.text), *pictures]

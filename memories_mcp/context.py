@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from memories_mcp.api import Api
 from memories_mcp.file_access import Files
+from memories_mcp.key_frames import KeyFrames
+from memories_mcp.media.cache import KeptVideos
 from memories_mcp.models.base import Row
 from memories_mcp.transcript_cache import KeptTranscripts
 
@@ -68,6 +70,16 @@ class Context(Protocol):
     @property
     def transcripts(self) -> KeptTranscripts:
         """The transcripts that are kept for the caller's key."""
+        ...
+
+    @property
+    def videos(self) -> KeptVideos:
+        """The downloaded videos that are kept for the caller's key."""
+        ...
+
+    @property
+    def key_frames(self) -> KeyFrames:
+        """Where the service stores the pictures that the caller's searches have found."""
         ...
 
     @property

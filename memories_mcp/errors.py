@@ -8,6 +8,7 @@ MemoriesError                 base class; the text says what failed and what to 
 ├── Unreachable               no connection or timeout, after retries
 ├── UnexpectedResponse        not the documented shape
 ├── FileRefused               outside the files root, wrong type, too large
+├── MediaUnavailable          there is no picture or clip of a moment
 └── ApiError(code, status)    the API refused the request
     ├── Unauthorized   ├── OutOfCredits   ├── NotFound   ├── NotReady   └── RateLimited(retry_after)
 """
@@ -83,6 +84,10 @@ class UnexpectedResponse(MemoriesError):
 
 class FileRefused(MemoriesError):
     """A file may not be read or written: outside the files root, wrong type, too large, already present."""
+
+
+class MediaUnavailable(MemoriesError):
+    """There is no picture or clip of a moment: the video cannot be downloaded, does not reach it, or is damaged."""
 
 
 class ApiError(MemoriesError):

@@ -83,7 +83,10 @@ def json_schema(model: type[BaseModel], mode: Literal["validation", "serializati
         property_schema.pop("examples", None)
     if mode == "serialization":
         return schema
-    return _resolve_references(schema, schema.pop("$defs", {}))
+    definitions = schema.pop("$defs", {})
+    for definition in definitions.values():
+        definition.pop("description", None)  # repeats that of the argument
+    return _resolve_references(schema, definitions)
 
 
 def _resolve_references(node: Any, definitions: dict[str, Any]) -> Any:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import NO_LIMITS, RateLimiter
-from memories_mcp.confirmation import TOKEN_ARGUMENT, ConfirmationTokens
-from memories_mcp.context import Context, Pending, Preview, Progress, ProgressKind
-from memories_mcp.errors import Declined
+from memories_mcp.context import Context
 from memories_mcp.file_access import Files
+from memories_mcp.key_frames import KeyFrames
+from memories_mcp.media.cache import VideoCache
 from memories_mcp.models.base import Output, iter_parts
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.ids import is_public
@@ -27,15 +27,9 @@ from memories_mcp.operations.common.posts import KnownPosts
 from memories_mcp.rendering.budget import fit
 from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.text import render
+from memories_mcp.run_context import ChangeHandler, ConfirmationHandler, ProgressHandler, RunContext
 from memories_mcp.settings import Settings
-from memories_mcp.transcript_cache import KeptTranscripts, TranscriptCache
-
-ProgressHandler = Callable[[Progress], Awaitable[None]]
-"""Receives the progress of a running operation."""
-ConfirmationHandler = Callable[[Preview], Awaitable[bool | None]]
-"""Shows the user a preview and returns whether the user agrees; `None` if the user could not be asked."""
-ChangeHandler = Callable[[Iterable[str]], None]
-"""Receives the URIs of changed resources."""
+from memories_mcp.transcript_cache import TranscriptCache
 
 Out = TypeVar("Out", bound=Output)
 AnyOperation = Operation[Any, Any]
@@ -56,71 +50,6 @@ class RunResult(Generic[Out]):
     structured: dict[str, Any]
     output: Out
     unique_id: str | None
-
-
-@dataclass(frozen=True)
-class _RunContext:
-    """The `Context` of one call; the surface supplies the handlers for progress and confirmation."""
-
-    runner: Runner
-    operation: str
-    arguments: Mapping[str, Any]
-    files: Files
-    on_progress: ProgressHandler | None
-    on_confirm: ConfirmationHandler | None
-
-    @property
-    def api(self) -> Api:
-        return self.runner.api
-
-    @property
-    def transcripts(self) -> KeptTranscripts:
-        return self.runner.transcripts
-
-    @property
-    def callback_url(self) -> str | None:
-        return self.runner.settings.callback_url or None
-
-    @property
-    def asks_confirmation(self) -> bool:
-        return self.runner.settings.confirm
-
-    @property
-    def unique_id(self) -> str | None:
-        return self.runner.pinned.get("unique_id")
-
-    @property
-    def reports_progress(self) -> bool:
-        return self.on_progress is not None
-
-    async def progress(self, done: float, total: float | None, message: str, kind: ProgressKind = "status") -> None:
-        if self.on_progress is not None:
-            await self.on_progress(Progress(done, total, message, kind))
-
-    def changed(self, *uris: str) -> None:
-        self.runner.transcripts.drop(uris)
-        if any(uri.startswith(VIDEOS) for uri in uris):
-            self.runner.newest_videos.invalidate()
-        if self.runner.changed:
-            self.runner.changed(uris)
-
-    async def confirm(self, preview: Preview) -> Pending | None:
-        settings = self.runner.settings
-        if not settings.confirm:
-            return None
-        agreed = await self.on_confirm(preview) if self.on_confirm else None
-        if agreed:
-            return None
-        if agreed is False:
-            raise Declined(
-                "The user declined; nothing was changed.", next_step="Do not try again unless the user requests it."
-            )
-        tokens = ConfirmationTokens(settings.secret)
-        token = self.arguments.get(TOKEN_ARGUMENT)
-        if not token:
-            return tokens.issue(self.operation, self.arguments, settings.api_key, preview)
-        tokens.verify(self.operation, self.arguments, settings.api_key, str(token))
-        return None
 
 
 @asynccontextmanager
@@ -170,17 +99,21 @@ class Runner:
         api: An API client to use instead of one for the settings. The runner closes it in both cases.
         limits: Rate limits to share with other runners of the same key; by default those of the settings.
         transcripts: Kept transcripts to share with other runners of the process; by default the runner's own.
+        videos: Kept videos to share likewise.
         extra_operations: Operations to offer in addition to those that the settings select.
         fixed_namespace: Whether to remove `unique_id` from the arguments even if the settings name no namespace.
         key_hint: Where a caller sets a missing key, for the error text; by default the variables of the environment.
 
     Attributes:
         settings: The settings.
+        principal: The caller to whom confirmation tokens are bound, by default the key; secret; set by the server.
         operations: The offered operations by name.
         pinned: The arguments that the operator fixed, by name.
         changed: Receives the URIs of changed resources; set by the server.
         api: The API client.
         transcripts: The transcripts that are kept for the key.
+        videos: The videos that are kept for the key.
+        key_frames: The key frames that the caller's searches have found.
         files: The files that tools may access.
         newest_videos: The newest videos of each namespace.
         stand_ins: Replaces names and URLs in arguments by numbers.
@@ -196,11 +129,13 @@ class Runner:
         api: Api | None = None,
         limits: RateLimiter | None = None,
         transcripts: TranscriptCache | None = None,
+        videos: VideoCache | None = None,
         extra_operations: Sequence[AnyOperation] = (),
         fixed_namespace: bool = False,
         key_hint: str = "",
     ) -> None:
         self.settings = settings
+        self.principal = settings.api_key
         self.pinned: dict[str, Any] = {}
         if fixed_namespace or settings.unique_id:
             self.pinned["unique_id"] = settings.unique_id or None
@@ -214,6 +149,9 @@ class Runner:
         self.changed: ChangeHandler | None = None
         self.api = api or make_api(settings, limits or rate_limits_of(settings), key_hint=key_hint)
         self.transcripts = (transcripts or TranscriptCache()).of(settings.api_key)
+        self._owns_videos = videos is None
+        self.videos = (videos or VideoCache(settings.media_cache_mib)).of(settings.api_key)
+        self.key_frames = KeyFrames()
         self.files = Files(settings.files_root)
         self.newest_videos = NewestVideos(self.api)
         self._posts = KnownPosts()
@@ -247,7 +185,29 @@ class Runner:
             on_progress: Receives progress.
             on_confirm: Asks the user for confirmation; without it, a confirmation takes a preview and a token.
         """
-        return _RunContext(self, operation, arguments or {}, replace(self.files, notes=[]), on_progress, on_confirm)
+        return RunContext(
+            operation=operation,
+            principal=self.principal,
+            arguments=arguments or {},
+            settings=self.settings,
+            api=self.api,
+            transcripts=self.transcripts,
+            videos=self.videos,
+            key_frames=self.key_frames,
+            files=replace(self.files, notes=[]),
+            unique_id=self.pinned.get("unique_id"),
+            on_change=self._record_change,
+            on_progress=on_progress,
+            on_confirm=on_confirm,
+        )
+
+    def _record_change(self, uris: Iterable[str]) -> None:
+        self.transcripts.drop(uris)
+        self.videos.drop(uris)
+        if any(uri.startswith(VIDEOS) for uri in uris):
+            self.newest_videos.invalidate()
+        if self.changed:
+            self.changed(uris)
 
     async def run(
         self,
@@ -287,6 +247,7 @@ class Runner:
         unique_id: str | None = getattr(args, "unique_id", None)
         self.add_namespaces(output, unique_id)
         self._posts.record(output)
+        self.key_frames.record(iter_parts(output, Evidence), unique_id)
         output.quote(sentences)
         if args.reading_notes:
             output.note = " ".join([*args.reading_notes, *filter(None, [output.note])])
@@ -314,7 +275,9 @@ class Runner:
         return in_namespace(uri, unique_id)
 
     async def aclose(self) -> None:
-        """Close the API client."""
+        """Close the API client, and remove the runner's own videos."""
+        if self._owns_videos:
+            await self.videos.cache.aclose()
         await self.api.aclose()
 
 

@@ -147,13 +147,6 @@ def parse_origins(text: str) -> tuple[str, ...]:
     return tuple(origin.removesuffix(_DEFAULT_PORTS.get(origin.partition(":")[0], "")) for origin in origins)
 
 
-def parse_count(text: str) -> int:
-    """Return a whole number greater than 0."""
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError("use a whole number greater than 0")
-    return int(text)
-
-
 def parse_seconds(text: str) -> float:
     """Return a number of seconds."""
     if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]+)?", text):
@@ -195,6 +188,13 @@ def parse_rates(text: str) -> Rates:
             raise ValueError("use requests and seconds greater than 0")
         rates[name.strip()] = (allowed, period)
     return rates
+
+
+def parse_mebibytes(text: str) -> int:
+    """Return a whole number from 0 on."""
+    if not re.fullmatch("[0-9]{1,7}", text):
+        raise ValueError("use a whole number")
+    return int(text)
 
 
 def parse_positive_integer(text: str) -> int:

@@ -13,11 +13,11 @@ from memories_mcp.setting_values import (
     Rates,
     parse_boolean,
     parse_callback_url,
-    parse_count,
     parse_directory,
     parse_hosts,
     parse_key,
     parse_log_level,
+    parse_mebibytes,
     parse_names,
     parse_origins,
     parse_positive_integer,
@@ -29,6 +29,7 @@ from memories_mcp.setting_values import (
     parse_url,
     read_variable,
 )
+from memories_mcp.sign_in_values import read_audiences, read_file, read_issuer, read_ways
 
 API_URL = "https://api.memories.ai"
 CAPTION_URL = "https://security.memories.ai"
@@ -122,12 +123,40 @@ class Settings:
         False,
         parse_boolean,
     )
+    viewer: bool = setting(
+        "MEMORIES_VIEWER", "Show moments inside the chat, in clients that can show apps", True, parse_boolean
+    )
+    media_cache_mib: int = setting(
+        "MEMORIES_MEDIA_CACHE_MIB",
+        "Room for downloaded videos that pictures and clips are cut from, in MiB; 0 keeps none",
+        1024,
+        parse_mebibytes,
+    )
     http_token: str = setting(
         "MEMORIES_HTTP_TOKEN",
         "Bearer token with which HTTP requests may use MEMORIES_API_KEY; at least 16 characters",
         "",
         parse_token,
         secret=True,
+    )
+    oauth_issuer: str = setting(
+        "MEMORIES_OAUTH_ISSUER", "Issuer of the access tokens with which people sign in over HTTP", "", read_issuer
+    )
+    oauth_audience: tuple[str, ...] = setting(
+        "MEMORIES_OAUTH_AUDIENCE",
+        "Audience that access tokens must name: the URL of this server at `/mcp`, or the issuer's identifier of it",
+        (),
+        read_audiences,
+    )
+    oauth_map: Path | None = setting(
+        "MEMORIES_OAUTH_MAP", "TOML file that gives subjects, groups and e-mail domains a key", None, read_file
+    )
+    http_auth: frozenset[str] | None = setting(
+        "MEMORIES_HTTP_AUTH",
+        "Ways in which HTTP requests may authenticate: `oauth`, `token`, `key`; by default `oauth` alone if "
+        "MEMORIES_OAUTH_ISSUER is set, otherwise `token` and `key`",
+        None,
+        read_ways,
     )
     allowed_hosts: tuple[str, ...] = setting(
         "MEMORIES_ALLOWED_HOSTS",
@@ -142,16 +171,22 @@ class Settings:
         parse_origins,
     )
     max_sessions: int = setting(
-        "MEMORIES_MAX_SESSIONS", "Most sessions that one key or token may have open over HTTP", 100, parse_count
+        "MEMORIES_MAX_SESSIONS",
+        "Most sessions that one key or token may have open over HTTP",
+        100,
+        parse_positive_integer,
     )
     max_all_sessions: int = setting(
         "MEMORIES_MAX_ALL_SESSIONS",
         "Most sessions that all callers together may have open over HTTP",
         10_000,
-        parse_count,
+        parse_positive_integer,
     )
     session_idle_seconds: int = setting(
-        "MEMORIES_SESSION_IDLE_SECONDS", "Seconds without a request after which an HTTP session ends", 1800, parse_count
+        "MEMORIES_SESSION_IDLE_SECONDS",
+        "Seconds without a request after which an HTTP session ends",
+        1800,
+        parse_positive_integer,
     )
     replica: str = setting(
         "MEMORIES_REPLICA",
@@ -180,6 +215,15 @@ class Settings:
     log_level: str = setting(
         "MEMORIES_LOG_LEVEL", "Lowest level to log: `debug`, `info`, `warning` or `error`", "warning", parse_log_level
     )
+
+    @property
+    def ways(self) -> frozenset[str]:
+        """The ways in which HTTP requests may authenticate."""
+        if self.http_auth is not None:
+            return self.http_auth
+        if self.oauth_issuer:
+            return frozenset({"oauth"})
+        return frozenset({"token", "key"} if self.http_token else {"key"})
 
     @classmethod
     def from_environment(

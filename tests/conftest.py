@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
 import shutil
 import ssl
@@ -20,6 +21,8 @@ import httpcore2
 import httpx2
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from jsonschema import Draft202012Validator
+from processes import close_launcher
 from pydantic import SecretStr
 
 from memories_mcp import errors, sandbox
@@ -39,7 +42,9 @@ MEETING_SESSION = "612990037562867712"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # Garbage is collected only while tests run, and the test modules and libraries are no candidates: a quarter less time.
+# What the tests themselves leave is little, so that it is collected rarely.
 gc.disable()
+gc.set_threshold(20_000, 20, 50)
 
 
 def pytest_collection_finish() -> None:
@@ -69,13 +74,14 @@ def asyncio_with_sleep(sleep: Callable[[float], Awaitable[None]]) -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def _short_pauses() -> Iterator[None]:
-    """Shorten the pauses of uvicorn, by which each server stops 0.2 s late, and those between polls of a video.
+    """Shorten the pauses of uvicorn, by which each server stops 0.2 s late, of retries, and between polls of a video.
 
     The sandbox advances a video at each poll.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("uvicorn.server.asyncio", asyncio_with_sleep(lambda seconds: asyncio.sleep(seconds / 10)))
         patch.setattr("memories_mcp.operations.common.polling._PAUSES", (0.01,))
+        patch.setattr("memories_mcp.api.retry.FIRST_BACKOFF", 0.01)
         yield
 
 
@@ -94,6 +100,29 @@ def _certificates_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(httpcore2, "default_ssl_context", share)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _schemas_checked_once() -> Iterator[None]:
+    """Check each JSON Schema once a session; each client would check the schema of each tool that it calls."""
+    check = Draft202012Validator.check_schema
+    checked = set[str]()
+
+    def check_once(schema: Any, *arguments: Any, **options: Any) -> None:
+        text = json.dumps(schema, sort_keys=True)
+        if text not in checked:
+            check(schema, *arguments, **options)
+            checked.add(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Draft202012Validator, "check_schema", check_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _launcher_of_processes() -> Iterator[None]:
+    yield
+    close_launcher()
 
 
 @pytest.fixture(scope="session")
@@ -168,6 +197,17 @@ def url(portal: BlockingPortal, sandbox_url: str) -> Iterator[str]:
 
 SAMPLES = {"talk.mp4": "quarterly-planning.mp4", "bicycle.jpg": "red-door.jpg"}
 """The files that the operations' examples name, and what they are copies of."""
+
+
+FILM = (demo_data.MEDIA / "espresso-machine.mp4").read_bytes()
+"""A video of six seconds, for services of tests that answer downloads."""
+
+
+def remove_written(root: Path) -> None:
+    """Remove the files that tools wrote beside the samples."""
+    for file in root.iterdir():
+        if file.name not in SAMPLES:
+            file.unlink()
 
 
 def copy_samples(root: Path) -> Path:

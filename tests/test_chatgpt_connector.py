@@ -228,7 +228,8 @@ async def test_a_hit_that_no_fetch_could_read_is_no_result() -> None:
     assert answer.results[0].title == "VI1 0:01-0:02"
 
 
-async def test_a_name_that_cannot_be_read_costs_no_text(live: Settings) -> None:
+async def test_a_name_that_cannot_be_read_costs_no_text(live: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memories_mcp.api.retry.ATTEMPTS", 1)
     await order(live, "rate_limit", path="get_private_video_details", times=9)
     runner = Runner(live)
     try:

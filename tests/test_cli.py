@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from command_line import read_terminal, run_cli
 from conftest import MEETING
+from processes import run_process, start_process
 
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.operations import OPERATIONS, select
@@ -52,8 +53,7 @@ def test_the_table_of_tools_cuts_no_name_in_a_narrow_terminal() -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
     env = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"TERM": "xterm"}
-    command = [sys.executable, "-m", "memories_mcp", "--toolsets", "all", "tools"]
-    process = subprocess.Popen(command, stdout=theirs, stdin=theirs, env=env)
+    process = start_process("--toolsets", "all", "tools", stdin=theirs, stdout=theirs, stderr=theirs, env=env)
     os.close(theirs)
     text = read_terminal(ours)
 
@@ -216,8 +216,7 @@ def test_options_that_do_not_fit_together_are_refused(arguments: list[str], word
 
 
 def test_a_file_in_place_of_the_data_folder_is_refused() -> None:
-    command = [sys.executable, "-m", "memories_mcp", "sandbox", "--port", "0", "--data", __file__]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    result = run_process("sandbox", "--port", "0", "--data", __file__)
 
     assert result.returncode == 2
     assert "cannot start" in result.stderr

@@ -19,14 +19,16 @@ from memories_mcp.settings import Settings
 
 
 def run(live: Settings, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return run_cli(*arguments, cwd=cwd, MEMORIES_BASE_URL=live.base_url, MEMORIES_API_KEY=live.api_key)
+    return run_cli(
+        *arguments, cwd=cwd, MEMORIES_BASE_URL=live.base_url, MEMORIES_API_KEY=live.api_key, MEMORIES_RATE_LIMITS="off"
+    )
 
 
 def test_search_prints_the_best_moment_first(live: Settings) -> None:
     done = run(live, "search", "price of the Team plan", "-k", "2")
 
     assert done.returncode == 0
-    assert done.stdout.splitlines()[0] == f"  3:32-4:16  Quarterly planning meeting ({MEETING})"
+    assert done.stdout.splitlines()[0] == f"  3:32-4:16  Quarterly planning meeting  {MEETING}#t=3:32,4:16"
     assert "untrusted" not in done.stdout
     without_hits = run(live, "search", "xylophone")
     assert (without_hits.returncode, without_hits.stdout) == (1, "")

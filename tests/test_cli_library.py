@@ -6,17 +6,19 @@ import os
 import pty
 import re
 import subprocess
-import sys
 
 import pytest
 from command_line import read_terminal, run_cli
 from conftest import BIKE, MEETING
+from processes import start_process
 
 from memories_mcp.settings import Settings
 
 
 def run(live: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_cli(*arguments, MEMORIES_BASE_URL=live.base_url, MEMORIES_API_KEY=live.api_key)
+    return run_cli(
+        *arguments, MEMORIES_BASE_URL=live.base_url, MEMORIES_API_KEY=live.api_key, MEMORIES_RATE_LIMITS="off"
+    )
 
 
 def test_list_prints_one_video_a_line_and_takes_words_state_and_page(live: Settings) -> None:
@@ -80,7 +82,7 @@ def test_delete_shows_what_is_deleted_and_goes_by_the_answer(live: Settings) -> 
         "import sys\nfrom memories_mcp.cli.main import main\n"
         f"print('codes', *(main(['delete', '{BIKE}']) for _ in range(2)))"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdin=theirs, stderr=theirs, stdout=theirs, env=variables)
+    process = start_process(code=code, stdin=theirs, stdout=theirs, stderr=theirs, env=variables)
     os.close(theirs)
     os.write(ours, b"n\ny\n")
     shown = read_terminal(ours)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import tomllib
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from conftest import FakeWire, calling, envelope
+from made_videos import make_video
 
+from memories_mcp.api.endpoints import STORED_FILE
 from memories_mcp.context import Progress
 from memories_mcp.errors import MemoriesError
 from memories_mcp.operation import Operation
@@ -20,7 +24,7 @@ from memories_mcp.operations import OPERATIONS
 pytestmark = pytest.mark.anyio
 
 INVENTORY = tomllib.loads((Path(__file__).parent / "endpoints.toml").read_text(encoding="utf-8"))["endpoint"]
-PREFIXES = {"api": "/serve/api/v1/", "caption": "/v1/understand/"}
+PREFIXES = {"v1": "/serve/api/v1/", "v2": "/serve/api/v2/", "caption": "/v1/understand/"}
 HOSTS = {"api": "api.example", "caption": "caption.example"}
 
 Hit = tuple[str, str, str, str]
@@ -52,10 +56,20 @@ ANSWERS: dict[str, Any] = {
 }  # fmt: skip
 
 
+@cache
+def video() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return make_video(Path(folder) / "a.mp4", sound=False).read_bytes()
+
+
+KEY_FRAME = {"videoNo": "VI612515093881740229", "startTime": 3, "keyframe_bucket": "frames", "keyframe_blob": "3.jpg"}
+
+
 def answer(request: httpx2.Request) -> httpx2.Response:
     path = request.url.path.rsplit("/", 1)[1]
     if path == "download":
-        return httpx2.Response(200, content=b"\0video", headers={"content-type": "application/octet-stream"})
+        content = b"\x89PNG\r\n\x1a\n" if request.method == "GET" else video()
+        return httpx2.Response(200, content=content, headers={"content-type": "application/octet-stream"})
     if path.endswith("_stream"):
         return httpx2.Response(200, content=b'data:{"content":"c"}\n\ndata:[DONE]\n\n')
     if request.url.host == HOSTS["caption"]:
@@ -65,6 +79,10 @@ def answer(request: httpx2.Request) -> httpx2.Response:
 
 REPLACED = {"get_private_video_details", "get_video_transcription"}
 """What newer accounts lack."""
+
+
+def answer_with_key_frame(request: httpx2.Request) -> httpx2.Response:
+    return envelope([KEY_FRAME]) if request.url.path.endswith("/search") else answer(request)
 
 
 def answer_newer_account(request: httpx2.Request) -> httpx2.Response:
@@ -79,24 +97,36 @@ async def hits(operation: Operation[Any, Any], files_root: Path) -> set[Hit]:
     async def follow(progress: Progress) -> None: ...
 
     requests: list[httpx2.Request] = []
+    if STORED_FILE in operation.endpoints:  # only what a search has named is requested
+        wire = FakeWire(answer_with_key_frame)
+        async with calling(wire, files_root=files_root) as runner:
+            await runner.run(runner.operations["search_videos"], {"query": "budget"})
+            wire.requests.clear()
+            await runner.run(operation, operation.example)
+        requests += wire.requests
     for handler, follower, callback in ((answer, follow, "https://c.example"), (answer_newer_account, None, "")):
         wire = FakeWire(handler)
         async with calling(wire, files_root=files_root, confirm=False, callback_url=callback) as runner:
-            (files_root / "planning.mp4").unlink(missing_ok=True)
+            for name in ("planning.mp4", "moment.mp4"):
+                (files_root / name).unlink(missing_ok=True)
             await runner.run(operation, operation.example, on_progress=follower)
         requests += wire.requests
     return {sent(request) for request in requests}
 
 
+def prefix_of(endpoint: dict[str, str]) -> str:
+    return PREFIXES[endpoint.get("version", "v1") if endpoint["host"] == "api" else "caption"]
+
+
 async def test_the_inventory_is_numbered_and_names_no_endpoint_twice() -> None:
-    named = {(endpoint["host"], endpoint["path"], endpoint["body"]) for endpoint in INVENTORY}
+    named = {(prefix_of(endpoint), endpoint["path"], endpoint["body"]) for endpoint in INVENTORY}
 
     assert [endpoint["n"] for endpoint in INVENTORY] == list(range(1, len(named) + 1))
 
 
 async def test_every_endpoint_is_hit_by_some_tool_with_its_encoding_and_no_other_is(files_root: Path) -> None:
     listed = {
-        (endpoint["method"], HOSTS[endpoint["host"]], PREFIXES[endpoint["host"]] + endpoint["path"], endpoint["body"])
+        (endpoint["method"], HOSTS[endpoint["host"]], prefix_of(endpoint) + endpoint["path"], endpoint["body"])
         for endpoint in INVENTORY
     }
     hit: set[Hit] = set()
@@ -153,4 +183,4 @@ async def test_what_costs_or_changes_something_is_never_sent_twice_after_it_left
             counts = Counter(request.url.path for request in wire.requests if request.url.path in once)
 
             assert set(counts.values()) == {1}, (trouble, counts)
-        assert not (files_root / "planning.mp4").exists()
+        assert not any((files_root / name).exists() for name in ("planning.mp4", "moment.mp4"))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from typing import Any, Literal
 
 import mcp_types as t
@@ -14,6 +12,7 @@ from command_line import run_cli
 from conftest import BIKE, MEETING
 from mcp import Client, MCPError
 from mcp.client.session import ElicitationFnT
+from processes import run_process
 
 from memories_mcp.server.app import make_server
 from memories_mcp.settings import Settings
@@ -277,11 +276,7 @@ def test_a_token_survives_a_restart_with_a_secret() -> None:
 
     issued = run_cli(*call(), MEMORIES_SECRET=SECRET)
     redeem = call(confirmation_token=json.loads(issued.stdout)["confirmation"]["confirmation_token"])
-    elsewhere = subprocess.run(
-        [sys.executable, "-m", "memories_mcp", *redeem],
-        capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
-        env={"MEMORIES_SECRET": SECRET, "PATH": ""},
-    )  # fmt: skip
+    elsewhere = run_process(*redeem, env={"MEMORIES_SECRET": SECRET, "PATH": ""})
 
     assert json.loads(elsewhere.stdout) == {"deleted": DELETE["video_nos"]}
     other = run_cli(*redeem, MEMORIES_SECRET=SECRET[::-1])

@@ -16,12 +16,15 @@ from memories_mcp.json_schema import DEFINITIONS
 from memories_mcp.models.base import Input, Output
 from memories_mcp.operation import Effect, Toolset
 from memories_mcp.operations import OPERATIONS
+from memories_mcp.operations.viewer import viewer
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_every_tool_has_one_definition_and_every_definition_a_tool() -> None:
-    assert {path.stem for path in DEFINITIONS.glob("*.json")} == {operation.name for operation in OPERATIONS}
+    operations = (*OPERATIONS, *viewer.operations)
+
+    assert {path.stem for path in DEFINITIONS.glob("*.json")} == {operation.name for operation in operations}
 
 
 def test_the_definitions_are_those_of_the_code_and_the_check_finds_what_is_stale(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from memories_mcp.operations import OPERATIONS
+from memories_mcp.operations.viewer import viewer
 from memories_mcp.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -140,13 +141,6 @@ def test_the_readme_is_short_enough_to_read() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
 
 
-def test_importing_the_packages_prints_nothing() -> None:
-    command = [sys.executable, "-W", "error", "-c", "import memories_mcp, langchain_tools"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
-
-
 def test_every_dependency_has_bounds_on_both_sides() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     for requirement in [*PROJECT["project"]["dependencies"], *extras["langchain"], *extras["adapter"]]:
@@ -157,18 +151,7 @@ def test_every_dependency_has_bounds_on_both_sides() -> None:
 
 
 def build_wheel(folder: Path) -> Path:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "-q",
-        "--no-deps",
-        "--disable-pip-version-check",
-        "-w",
-        str(folder),
-        str(ROOT),
-    ]
+    command = [sys.executable, "-m", "uv", "build", "-q", "--wheel", "-o", str(folder), str(ROOT)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     [built] = folder.glob("*.whl")
@@ -228,14 +211,15 @@ def check_content(wheel: Path) -> None:
     assert "memories_mcp/py.typed" in sizes
     assert "langchain_tools/py.typed" in sizes
     definitions = {Path(name).stem for name in sizes if name.startswith("memories_mcp/definitions/")}
-    assert definitions == {operation.name for operation in OPERATIONS}
+    assert definitions == {operation.name for operation in (*OPERATIONS, *viewer.operations)}
+    assert "memories_mcp/server/viewer/evidence.html" in sizes
     assert not [name for name in sizes if "__pycache__" in name or name.endswith((".env", ".pem", ".key"))]
     for name, text in texts.items():
         assert not re.search(rb"sk-[A-Za-z0-9]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY", text), name
         assert str(ROOT).encode() not in text, name
 
 
-def test_the_wheel_holds_the_packages_alone_and_runs_the_demo_and_a_call_without_this_folder(tmp_path: Path) -> None:
+def test_the_wheel_holds_the_packages_alone_and_runs_the_demo_without_this_folder(tmp_path: Path) -> None:
     wheel = build_wheel(tmp_path / "wheel")
     check_content(wheel)
     programs = install_wheel(wheel, tmp_path)
@@ -248,12 +232,9 @@ def test_the_wheel_holds_the_packages_alone_and_runs_the_demo_and_a_call_without
         return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=folder, timeout=120)
 
     demo = run("demo")
-    call = run("--sandbox", "call", "search_videos", '{"query": "price of the Team plan"}', "--json")
 
     assert demo.returncode == 0, demo.stderr
     assert "twenty-four euros" in demo.stdout
     assert 'pip install "memories-mcp[langchain]"' in demo.stdout
-    assert call.returncode == 0, call.stderr
-    assert json.loads(call.stdout)["moments"]
     assert run("doctor").returncode == 1
     assert list(folder.iterdir()) == []

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import copy_samples
+from conftest import FILM, copy_samples, remove_written
 from fault_server import FAULTS, Fault, FaultServer, Plan
 from mcp import Client
 from mcp_types import CallToolResult, TextContent
@@ -42,7 +42,6 @@ LIMIT = 30.0
 AT_ONCE = 8
 """Calls that run at the same time; each leaves a connection behind, and the client checks all of them."""
 
-VIDEO = b"\0\0\0\x18ftypmp42" + bytes(200)
 STREAM = b'data:{"content":"c"}\n\ndata:{"content":"d"}\n\ndata:[DONE]\n\n'
 
 
@@ -50,7 +49,7 @@ def healthy(path: str) -> tuple[bytes, str]:
     """Return body and media type of the answer without a fault."""
     prefix, _, name = path.rpartition("/")
     if name == "download":
-        return VIDEO, "video/mp4"
+        return FILM, "video/mp4"
     if name.endswith("_stream"):
         return STREAM, "text/event-stream"
     code = 0 if prefix == "/v1/understand" else "0000"
@@ -102,7 +101,12 @@ class Cell:
 
 
 def arguments_of(operation: AnyOperation) -> dict[str, Any]:
-    return {**operation.example, "max_seconds": 0} if operation.name == "wait_until_ready" else operation.example
+    arguments = dict(operation.example)
+    if operation.name == "wait_until_ready":
+        arguments["max_seconds"] = 0
+    if {"path", "overwrite"} <= operation.input.model_fields.keys():  # several cells of a tool write the same file
+        arguments["overwrite"] = True
+    return arguments
 
 
 class Callers:
@@ -155,9 +159,9 @@ def requests_of_all_tools(files_root: Path) -> list[Cell]:
     async def record() -> None:
         async with served(calls, files_root) as server:
             await run_all(calls[::2], work)
-            (files_root / "planning.mp4").unlink()
+            remove_written(files_root)
             await run_all(calls[1::2], work)
-            (files_root / "planning.mp4").unlink()
+            remove_written(files_root)
             sequences.update({str(cell): server.requests[cell.key] for cell in calls})
 
     asyncio.run(record())
@@ -335,7 +339,7 @@ async def findings_of(kind: str, cells: list[Cell], root: Path, monkeypatch: pyt
         if kind == "refused":
             await server.listen()
         await run_all(cells, recover)
-    (root / "planning.mp4").unlink()
+    remove_written(root)
     return findings
 
 

@@ -14,7 +14,7 @@ from memories_mcp.runner import Runner
 IDEMPOTENT_CHANGES = {"delete_videos", "rename_folder", "move_videos_to_folder", "delete_folder"}
 BILLED_READS = {
     "chat_with_videos", "chat_with_library", "chat_with_public_videos", "generate_summary", "caption_image_url",
-    "caption_image_file",
+    "caption_image_file", "get_frame",
 }  # fmt: skip
 
 

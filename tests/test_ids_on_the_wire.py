@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import httpx2
 import pytest
-from conftest import BREAD, MEETING, FakeWire, calling, envelope
+from conftest import BREAD, FILM, MEETING, FakeWire, calling, envelope, remove_written
 from mcp import Client
 from reading import read
 
@@ -48,7 +48,7 @@ def older_service(request: httpx2.Request) -> httpx2.Response:
     """A service that ignores `video_nos`, streams without a session, and names a task's videos by number alone."""
     name = request.url.path.rsplit("/", 1)[1]
     if name == "download":
-        return httpx2.Response(200, content=b"\0video", headers={"content-type": "application/octet-stream"})
+        return httpx2.Response(200, content=FILM, headers={"content-type": "application/octet-stream"})
     if name.endswith("_stream"):
         return httpx2.Response(200, content=b'data: {"token":"yes"}\n\ndata: [DONE]\n\n')
     if name == "list_videos":
@@ -76,7 +76,7 @@ async def requests_of(
     settings |= {"files_root": files_root, "confirm": False, "callback_url": "https://c.example"}
     async with calling(wire, **settings) as runner:
         for follower in (follow, None):
-            (files_root / "planning.mp4").unlink(missing_ok=True)
+            remove_written(files_root)
             await runner.run(operation, arguments, on_progress=follower)
     return wire.requests
 

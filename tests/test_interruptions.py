@@ -19,6 +19,7 @@ from typing import Any, TextIO
 import pytest
 from command_line import run_program
 from conftest import MEETING
+from processes import MAIN, Process, run_process, start_process
 
 from memories_mcp.cli.main import main
 from memories_mcp.cli.parser import make_parser
@@ -67,15 +68,11 @@ def until(condition: Callable[[], Any]) -> None:
 
 
 @contextmanager
-def running(*arguments: str, service: str, root: Path, **options: Any) -> Generator[subprocess.Popen[str]]:
+def running(*arguments: str, service: str, root: Path, **options: Any) -> Generator[Process]:
     variables = environment(
         MEMORIES_BASE_URL=service, MEMORIES_API_KEY="sk-x", MEMORIES_FILES_ROOT=str(root), MEMORIES_HTTP_FILES="true"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "memories_mcp", *arguments],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables, cwd=root,
-        **options,
-    )  # fmt: skip
+    process = start_process(*arguments, env=variables, cwd=root, **options)
     try:
         yield process
     finally:
@@ -102,12 +99,8 @@ def test_a_signal_during_a_download_leaves_no_file(
 
 
 def test_sigterm_ends_a_download_that_runs_in_the_background_of_a_script(stalled_service: str, tmp_path: Path) -> None:
-    def ignore_interrupts() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
     arguments = ("call", "download_video", '{"video_no": "VI1", "path": "new/a.mp4"}')
-    with running(*arguments, service=stalled_service, root=tmp_path, preexec_fn=ignore_interrupts) as process:
+    with running(*arguments, service=stalled_service, root=tmp_path, ignored=[signal.SIGINT, signal.SIGHUP]) as process:
         until(lambda: has_part(tmp_path))
         process.send_signal(signal.SIGHUP)
         process.send_signal(signal.SIGINT)
@@ -182,6 +175,7 @@ COMMANDS: dict[str, list[str]] = {
     "demo": ["demo"],
     "search": ["search", "pricing"],
     "ask": ["ask", "pricing"],
+    "show": ["show", f"{MEETING}#t=3:32", "--no-open", "--page", "moments.html", "--overwrite"],
     "transcript": ["transcript", MEETING],
     "list": ["list"],
     "status": ["status", MEETING],
@@ -215,7 +209,6 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-MODULE = [sys.executable, "-m", "memories_mcp"]
 ENDED = {0, 143}
 """The ends of a command without a failure; a command that serves is stopped by SIGTERM."""
 
@@ -246,24 +239,22 @@ def test_a_closed_pipe_is_no_error_to_report(command: str, folder: Path) -> None
     assert result.returncode in {1, 141}  # a table of rich ends with 1
 
 
-@pytest.mark.parametrize(
-    ("command", "unbuffered"),
-    [("", []), ("search", []), ("search", ["-u"]), ("sandbox", [])],
-)
-def test_a_process_with_a_closed_pipe_ends_in_silence(command: str, unbuffered: list[str], folder: Path) -> None:
-    with closed_pipe() as writer:
-        result = subprocess.run(
-            [MODULE[0], *unbuffered, *MODULE[1:], "--sandbox", *COMMANDS[command]],
-            stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE, cwd=folder, env=environment(), timeout=60,
-        )  # fmt: skip
+UNBUFFERED = "import sys; sys.stdout.reconfigure(line_buffering=True, write_through=True)"
 
-    assert (result.returncode, result.stderr) == (141 if command else 0, b"")
+
+@pytest.mark.parametrize(
+    ("command", "unbuffered"), [("", False), ("search", False), ("search", True), ("sandbox", False)]
+)
+def test_a_process_with_a_closed_pipe_ends_in_silence(command: str, unbuffered: bool, folder: Path) -> None:
+    with closed_pipe() as writer:
+        code = f"{UNBUFFERED}\n{MAIN}" if unbuffered else MAIN
+        result = run_process("--sandbox", *COMMANDS[command], code=code, stdout=writer, cwd=folder, env=environment())
+
+    assert (result.returncode, result.stderr) == (141 if command else 0, "")
 
 
 def test_the_demo_ends_in_silence_when_its_reader_has_enough(folder: Path) -> None:
-    process = subprocess.Popen(
-        [*MODULE, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), cwd=folder
-    )
+    process = start_process("demo", stdin=subprocess.DEVNULL, env=environment(), cwd=folder)
     assert process.stdout
     assert process.stderr
     for _ in range(4):
@@ -272,7 +263,7 @@ def test_the_demo_ends_in_silence_when_its_reader_has_enough(folder: Path) -> No
     errors = process.stderr.read()
     process.stderr.close()
 
-    assert (process.wait(timeout=30), errors) == (141, b"")
+    assert (process.wait(timeout=30), errors) == (141, "")
 
 
 RUNNER = """
@@ -330,14 +321,13 @@ def run_without_streams(
         preparation: Code that runs before Python starts the commands.
         options: How to start the process.
     """
-    close = f"import os, sys; [os.close(number) for number in {closed}]; os.execv(sys.executable, sys.argv[1:])"
     commands = [(command, COMMANDS[command], variables) for command, variables in runs]
     with open(results / "output", "wb") as output:
-        subprocess.run(
-            [sys.executable, "-c", close, sys.executable, "-c", preparation + RUNNER, str(results / "endings"),
-             json.dumps(closed), json.dumps(commands)],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=240, check=True, **options,
+        result = run_process(
+            str(results / "endings"), json.dumps(closed), json.dumps(commands), code=preparation + RUNNER,
+            stdout=output.fileno(), stderr=output.fileno(), timeout=240, **options,
         )  # fmt: skip
+    assert result.returncode == 0
     printed = (results / "output").read_bytes()
     endings = json.loads((results / "endings").read_text())
     starts = [0, *(end for _, _, end in endings)]
@@ -369,13 +359,10 @@ def test_without_streams_and_a_home_commands_do_their_work(folder: Path, tmp_pat
 
 @pytest.mark.parametrize(("command", "closed"), [("download", 1), ("upload", 2)])
 def test_one_closed_stream_is_no_bug(command: str, closed: int, folder: Path) -> None:
-    closing = f"import os, sys; os.close({closed}); os.execv(sys.executable, sys.argv[1:])"
-    result = subprocess.run(
-        [sys.executable, "-c", closing, *MODULE, "--sandbox", *COMMANDS[command]],
-        stdin=subprocess.DEVNULL, capture_output=True, cwd=folder, env=environment(), timeout=60,
-    )  # fmt: skip
+    closing = f"import os, sys; sys.{'stdout' if closed == 1 else 'stderr'} = None; os.close({closed})"
+    result = run_process("--sandbox", *COMMANDS[command], code=f"{closing}\n{MAIN}", cwd=folder, env=environment())
 
-    assert b"Traceback" not in result.stderr
+    assert "Traceback" not in result.stderr
     assert result.returncode == 0
     if command == "download":
         assert (folder / f"{MEETING}.mp4").read_bytes()[4:8] == b"ftyp"
@@ -392,7 +379,7 @@ def test_output_that_cannot_be_written_is_one_line(command: str, folder: Path) -
     assert result.returncode == 1
 
 
-@pytest.mark.parametrize("command", ["demo", "ask", "upload", "tools", "call", "doctor"])
+@pytest.mark.parametrize("command", ["ask", "upload", "tools", "call", "doctor"])
 def test_a_console_of_ascii_shows_question_marks(command: str, folder: Path) -> None:
     with io.TextIOWrapper(io.BytesIO(), encoding="ascii") as stdout:
         result = run_here(command, folder, stdout)
@@ -405,7 +392,7 @@ def test_a_console_of_ascii_shows_question_marks(command: str, folder: Path) -> 
 
 def test_a_process_on_a_console_of_ascii_shows_question_marks() -> None:
     variables = environment(LC_ALL="C", PYTHONIOENCODING="ascii", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
-    command = [*MODULE, "--sandbox", *COMMANDS["ask"]]
+    command = [sys.executable, "-m", "memories_mcp", "--sandbox", *COMMANDS["ask"]]
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=variables, timeout=60)
 
     assert (result.returncode, result.stderr) == (0, b"")
@@ -417,7 +404,9 @@ def test_without_a_home_and_a_current_folder_commands_that_need_them_say_so(tmp_
     gone = tmp_path / "gone"
     gone.mkdir()
     root = {"MEMORIES_FILES_ROOT": "~/videos"}
-    runs = [*((command, dict[str, str]()) for command in COMMANDS), ("tools", root), ("doctor", root)]
+    # The demo is a client of the server, and a process more.
+    commands = [command for command in COMMANDS if command != "demo"]
+    runs = [*((command, dict[str, str]()) for command in commands), ("tools", root), ("doctor", root)]
     endings = run_without_streams(
         [0], runs, tmp_path, f"{NAMELESS}\nos.rmdir({str(gone)!r})\n", cwd=gone, env=without_home()
     )
@@ -425,7 +414,7 @@ def test_without_a_home_and_a_current_folder_commands_that_need_them_say_so(tmp_
     assert [command for command, _ in runs] == [command for command, _, _ in endings]
     for command, code, output in endings[:-2]:
         assert b"Traceback" not in output
-        if command in {"upload", "download"}:
+        if command in {"upload", "download", "show"}:
             assert code == 1
             assert b"leads nowhere. Check the path and the current folder." in output
         elif command == "install":

@@ -46,14 +46,14 @@ async def test_it_works_inside_a_running_loop_both_ways(settings: Settings) -> N
     assert MEETING in synchronous
 
 
-def test_sixteen_threads_make_four_hundred_calls_and_leave_no_thread_behind(settings: Settings) -> None:
+def test_sixteen_threads_make_many_calls_and_leave_no_thread_behind(settings: Settings) -> None:
     kit = toolkit(settings)
     tool(kit, "list_sessions").invoke({})
     before = threading.active_count()
     results = list[str]()
 
     def work(number: int) -> None:
-        for _ in range(25):
+        for _ in range(10):
             listing = tool(kit, "list_sessions")
             results.append(asyncio.run(listing.ainvoke({})) if number % 2 else listing.invoke({}))
 
@@ -64,7 +64,7 @@ def test_sixteen_threads_make_four_hundred_calls_and_leave_no_thread_behind(sett
         thread.join()
     kit.close()
 
-    assert len(results) == 400
+    assert len(results) == 160
     assert len(set(map(len, results))) == 1
     assert threading.active_count() == before
 
@@ -79,41 +79,25 @@ def test_an_unclosed_toolkit_leaves_no_connection_open(settings: Settings) -> No
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
-def test_a_toolkit_used_before_a_fork_works_in_the_child(settings: Settings) -> None:
+def test_a_toolkit_works_in_a_forked_child_which_closes_that_of_its_parent_without_harm(settings: Settings) -> None:
     code = """
 import os, sys
-from pydantic import SecretStr, ValidationError
-from langchain_tools import MemoriesRetriever, MemoriesToolkit
-kit = MemoriesToolkit(api_key=SecretStr(sys.argv[1]), base_url=sys.argv[2])
-tool = next(tool for tool in kit.get_tools() if tool.name == "list_sessions")
-tool.invoke({})
-child = os.fork()
-if child == 0:
-    os._exit(0 if "pricing" in tool.invoke({}).lower() else 1)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
-    command = [sys.executable, "-W", "error", "-c", code, settings.api_key, settings.base_url]
-    completed = subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-    assert (completed.returncode, completed.stderr) == (0, "")
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
-def test_a_child_that_closes_the_toolkit_of_its_parent_harms_neither() -> None:
-    code = """
-import os, sys
+from pydantic import SecretStr
 from langchain_tools import MemoriesToolkit
+kit = MemoriesToolkit(api_key=SecretStr(sys.argv[1]), base_url=sys.argv[2], tools=["list_sessions"])
+[sessions] = kit.get_tools()
+sessions.invoke({})
 with MemoriesToolkit(sandbox=True, tools=["list_videos"]) as kit:
-    [tool] = kit.get_tools()
-    tool.invoke({})
+    [videos] = kit.get_tools()
+    videos.invoke({})
     child = os.fork()
     if child == 0:
-        sys.exit(0)
+        sys.exit(0 if "pricing" in sessions.invoke({}).lower() else 1)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    tool.invoke({})
+    videos.invoke({})
 sys.exit(code)
 """
-    command = [sys.executable, "-W", "error", "-c", code]
+    command = [sys.executable, "-W", "error", "-c", code, settings.api_key, settings.base_url]
     completed = subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     assert (completed.returncode, completed.stderr) == (0, "")
@@ -221,5 +205,7 @@ def test_closing_the_callers_loop_during_a_call_does_no_harm(settings: Settings)
                     time.sleep(0.01)
 
     assert not abandoned.done()
+    del abandoned
+    gc.collect()  # asyncio logs an abandoned task when it is collected
     assert MEETING in tool(kit, "search_videos").invoke(SEARCH)
     assert MEETING in asyncio.run(tool(kit, "search_videos").ainvoke(SEARCH))

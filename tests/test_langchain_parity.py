@@ -14,7 +14,7 @@ from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from mcp import Client
-from mcp_types import CallToolResult, TextContent, Tool
+from mcp_types import CallToolResult, ImageContent, TextContent, Tool
 from pydantic import SecretStr
 
 from langchain_tools import MemoriesToolkit
@@ -117,9 +117,12 @@ def check_definition(mcp_tool: Tool, tool: BaseTool) -> None:
 
 
 def check_result(over_mcp: CallToolResult, in_langchain: ToolMessage) -> None:
-    texts = [block.text for block in over_mcp.content if isinstance(block, TextContent)]
-    assert isinstance(in_langchain.content, str)
-    assert [mask_varying(in_langchain.content)] == [mask_varying(text) for text in texts]
+    assert mask_varying(in_langchain.text) == "".join(
+        mask_varying(block.text) for block in over_mcp.content if isinstance(block, TextContent)
+    )
+    assert [block.get("base64") for block in in_langchain.content_blocks if block["type"] == "image"] == [
+        block.data for block in over_mcp.content if isinstance(block, ImageContent)
+    ]
     assert (in_langchain.status == "error") == bool(over_mcp.is_error)
     if not over_mcp.is_error:
         langchain_result = json.dumps(in_langchain.artifact, sort_keys=True)

@@ -20,6 +20,7 @@ LAYERS = """
     memories_mcp.signals
     memories_mcp.logs
     memories_mcp.pool
+    memories_mcp.sign_in_values
     memories_mcp.setting_values
     memories_mcp.settings
     memories_mcp.loopback
@@ -49,6 +50,7 @@ LAYERS = """
     memories_mcp.api.explanations
     memories_mcp.api.retry
     memories_mcp.api.connections
+    memories_mcp.api.documents
     memories_mcp.api.deadlines
     memories_mcp.api.bodies
     memories_mcp.api.rate_limits
@@ -56,6 +58,7 @@ LAYERS = """
     memories_mcp.api.streaming
     memories_mcp.api.tracing
     memories_mcp.api.transfers
+    memories_mcp.api.downloads
     memories_mcp.api.client
     memories_mcp.api
 
@@ -64,6 +67,14 @@ LAYERS = """
     memories_mcp.file_listing
     memories_mcp.validation
     memories_mcp.transcript_cache
+    memories_mcp.media
+    memories_mcp.media.threads
+    memories_mcp.media.video_file
+    memories_mcp.media.pictures
+    memories_mcp.media.clips
+    memories_mcp.media.private_folder
+    memories_mcp.media.cache
+    memories_mcp.key_frames
     memories_mcp.context
     memories_mcp.operation
     memories_mcp.confirmation
@@ -92,6 +103,7 @@ LAYERS = """
     memories_mcp.operations.common.coverage
     memories_mcp.operations.common.chat
     memories_mcp.operations.common.imports
+    memories_mcp.operations.common.media
     memories_mcp.operations.search
     memories_mcp.operations.chat
     memories_mcp.operations.transcripts
@@ -105,7 +117,9 @@ LAYERS = """
     memories_mcp.operations.captions
     memories_mcp.operations.evidence
     memories_mcp.operations.folders
+    memories_mcp.operations.frames
     memories_mcp.operations.chatgpt
+    memories_mcp.operations.viewer
     memories_mcp.operations
 
     memories_mcp.sandbox.faults
@@ -131,10 +145,13 @@ LAYERS = """
     memories_mcp.sandbox.app
     memories_mcp.sandbox
 
+    memories_mcp.run_context
     memories_mcp.runner
 
     memories_mcp.server
     memories_mcp.server.icon
+    memories_mcp.server.viewer
+    memories_mcp.server.apps
     memories_mcp.server.elicitation
     memories_mcp.server.recent
     memories_mcp.server.subscriptions
@@ -143,6 +160,7 @@ LAYERS = """
     memories_mcp.server.resource_types
     memories_mcp.server.prompts
     memories_mcp.server.extension
+    memories_mcp.server.narrowing
     memories_mcp.server.tenants
     memories_mcp.server.resources
     memories_mcp.server.resource_links
@@ -152,6 +170,11 @@ LAYERS = """
     memories_mcp.server.app
     memories_mcp.server.http.cors
     memories_mcp.server.http.messages
+    memories_mcp.server.http.protected_resource
+    memories_mcp.server.http.issuer_keys
+    memories_mcp.server.http.access_map
+    memories_mcp.server.http.sign_in
+    memories_mcp.server.http.authentication
     memories_mcp.server.http.sessions
     memories_mcp.server.http.middleware
     memories_mcp.server.http.peers
@@ -188,6 +211,7 @@ LAYERS = """
     memories_mcp.cli.install
     memories_mcp.cli.doctor
     memories_mcp.cli.calls
+    memories_mcp.cli.show
     memories_mcp.cli.commands
     memories_mcp.cli.library_commands
     memories_mcp.cli.tool_commands
@@ -321,8 +345,10 @@ def importers(library: str) -> set[str]:
         ("langchain_core", ("langchain_tools",)),
         ("starlette", ("memories_mcp.sandbox", "memories_mcp.server")),
         ("uvicorn", ("memories_mcp.loopback", "memories_mcp.sandbox", "memories_mcp.server.http")),
+        ("jwt", ("memories_mcp.server.http.sign_in", "memories_mcp.server.http.issuer_keys")),
         ("sqlite3", ("memories_mcp.sandbox",)),
         ("rich", ("memories_mcp.cli",)),
+        ("av", ("memories_mcp.media",)),
         ("opentelemetry", ("memories_mcp.api",)),
         ("pythonjsonlogger", ("memories_mcp.logs",)),
         ("os.environ", ()),
@@ -344,13 +370,14 @@ def test_a_module_is_one_idea() -> None:
 
 
 def modules_loaded_by(code: str) -> set[str]:
-    """The modules that a fresh interpreter has after running some code, warnings being errors."""
+    """The modules that a fresh interpreter has after running some code, which warns of nothing and prints nothing."""
     command = [sys.executable, "-W", "error", "-c", f"{code}\nimport sys; print(*sys.modules)"]
     # Coverage would load modules of its own, sqlite3 among them.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
+    assert (done.returncode, done.stderr) == (0, "")
+    [modules] = done.stdout.splitlines()
+    return set(modules.split())
 
 
 def test_langchain_tools_bring_neither_mcp_nor_langgraph() -> None:
@@ -361,7 +388,7 @@ def test_the_server_brings_no_langchain_and_nothing_that_its_start_does_not_need
     loaded = modules_loaded_by("import memories_mcp.cli.main, memories_mcp.server.stdio")
 
     assert not {
-        "langchain_core", "langchain_tools", "sqlite3", "rich", "itsdangerous", "tenacity",
+        "langchain_core", "langchain_tools", "sqlite3", "rich", "itsdangerous", "tenacity", "jwt",
         "memories_mcp.sandbox", "memories_mcp.loopback", "memories_mcp.cli.commands", "memories_mcp.cli.progress",
         "memories_mcp.cli.tool_commands",
         "memories_mcp.cli.doctor", "memories_mcp.cli.install",

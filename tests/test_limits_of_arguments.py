@@ -71,6 +71,7 @@ UNLIMITED_HERE = {
     "id",
     "name",
     "new_name",
+    "ref",
     "max_seconds",
     "save_as",
     "session_id",

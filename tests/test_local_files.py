@@ -84,7 +84,7 @@ async def test_a_file_just_saved_is_found_and_uploaded(live: Settings, files_roo
 
     assert newest == "new talk.mp4"
     assert not uploaded.is_error
-    assert "new talk.mp4, video, 29 kB" in str(matching.content)
+    assert "new talk.mp4, video, 119 kB" in str(matching.content)
     assert tool.annotations
     assert (tool.annotations.read_only_hint, tool.annotations.open_world_hint) == (True, False)
 

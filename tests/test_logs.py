@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from typing import Any
+
+from processes import MAIN, run_process, start_process
 
 KEY = "sk-secret-0123456789"
 HELLO: dict[str, Any] = {
@@ -20,13 +20,13 @@ def call(number: int, tool: str, **arguments: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
 
 
+WITHOUT_PAUSES = f"import memories_mcp.api.retry\nmemories_mcp.api.retry.FIRST_BACKOFF = 0\n{MAIN}"
+
+
 def logged(messages: list[dict[str, Any]], *arguments: str, **variables: str) -> list[Any]:
     """Return what a stdio server logs while it answers."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MEMORIES_")}
-    started = subprocess.Popen(
-        [sys.executable, "-m", "memories_mcp", *arguments],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=kept | variables,
-    )  # fmt: skip
+    started = start_process(*arguments, code=WITHOUT_PAUSES, env=kept | variables)
     assert started.stdin
     assert started.stdout
     try:
@@ -107,9 +107,7 @@ print(json.dumps(spans))
 
 
 def test_with_an_exporter_a_tool_call_is_a_span_and_its_api_requests_are_spans_beneath_it() -> None:
-    result = subprocess.run(
-        [sys.executable, "-c", _SPANS, KEY], capture_output=True, text=True, timeout=60, check=False
-    )  # fmt: skip
+    result = run_process(KEY, code=_SPANS)
     assert result.returncode == 0, result.stderr
     spans = {
         name: (kind, own, parent, status, more) for name, kind, own, parent, status, more in json.loads(result.stdout)

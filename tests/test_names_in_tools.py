@@ -157,7 +157,7 @@ def test_every_argument_for_a_video_takes_a_name_or_the_url_of_a_post() -> None:
         (operation.name, name)
         for operation in OPERATIONS
         for name in operation.input.model_fields
-        if name in {"video_no", "video_nos", "refs"}
+        if name in {"video_no", "video_nos", "ref", "refs"}
     }
 
     assert {(operation.name, name) for kind in ("name", "url") for operation, name in arguments_with(kind)} == arguments

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -17,6 +16,7 @@ import httpx2
 import pytest
 from command_line import run_cli
 from http_clients import bearer_key
+from processes import Process, start_process
 
 from memories_mcp.loopback import bind
 from memories_mcp.server.http.app import run_http_server
@@ -45,11 +45,8 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def process(*arguments: str, **variables: str) -> Generator[subprocess.Popen[str], None, None]:
-    started = subprocess.Popen(
-        [sys.executable, "-m", "memories_mcp", *arguments],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(**variables),
-    )  # fmt: skip
+def process(*arguments: str, **variables: str) -> Generator[Process, None, None]:
+    started = start_process(*arguments, env=environment(**variables))
     try:
         yield started
     finally:
@@ -63,7 +60,7 @@ def process(*arguments: str, **variables: str) -> Generator[subprocess.Popen[str
 
 
 @contextmanager
-def http(*arguments: str, **variables: str) -> Generator[tuple[subprocess.Popen[str], httpx2.Client], None, None]:
+def http(*arguments: str, **variables: str) -> Generator[tuple[Process, httpx2.Client], None, None]:
     with process("--transport", "http", "--port", "0", *arguments, **variables) as started:
         assert started.stderr
         line = started.stderr.readline()
@@ -89,12 +86,12 @@ def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("the condition did not become true in time")
 
 
-def interrupt(started: subprocess.Popen[str]) -> int:
+def interrupt(started: Process) -> int:
     started.send_signal(signal.SIGINT)
     return started.wait(timeout=60)
 
 
-def exchange(started: subprocess.Popen[str], message: dict[str, Any]) -> dict[str, Any]:
+def exchange(started: Process, message: dict[str, Any]) -> dict[str, Any]:
     """Send a message over stdio and return the next one."""
     assert started.stdin
     assert started.stdout
@@ -126,6 +123,21 @@ def test_sigterm_leaves_nothing_of_the_sandbox_behind(command: list[str], tmp_pa
         started.send_signal(signal.SIGTERM)
         assert started.wait(timeout=60) in {130, 143}
 
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
+def test_sigterm_leaves_nothing_of_the_downloaded_videos_behind(tmp_path: Path) -> None:
+    call = {"name": "get_frame", "arguments": {"ref": "VI612515093881740229#t=3,5"}}
+    with process("--sandbox", "--toolsets", "frames", TMPDIR=str(tmp_path)) as started:
+        exchange(started, HELLO)
+        answer = exchange(started, {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call})
+        kept = [path for path in tmp_path.glob("memories-mcp-videos-*/*") if path.stat().st_size]
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(timeout=60) in {130, 143}
+
+    assert [block["type"] for block in answer["result"]["content"]] == ["text", "image"]
+    assert len(kept) == 1
     assert list(tmp_path.iterdir()) == []
 
 

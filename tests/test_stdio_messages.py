@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import Process, start_process
 
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
 ENVELOPE = {
@@ -27,7 +26,7 @@ ENVELOPE = {
 class Server:
     """A server over stdio; `era` decides what every request carries."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path, era: str) -> None:
+    def __init__(self, process: Process, log: Path, era: str) -> None:
         self.process = process
         self._log = log
         self.envelope = ENVELOPE if era == "2026-07-28" else {}
@@ -56,10 +55,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     variables = {name: value for name, value in os.environ.items() if not name.startswith("MEMORIES_")}
     path = tmp_path_factory.mktemp("server") / "log"
     with path.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "memories_mcp", "--sandbox"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=variables,
-        )  # fmt: skip
+        process = start_process("--sandbox", stderr=log.fileno(), text=False, env=variables)
     assert process.stdin
     assert process.stdout
     guard = threading.Timer(600, process.kill)  # no read below waits for ever

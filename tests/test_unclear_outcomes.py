@@ -23,7 +23,9 @@ SHOWN_BY = {
     "upload_hashtag_public": "search_public_videos", "generate_summary": "list_sessions",
     "chat_with_videos": "list_sessions", "chat_with_library": "list_sessions",
     "chat_with_public_videos": "list_sessions", "delete_videos": "list_videos",
-    "update_video_transcription": "get_video_transcription", "download_video": BILLED, "caption_video_url": BILLED,
+    "update_video_transcription": "get_video_transcription", "download_video": BILLED,
+    "get_frame": BILLED, "download_clip": BILLED,
+    "caption_video_url": BILLED,
     "create_folder": "list_folders", "rename_folder": "list_folders", "delete_folder": "list_folders",
     "move_videos_to_folder": "list_folder_videos",
     "caption_video_file": BILLED, "caption_image_url": BILLED, "caption_image_file": BILLED,
@@ -39,6 +41,7 @@ UNCLEAR = {
     "cut": httpx2.ReadError("cut"),
 }
 LISTS = {
+    "/get_private_video_details": envelope({"video_no": "VI612515093881740229", "status": "PARSE"}),
     "list_videos": envelope(
         {"videos": [{"video_no": number} for number in ("VI611702946038315594", "VI612515093881740229")]}
     ),

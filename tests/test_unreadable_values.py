@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import httpx2
 import pytest
-from conftest import FakeWire, answered, calling, copy_samples, envelope
+from conftest import FILM, FakeWire, answered, calling, copy_samples, envelope, remove_written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -196,12 +196,15 @@ async def run_with(transport: httpx2.AsyncBaseTransport, name: str, root: Path, 
         return (await runner.run(runner.operations[name], arguments_of(name))).output
     finally:
         await runner.aclose()
+        remove_written(root)
 
 
 def replay(answers: Answers, name: str, root: Path) -> Output:
     rest = {path: list(bodies) for path, bodies in answers.items()}
 
     def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/download"):
+            return httpx2.Response(200, content=FILM)
         bodies = rest.get(request.url.path, [{"code": "0000", "data": {"videos": []}}])
         return httpx2.Response(200, content=json.dumps(bodies.pop(0) if len(bodies) > 1 else bodies[0]))
 
@@ -298,7 +301,7 @@ ODD: list[Any] = [
 
 ESSENCE = {"upload_video_file": "videoNo", "upload_video_url": "videoNo"} | {
     "caption_video_url": "task_id", "caption_video_file": "task_id",
-    "caption_image_url": "text", "caption_image_file": "text",
+    "caption_image_url": "text", "caption_image_file": "text", "get_frame": "status", "download_clip": "status",
 }  # fmt: skip
 """The value without which there is no answer."""
 

@@ -18,6 +18,7 @@ from command_line import run_cli
 from conftest import MEETING
 from http_clients import bearer_key, connect
 from mcp_types import EmptyResult, SubscribeRequest, SubscribeRequestParams
+from processes import Process
 from test_process import BASE, HELLO, http, until
 from test_updates import Heard
 
@@ -36,7 +37,7 @@ META = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], str, Path]]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process, str, Path]]:
     """Two workers with the sandbox: the process that was started, the URL, and its folder for temporary files."""
     folder = tmp_path_factory.mktemp("t")
     with http("--sandbox", "--workers", "2", TMPDIR=str(folder), MEMORIES_REPLICA="a") as (started, client):
@@ -44,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subproces
 
 
 @pytest.fixture
-def url(server: tuple[subprocess.Popen[str], str, Path]) -> str:
+def url(server: tuple[Process, str, Path]) -> str:
     return server[1]
 
 
@@ -130,7 +131,7 @@ async def test_a_subscriber_hears_of_a_change_that_another_worker_made(fresh: ht
 
 
 async def test_the_next_call_works_after_a_worker_was_killed(
-    server: tuple[subprocess.Popen[str], str, Path], fresh: httpx2.AsyncClient
+    server: tuple[Process, str, Path], fresh: httpx2.AsyncClient
 ) -> None:
     key = bearer_key()
     lost, kept = await begin_with(fresh, "1", key), await begin_with(fresh, "2", key)
@@ -147,7 +148,7 @@ async def test_the_next_call_works_after_a_worker_was_killed(
 
 
 async def test_a_stop_drains_every_worker_and_leaves_nothing_behind(
-    server: tuple[subprocess.Popen[str], str, Path], fresh: httpx2.AsyncClient
+    server: tuple[Process, str, Path], fresh: httpx2.AsyncClient
 ) -> None:
     """The last test of this server."""
     started, _, folder = server

@@ -15,8 +15,9 @@ PROJECT: dict[str, Any] = tomllib.loads((Path(__file__).parents[1] / "pyproject.
 
 def main() -> None:
     """Print one line per dependency; each must have a lower and an upper bound."""
-    for requirement in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["langchain"]]:
-        match = re.fullmatch(r"([\w-]+)>=([\d.]+),<\d+", requirement)
+    extras = PROJECT["optional-dependencies"]
+    for requirement in [*PROJECT["dependencies"], *extras["langchain"], *extras["team"]]:
+        match = re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\d.]+),<\d+", requirement)
         if match is None:
             raise SystemExit(f"{requirement}: unsupported form. Write name>=LOWEST,<MAJOR.")
         sys.stdout.write(f"{match[1]}=={match[2]}\n")

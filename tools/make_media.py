@@ -1,9 +1,10 @@
 """Generate the media files of the demo library: short clips and small pictures.
 
-Each private video of the library gets a clip of about six seconds: moving shapes as
-the picture, and the video's first audio line, spoken by espeak-ng. Two more clips,
-which are not in the library, serve as uploads; their .vtt transcripts are written by
-hand. The pictures named in images.toml are drawn as JPEG files.
+A private video of the library that has no film yet gets a clip of about six seconds:
+moving shapes as the picture, and the video's first audio line, spoken by espeak-ng.
+Run make_films.py after that: it makes a film of the video's length of each clip. Two
+more clips, which are not in the library, serve as uploads; their .vtt transcripts are
+written by hand. The pictures named in images.toml are drawn as JPEG files.
 
 The script needs Python 3.11 or newer, ffmpeg with libx264, and espeak-ng. The titles
 need the DejaVu Sans font; without it the clips have no title.
@@ -24,7 +25,7 @@ MEDIA = LIBRARY / "media"
 
 WIDTH, HEIGHT, FPS = 320, 180, 12
 MIN_SECONDS, MAX_SECONDS = 6.0, 7.0
-MAX_CLIP_BYTES, MAX_IMAGE_BYTES, MAX_TOTAL_BYTES = 45_000, 8_192, 350_000
+MAX_CLIP_BYTES, MAX_IMAGE_BYTES, MAX_TOTAL_BYTES = 160_000, 8_192, 1_000_000
 
 FONTS = (
     Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"),
@@ -353,7 +354,8 @@ def main() -> None:
         clips[video["media"]] = (video["video_name"], first_line(video["audio"]))
     clips |= EXTRA_CLIPS
     for number, (name, (title, speech)) in enumerate(clips.items()):
-        make_clip(name, title, speech, number)
+        if name in EXTRA_CLIPS or not (MEDIA / name).exists():
+            make_clip(name, title, speech, number)
     for image in tomllib.loads((LIBRARY / "images.toml").read_text(encoding="utf-8"))["image"]:
         make_image(image["media"])
     check_sizes()

@@ -29,7 +29,7 @@ MAX_LINES = 14
 MAX_CHARACTERS = 160
 SAMPLES = {"talk.mp4": "quarterly-planning.mp4", "bicycle.jpg": "red-door.jpg"}
 """The files that the operations' examples name, and the demo files that they are copies of."""
-COMPOSITES = {"evidence", "chatgpt"}
+COMPOSITES = {"evidence", "chatgpt", "frames"}
 """The toolsets of operations that the API does not have."""
 EFFECTS = {Effect.READ: "read-only", Effect.WRITE: "adds data", Effect.DESTRUCTIVE: "irreversible"}
 

@@ -20,6 +20,7 @@ from memories_mcp.json_schema import DEFINITIONS, json_schema
 from memories_mcp.models.base import Input, Row
 from memories_mcp.operation import Operation
 from memories_mcp.operations import OPERATIONS
+from memories_mcp.operations.viewer import viewer
 
 
 @cache
@@ -69,7 +70,7 @@ def main(folder: Path = DEFINITIONS) -> int:
     """Write the definitions, or with `--check` name those that are not current."""
     wanted = {
         operation.name: json.dumps(make_definition(operation), indent=1, ensure_ascii=False) + "\n"
-        for operation in OPERATIONS
+        for operation in (*OPERATIONS, *viewer.operations)
     }
     written = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
     stale = sorted(name for name in wanted.keys() | written.keys() if wanted.get(name) != written.get(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from unittest.mock import Mock
 
 from google.adk.tools.mcp_tool import McpToolset, StdioConnectionParams
 from mcp import StdioServerParameters
@@ -16,8 +17,10 @@ async def main() -> None:
     tools = await toolset.get_tools()
     declared = [tool._get_declaration().name for tool in tools]
     search = next(tool for tool in tools if tool.name == "search_videos")
-    valid = await search.run_async(args=VALID, tool_context=None)
-    invalid = await search.run_async(args=INVALID, tool_context=None)
+    # A call in a conversation, in which ADK shows the page that the tool names.
+    context = Mock(function_call_id="call-1", state={})
+    valid = await search.run_async(args=VALID, tool_context=context)
+    invalid = await search.run_async(args=INVALID, tool_context=context)
     await toolset.close()
     report(
         tools=declared,

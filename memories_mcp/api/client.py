@@ -12,6 +12,7 @@ import httpx2
 from memories_mcp.api.bodies import MAX_BYTES, bounded_bytes, read_body, without_blocking
 from memories_mcp.api.connections import Lease, connection_error
 from memories_mcp.api.deadlines import RequestBody, ResponseBody, TooSlow, describe_lowest_rate
+from memories_mcp.api.downloads import media_chunks, read_picture
 from memories_mcp.api.endpoints import Endpoint, Pace
 from memories_mcp.api.event_stream import is_event_stream, iter_body
 from memories_mcp.api.explanations import explain
@@ -20,18 +21,8 @@ from memories_mcp.api.responses import LARGE, decode_response, is_document, medi
 from memories_mcp.api.retry import with_retries
 from memories_mcp.api.streaming import ChatAssembler, OnEvent
 from memories_mcp.api.tracing import trace_request
-from memories_mcp.api.transfers import (
-    DamagedBody,
-    OnBytes,
-    Part,
-    Target,
-    atomic_write,
-    prepend,
-    reported_parts,
-    video_chunks,
-)
-from memories_mcp.errors import ConfigurationError, MemoriesError, UnexpectedResponse, Unreachable
-from memories_mcp.media_types import is_text
+from memories_mcp.api.transfers import OnBytes, Part, Target, atomic_write, prepend, reported_parts
+from memories_mcp.errors import ConfigurationError, MemoriesError, Unreachable
 
 T = TypeVar("T")
 
@@ -39,9 +30,6 @@ _READ_SECONDS: dict[Pace, float] = {"quick": 30, "slow": 180, "transfer": 300}
 """Seconds from the end of the request to the end of its answer; for a download, to the beginning of the video."""
 _CONNECT_SECONDS = 10
 _POOL_SECONDS = 20
-_ERROR_BODY_LIMIT = 64 * 1024
-_BLANK = b"\xef\xbb\xbf \t\r\n\f"
-"""Byte order mark of UTF-8 and blanks, which may stand before a refusal."""
 _KEY_HINTS = {
     "api": "Set MEMORIES_API_KEY to a key from memories.ai, or start with --sandbox to try without a key.",
     "caption": (
@@ -204,31 +192,11 @@ class Api:
         """
 
         async def attempt() -> int:
-            try:
-                return await receive()
-            except DamagedBody:
-                raise UnexpectedResponse(
-                    "The download failed: the compressed video is damaged or incomplete.",
-                    next_step=next_step_if_unclear(endpoint),
-                ) from None
-
-        async def receive() -> int:
             request = self._request(endpoint, json=json, accept="*/*")
             request.headers["Accept-Encoding"] = "identity"  # so that the stated length is the size of the video
             async with self._send(endpoint, request, endless=True) as response:
-                chunks = video_chunks(response)
-                first = await anext(chunks, b"")
-                # Refusals arrive as video/mp4 too, so the bytes decide. An unknown container is kept: it is paid for.
-                if response.status_code != 200 or is_text(first):
-                    body = first
-                    async for chunk in chunks:
-                        if len(body) > _ERROR_BODY_LIMIT:
-                            break
-                        body += chunk
-                    decode_response(body.lstrip(_BLANK), response, endpoint)
-                    raise UnexpectedResponse(
-                        "The download failed: the API sent no video.", next_step=next_step_if_unclear(endpoint)
-                    )
+                chunks = media_chunks(response, endpoint, "video")
+                first = await anext(chunks)
                 total = int(response.headers.get("content-length", 0)) or None
                 with atomic_write(target) as write:
                     size = 0
@@ -237,6 +205,27 @@ class Api:
                         size += len(chunk)
                         await on_bytes(size, total)
                 return size
+
+        return await with_retries(attempt, repeatable=endpoint.repeatable)
+
+    async def download_picture(self, endpoint: Endpoint, *, query: Mapping[str, Any], max_bytes: int) -> bytes:
+        """Return a stored picture as JPEG, PNG or WebP.
+
+        Args:
+            endpoint: The download endpoint.
+            query: Query parameters.
+            max_bytes: The largest size.
+
+        Raises:
+            ApiError: The API refused the request, which it does with HTTP 200 too.
+            Unreachable: There was no connection, or it broke.
+            UnexpectedResponse: The response is no picture, or larger.
+        """
+
+        async def attempt() -> bytes:
+            request = self._request(endpoint, query=query, accept="image/*")
+            async with self._send(endpoint, request) as response:
+                return await read_picture(response, endpoint, max_bytes)
 
         return await with_retries(attempt, repeatable=endpoint.repeatable)
 

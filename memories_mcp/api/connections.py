@@ -24,7 +24,8 @@ from memories_mcp.errors import ConfigurationError, MemoriesError
 from memories_mcp.settings import environment
 
 _MAX_CONNECTIONS = 500
-_MAX_IDLE_CONNECTIONS = 64
+_MAX_IDLE_CONNECTIONS = 16
+"""The pool of the HTTP client looks at each of them twice a request."""
 _LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
 _PROXY_EXAMPLE = "a URL such as http://proxy.example:8080"
 

@@ -30,6 +30,7 @@ class Endpoint:
         pace: The expected duration, which sets the time limit.
         host: The host; `caption` is a separate host with a separate key (API 2.1).
         shown_by: The tools that show whether a request without an answer was carried out; empty if none does.
+        version: The version in the prefix of the path.
     """
 
     method: Literal["GET", "POST"]
@@ -39,11 +40,12 @@ class Endpoint:
     pace: Pace = "quick"
     host: Literal["api", "caption"] = "api"
     shown_by: str = ""
+    version: Literal["v1", "v2"] = "v1"
 
     @property
     def full_path(self) -> str:
         """The path on the host."""
-        prefix = "/serve/api/v1" if self.host == "api" else "/v1/understand"
+        prefix = f"/serve/api/{self.version}" if self.host == "api" else "/v1/understand"
         return f"{prefix}/{self.path}"
 
     @property
@@ -146,3 +148,5 @@ RENAME_FOLDER = _write("folders/rename", "list", shown_by="list_folders")
 DELETE_FOLDER = _write("folders/delete", "list", shown_by="list_folders")
 FOLDER_VIDEOS = _read("folders/videos", "list")
 MOVE_TO_FOLDER = _write("folders/move", "list", shown_by="list_folder_videos")
+# Documented without a rate: pictures are small, and many are read at once, as rows of a list are.
+STORED_FILE = Endpoint(method="GET", path="download", rate="list", repeatable=True, version="v2")

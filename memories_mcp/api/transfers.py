@@ -11,14 +11,11 @@ import os
 import re
 import stat
 import time
-import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
-
-import httpx2
 
 from memories_mcp.errors import FileRefused
 from memories_mcp.folders import Folder, open_folder
@@ -138,35 +135,6 @@ async def prepend(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[b
     yield first
     async for chunk in chunks:
         yield chunk
-
-
-class DamagedBody(Exception):
-    """A compressed body is damaged or incomplete."""
-
-
-async def video_chunks(response: httpx2.Response) -> AsyncIterator[bytes]:
-    """Yield the decoded body of a download, and raise an error if a compressed one is damaged or incomplete.
-
-    The HTTP client takes the end of a compressed body for its whole, even if the compression has not ended.
-
-    Raises:
-        DamagedBody: The body is damaged or incomplete.
-    """
-    if response.headers.get("content-encoding", "").strip().lower() not in {"gzip", "x-gzip"}:
-        async for chunk in response.aiter_bytes(CHUNK):
-            yield chunk
-        return
-    decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    try:
-        async for compressed in response.aiter_raw(CHUNK):
-            while compressed:
-                if chunk := decoder.decompress(compressed, CHUNK):
-                    yield chunk
-                compressed = decoder.unconsumed_tail
-    except zlib.error as error:
-        raise DamagedBody from error
-    if not decoder.eof:
-        raise DamagedBody
 
 
 class SourceFile:

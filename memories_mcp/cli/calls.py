@@ -11,7 +11,7 @@ from memories_mcp.cli.progress import ProgressBar
 from memories_mcp.errors import ConfigurationError, FileRefused
 from memories_mcp.models.evidence import Evidence
 from memories_mcp.operations import select
-from memories_mcp.rendering.text import format_span
+from memories_mcp.rendering.text import format_ref, format_span
 from memories_mcp.runner import AnyOperation, Runner, RunResult
 from memories_mcp.settings import Settings
 
@@ -46,14 +46,17 @@ def allowed_operation(settings: Settings, name: str) -> AnyOperation:
 
 
 def print_moment(moment: Evidence, lines: Iterable[str]) -> None:
-    """Print a moment: its time and video, and below them the lines."""
-    time = format_span(moment.start_seconds, moment.end_seconds) or moment.ref
-    video = moment.video_no or ""
-    if moment.video_name and moment.video_no:
-        video = f"{moment.video_name} ({moment.video_no})"
-    print(f"  {time}  {video}")
+    """Print a moment: its time, its video and its ref, and below them the lines."""
+    time = format_span(moment.start_seconds, moment.end_seconds)
+    print("  " + "  ".join(part for part in (time, moment.video_name, short_ref(moment)) if part))
     for line in lines:
         print(f"      {line}")
+
+
+def short_ref(moment: Evidence) -> str:
+    """Return a moment's ref, without a kind whose `&` a shell would take for the end of the command."""
+    reference = moment.reference
+    return format_ref(reference if reference.start is None else reference._replace(kind="clip"))
 
 
 def print_note(answer: RunResult[Any]) -> None:

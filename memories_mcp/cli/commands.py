@@ -45,9 +45,15 @@ async def _search(settings: Settings, options: argparse.Namespace) -> int:
             )
             moments: list[Evidence] = answer.output.moments
             words = await _read_words(runner, moments, bar) if options.text else {}
-    for moment in moments:
-        print_moment(moment, words.get(moment.ref) or _own_words(moment))
-    print_note(answer)
+        for moment in moments:
+            print_moment(moment, words.get(moment.ref) or _own_words(moment))
+        print_note(answer)
+        if options.show and moments:
+            from memories_mcp.cli.show import page_of, write_page
+
+            for moment in moments:
+                moment.text = moment.text or "\n".join(words.get(moment.ref, [])) or None
+            await write_page(runner, "search_videos", answer.output, page_of(options))
     return 0 if moments else 1
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from mcp import Client, StdioServerParameters
@@ -30,8 +32,8 @@ class _PipeConsole(Console):
 class _StepPrinter:
     """Prints numbered steps: with colours on a terminal, plain in a pipe."""
 
-    def __init__(self) -> None:
-        self._console = _PipeConsole(highlight=False, soft_wrap=not sys.stdout.isatty())
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or _PipeConsole(highlight=False, soft_wrap=not sys.stdout.isatty())
         self._steps = 0
 
     def step(self, title: str, call: str) -> None:
@@ -51,13 +53,17 @@ class _StepPrinter:
             self._console.print(f"  [cyan]\\[{number}] {time}[/cyan] {escape(': '.join(parts))} [dim]({kind})[/dim]")
 
 
-async def demo() -> int:
+async def demo(console: Console | None = None, command: str = "") -> int:
     """Run the demo against its own server, a subprocess over stdio, and return the exit code.
+
+    Args:
+        console: Where to print; by default stdout, with colours on a terminal.
+        command: How this command is called in the last lines; by default as a shell finds it.
 
     Raises:
         MemoriesError: A tool call failed.
     """
-    printer = _StepPrinter()
+    printer = _StepPrinter(console)
     printer.line("memories-mcp: what an agent does with the tools, on the offline sandbox.", "bold")
     # Without the operator's settings, so that the demo is the same on every machine.
     env = {name: value for name, value in os.environ.items() if not name.startswith("MEMORIES_")}
@@ -71,7 +77,8 @@ async def demo() -> int:
     if failure:
         raise failure
     await _use_langchain_tool(printer)
-    printer.line("\nDone. README.md shows how to add these tools to your assistant.", "bold")
+    printer.line(f"\nSee the moments: {command or _own_command()} --sandbox search '{_QUESTION}' --show", "bold")
+    printer.line("Done. README.md shows how to add these tools to your assistant.", "bold")
     return 0
 
 
@@ -130,3 +137,11 @@ async def _use_langchain_tool(printer: _StepPrinter) -> None:
     async with MemoriesToolkit(sandbox=True, toolsets=["search"]) as toolkit:
         tool = next(tool for tool in toolkit.get_tools() if tool.name == "search_videos")
         printer.line(str(await tool.ainvoke({"query": _QUESTION, "top_k": 3})))
+
+
+def _own_command() -> str:
+    """Return this command as a shell finds it: by its name, or by its path where the name is not on the search path."""
+    command = Path(sys.argv[0])
+    if command.name == "__main__.py":
+        return f"{Path(sys.executable).name} -m memories_mcp"
+    return command.name if shutil.which(command.name) else str(command)

@@ -108,6 +108,10 @@ def _dispatch(options: argparse.Namespace) -> int:
             from memories_mcp.cli import commands
 
             return asyncio.run(commands.run(options, settings))
+        case "show":
+            from memories_mcp.cli import show
+
+            return asyncio.run(show.run(options, settings))
         case "list" | "status" | "upload" | "download" | "delete":
             from memories_mcp.cli import library_commands
 

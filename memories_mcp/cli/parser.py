@@ -105,6 +105,13 @@ def _add_reading_commands(add: Callable[[str, str], argparse.ArgumentParser]) ->
         "--text", action=argparse.BooleanOptionalAction, default=True,
         help="print what is said and seen at the moments (default); --no-text reads no transcripts, which are billed",
     )  # fmt: skip
+    search.add_argument("--show", action="store_true", help="also show the hits with their pictures, in the browser")
+    _add_page_options(search)
+    show = add("show", "show moments with their pictures, in the browser")
+    show.add_argument(
+        "refs", nargs="+", metavar="REF", help="moment, as `search` prints it, such as VI612515093881740229#t=3:32,4:16"
+    )
+    _add_page_options(show)
     ask = add("ask", "ask your videos a question")
     ask.add_argument("question", metavar="QUESTION", help="the question, in plain language")
     ask.add_argument(
@@ -125,6 +132,19 @@ def _add_reading_commands(add: Callable[[str, str], argparse.ArgumentParser]) ->
     formats.add_argument("--save-as", type=Path, metavar="FILE", help="write to a new .vtt or .srt file instead")
     transcript.add_argument("--overwrite", action="store_true", help="replace an existing file")
     transcript.set_defaults(format="text")
+
+
+def _add_page_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that writes the page of the evidence viewer."""
+    parser.add_argument("--page", type=Path, metavar="FILE", help="the HTML file to write (default: a temporary file)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    parser.add_argument(
+        "--open", action=argparse.BooleanOptionalAction, default=True, help="open the page in the browser (default)"
+    )
+    parser.add_argument(
+        "--clips", action="store_true",
+        help="put a short clip of each moment into the page too; downloads the videos, which is billed",
+    )  # fmt: skip
 
 
 def _add_library_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Annotated, Literal, NamedTuple, cast, get_args
+
+from pydantic import AfterValidator, Field
 
 from memories_mcp.models.base import NotInText, Row
 from memories_mcp.models.coercions import (
@@ -13,9 +16,9 @@ from memories_mcp.models.coercions import (
     Score,
     Seconds,
 )
-from memories_mcp.models.ids import describe_kind, is_video_number
+from memories_mcp.models.ids import StandIn, describe_kind, is_video_number
 from memories_mcp.models.platforms import timed_link
-from memories_mcp.models.spellings import parse_seconds
+from memories_mcp.models.spellings import REFS, parse_seconds
 from memories_mcp.models.uris import format_seconds, transcript_uri, video_uri
 
 Track = Literal["audio", "visual"]
@@ -92,9 +95,8 @@ class Evidence(Row):
     """Where the service stores the frame or the image."""
     blob: Annotated[OptionalLine, NotInText()] = None
 
-    @classmethod
+    @staticmethod
     def at(
-        cls,
         video_no: str,
         kind: Kind,
         start: float | None = None,
@@ -126,21 +128,22 @@ class Evidence(Row):
         if start is None or (end is not None and end < start):
             end = None
         reference = Reference(video_no, kind, start, end)
+        fields = {
+            "ref": str(reference),
+            "video_no": None if kind == "image" else video_no,
+            "video_name": video_name,
+            "kind": kind,
+            "start_seconds": start,
+            "end_seconds": end,
+            "text": text,
+            "score": score,
+            "uri": reference.uri,
+            "creator": creator,
+            "view_count": view_count,
+            "video_url": timed_link(video_url, start) if video_url else None,
+        }
         # Not validated a second time: the values come from the models that read the answer, or are the caller's own.
-        return cls.model_construct(
-            ref=str(reference),
-            video_no=None if kind == "image" else video_no,
-            video_name=video_name,
-            kind=kind,
-            start_seconds=start,
-            end_seconds=end,
-            text=text,
-            score=score,
-            uri=reference.uri,
-            creator=creator,
-            view_count=view_count,
-            video_url=timed_link(video_url, start) if video_url else None,
-        )
+        return _blank().model_copy(update=fields)
 
     @property
     def reference(self) -> Reference:
@@ -152,6 +155,11 @@ class Evidence(Row):
         """Return the moment without the fields of its video, for a result that names the video once."""
         fields = ("video_no", "video_name", "uri", "creator", "view_count", "video_url")
         return self.model_copy(update=dict.fromkeys(fields))
+
+
+@cache
+def _blank() -> Evidence:
+    return Evidence(ref="", kind="clip")
 
 
 _REF = re.compile(
@@ -200,3 +208,16 @@ def parse_ref(ref: str) -> Reference:
     if start is not None and end is not None and end < start:
         raise ValueError("the moment ends before it starts")
     return Reference(video, cast(Kind, kind), start, end)
+
+
+def _normalize_ref(ref: str) -> str:
+    return str(parse_ref(ref))
+
+
+def _split_ref(ref: str) -> tuple[str, str]:
+    video, separator, rest = ref.rpartition("#")
+    return ("", ref) if not separator or is_video_number(video) else (video, separator + rest)
+
+
+Ref = Annotated[str, Field(max_length=400), AfterValidator(_normalize_ref), REFS, StandIn("name", _split_ref)]
+"""An evidence ref, whose video may be given by its name."""

@@ -13,6 +13,7 @@ from memories_mcp.operations import (
     chatgpt,
     evidence,
     folders,
+    frames,
     library,
     library_changes,
     local_files,
@@ -40,6 +41,7 @@ MODULES = (
     evidence,
     folders,
     chatgpt,
+    frames,
 )
 """The modules of operations; importing them fills the toolsets."""
 OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(

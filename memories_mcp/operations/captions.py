@@ -37,30 +37,29 @@ class Instruction(Input):
 
     user_prompt: str = Field(min_length=1, max_length=4000, examples=["Describe what happens."])
     """What to describe."""
+    # A factory keeps the default out of the schema, where four tools would repeat it.
     system_prompt: str = Field(
-        default="You describe what is seen, precisely and briefly.", min_length=1, max_length=4000
+        default_factory=lambda: "You describe what is seen, precisely and briefly.", min_length=1, max_length=4000
     )
     """How to describe it."""
     thinking: bool = False
-    """Reason first: better, but slower."""
+    """Better, but slower."""
 
 
 class Person(Input):
     """A person to recognise, with a link to a picture."""
 
     name: str = Field(min_length=1, max_length=100)
-    """The name to use."""
     url: str = Field(min_length=1, max_length=2000)
-    """Link to a picture of them."""
+    """Link to their picture."""
 
 
 class PersonFile(Input):
     """A person to recognise, with a picture file."""
 
     name: str = Field(min_length=1, max_length=100)
-    """The name to use."""
     path: LocalPath = Field(exclude=True)
-    """A picture of them, below the files root."""
+    """Their picture, below the files root."""
 
 
 class CaptionVideoUrl(Instruction):
@@ -92,7 +91,7 @@ class CaptionImageFile(Instruction):
     """Arguments of `caption_image_file`."""
 
     path: LocalPath = Field(exclude=True, examples=["bicycle.jpg"])
-    """The image, below the files root; at most 20 MB."""
+    """Below the files root; at most 20 MB."""
 
 
 class Caption(Output):
@@ -143,7 +142,7 @@ _LOST = "The service started a task in place of an answer, and without a callbac
 async def caption_video_url(context: Context, args: CaptionVideoUrl) -> VideoCaption:
     """Describe a short video behind a link, without adding it to a library. Runs a model and is billed.
 
-    Returns the text, or a task_id if the operator has captions sent to a callback address.
+    Returns the text, or a task_id if captions go to the operator's callback.
     """
     endpoint = CAPTION_VIDEO_URL if context.callback_url else CAPTION_VIDEO_URL_SYNC
     return await _caption_video(context, endpoint, json=_video_request(context, args))
@@ -153,9 +152,9 @@ async def caption_video_url(context: Context, args: CaptionVideoUrl) -> VideoCap
     title="Caption a video file", effect=Effect.WRITE, endpoints=[CAPTION_VIDEO_FILE, CAPTION_VIDEO_FILE_SYNC]
 )
 async def caption_video_file(context: Context, args: CaptionVideoFile) -> VideoCaption:
-    """Describe a short video file from the files root, without adding it to a library. Runs a model and is billed.
+    """Describe a short video file without adding it to a library. Runs a model and is billed.
 
-    Returns the text, or a task_id if the operator has captions sent to a callback address.
+    Returns the text, or a task_id if captions go to the operator's callback.
     """
     endpoint = CAPTION_VIDEO_FILE if context.callback_url else CAPTION_VIDEO_FILE_SYNC
     persons = [person.path for person in args.persons or []]
@@ -170,13 +169,13 @@ async def caption_video_file(context: Context, args: CaptionVideoFile) -> VideoC
 
 @captions.operation(title="Caption an image by URL", effect=Effect.READ, endpoints=[CAPTION_IMAGE])
 async def caption_image_url(context: Context, args: CaptionImageUrl) -> Caption:
-    """Describe an image behind a link. Returns the text immediately; runs a model and is billed."""
+    """Describe an image behind a link. Runs a model and is billed."""
     return await _caption_image(context, json=args.wire())
 
 
 @captions.operation(title="Caption an image file", effect=Effect.READ, endpoints=[CAPTION_IMAGE])
 async def caption_image_file(context: Context, args: CaptionImageFile) -> Caption:
-    """Describe an image file from the files root. Returns the text immediately; runs a model and is billed."""
+    """Describe an image file. Runs a model and is billed."""
     with context.files.open_media("image", [args.path], largest=MAX_IMAGE_BYTES) as [image]:
         return await _caption_image(context, files=[_request_part(args.wire()), image.part("file")])
 

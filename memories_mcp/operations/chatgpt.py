@@ -74,6 +74,7 @@ async def search(context: Context, args: Search) -> SearchResults:
         "unique_id": context.unique_id,
     }
     moments = (await context.api.call(SEARCH, json=body, into=Hits)).evidence("clip")[:_MOST_RESULTS]
+    context.key_frames.record(moments, context.unique_id)
     return SearchResults(
         results=[
             SearchResult(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from memories_mcp.api import without_blocking
 from memories_mcp.api.endpoints import (
@@ -22,11 +21,11 @@ from memories_mcp.api.endpoints import (
 from memories_mcp.context import Context
 from memories_mcp.errors import FATAL_ERRORS, MemoriesError
 from memories_mcp.models.base import Output, PrivateInput
-from memories_mcp.models.evidence import Evidence, Reference, parse_ref
-from memories_mcp.models.ids import PrivateVideoNo, SessionId, StandIn, TaskId, VideoNo, is_video_number, show_ids
+from memories_mcp.models.evidence import Evidence, Ref, Reference, parse_ref
+from memories_mcp.models.ids import PrivateVideoNo, SessionId, TaskId, VideoNo, show_ids
 from memories_mcp.models.media import Video
 from memories_mcp.models.sessions import WireSession
-from memories_mcp.models.spellings import REFS, TimeInSeconds, WaitSeconds
+from memories_mcp.models.spellings import TimeInSeconds, WaitSeconds
 from memories_mcp.models.tolerance import MOST_ROWS
 from memories_mcp.operation import Effect
 from memories_mcp.operations.common.filters import search_library, video_check
@@ -44,19 +43,6 @@ from memories_mcp.operations.common.transcripts import transcript_tool
 from memories_mcp.operations.toolsets import evidence
 from memories_mcp.rendering.budget import BUDGET, count_fitting, json_size
 from memories_mcp.rendering.text import format_clock
-
-
-def _normalize_ref(ref: str) -> str:
-    return str(parse_ref(ref))
-
-
-def _split_ref(ref: str) -> tuple[str, str]:
-    video, separator, rest = ref.rpartition("#")
-    return ("", ref) if not separator or is_video_number(video) else (video, separator + rest)
-
-
-Ref = Annotated[str, Field(max_length=400), AfterValidator(_normalize_ref), REFS, StandIn("name", _split_ref)]
-"""An evidence ref, whose video may be given by its name."""
 
 MOST_REFS = 50
 _BEST_HITS = 8
@@ -169,6 +155,7 @@ async def _find_moments(context: Context, args: GetEvidence, report: EvidenceRep
         }
         checks = {"video_nos": video_check(args.video_nos)} if args.video_nos else {}
         hits, note = await search_library(context, body, checks)
+        context.key_frames.record(hits, args.unique_id)  # the merged moments do not name them
         hits, _ = drop_repeated(hits)
         report.note = note if hits else why_empty(args.unique_id)
         return hits

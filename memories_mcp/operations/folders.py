@@ -240,7 +240,7 @@ class DeletedFolder(Output):
 async def delete_folder(context: Context, args: DeleteFolder) -> DeletedFolder:
     """Delete a folder. Move its ready videos elsewhere first.
 
-    Unless the user is asked directly, the first call only returns a preview and a confirmation_token.
+    Unless the user is asked directly, the first call only returns a preview and a token.
     """
     folder = await _find(context, args.folder_id)
     folder_id = _require_own(folder.folder_id)

@@ -79,7 +79,7 @@ class Deleted(Output):
 async def delete_videos(context: Context, args: DeleteVideos) -> Deleted:
     """Delete videos of your own library permanently, with everything made from them. There is no undo.
 
-    Unless the user is asked directly, the first call only returns a preview and a confirmation_token.
+    Unless the user is asked directly, the first call only returns a preview and a token.
     """
     requested = list(dict.fromkeys(args.video_nos))
     videos = await find_videos(context, requested, args.unique_id)

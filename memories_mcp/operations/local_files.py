@@ -32,9 +32,9 @@ class ListLocalFiles(Input):
     """Arguments of `list_local_files`."""
 
     folder: LocalFolder | None = None
-    """Only files in this folder."""
+    """Only in this folder."""
     name: str | None = Field(default=None, max_length=300)
-    """Only files with this text in their name."""
+    """Only with this in the name."""
     offset: int = Field(default=0, ge=0)
     """Files to skip."""
 

@@ -62,7 +62,7 @@ class SearchPublicVideos(Input):
     )
     """BY_VIDEO: by what is seen; BY_AUDIO: by speech."""
     platform: Platform = Field(default="TIKTOK", serialization_alias="type")
-    """The platform to search."""
+    """Its platform."""
     top_k: int = Field(default=10, ge=1, le=1000)
     """Maximum number of hits."""
     filtering_level: Literal["low", "medium", "high"] | None = None
@@ -106,9 +106,9 @@ class SearchPublicSimilarImages(ImageQuery):
     """Arguments of `search_public_similar_images`."""
 
     platform: Platform = Field(default="TIKTOK", serialization_alias="type")
-    """The platform to search."""
+    """Its platform."""
     similarity: float | None = Field(default=None, ge=0, le=1)
-    """Required likeness of a frame, from 0 to 1."""
+    """Required likeness, 0 to 1."""
 
 
 @public.operation(title="Search public videos by image", effect=Effect.READ, endpoints=[SEARCH_PUBLIC_IMAGES])
@@ -121,7 +121,7 @@ class ChatWithPublicVideos(Question):
     """Arguments of `chat_with_public_videos`."""
 
     platform: Platform = Field(default="TIKTOK", serialization_alias="type")
-    """The platform to ask about."""
+    """Its platform."""
 
 
 @public.operation(

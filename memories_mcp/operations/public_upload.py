@@ -53,7 +53,7 @@ class UploadPlatformUrlsPublic(UrlImport, ConfirmableInput):
 async def upload_platform_urls_public(context: Context, args: UploadPlatformUrlsPublic) -> ImportResult:
     """Import posts into the PUBLIC library: visible to every customer; cannot be deleted.
 
-    Unless the user is asked directly, the first call only returns a preview and a confirmation_token.
+    Unless the user is asked directly, the first call only returns a preview and a token.
     """
     return await _confirm_and_import(context, args, SCRAPE_URLS_PUBLIC, args.video_urls, "callback_url")
 
@@ -68,7 +68,7 @@ class UploadCreatorPublic(CreatorImport, ConfirmableInput):
 async def upload_creator_public(context: Context, args: UploadCreatorPublic) -> ImportResult:
     """Import a creator's latest videos into the PUBLIC library: visible to every customer; cannot be deleted.
 
-    Unless the user is asked directly, the first call only returns a preview and a confirmation_token.
+    Unless the user is asked directly, the first call only returns a preview and a token.
     """
     items = [f"the latest {args.count} videos of {args.profile_url}"]
     return await _confirm_and_import(context, args, SCRAPE_CREATOR_PUBLIC, items, "callback_url")
@@ -84,7 +84,7 @@ class UploadHashtagPublic(HashtagImport, ConfirmableInput):
 async def upload_hashtag_public(context: Context, args: UploadHashtagPublic) -> ImportResult:
     """Import TikTok videos by hashtag into the PUBLIC library: visible to every customer; cannot be deleted.
 
-    Unless the user is asked directly, the first call only returns a preview and a confirmation_token.
+    Unless the user is asked directly, the first call only returns a preview and a token.
     """
     items = [f"{args.count} videos of #{tag}" for tag in args.hashtags]
     return await _confirm_and_import(context, args, SCRAPE_HASHTAG_PUBLIC, items, "callback")

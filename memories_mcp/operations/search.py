@@ -141,7 +141,7 @@ class SearchSimilarImages(ImageQuery, PrivateInput):
     """Arguments of `search_similar_images`."""
 
     similarity: float | None = Field(default=None, ge=0, le=1)
-    """Required likeness of a frame, from 0 to 1."""
+    """Required likeness, 0 to 1."""
 
 
 @search.operation(title="Search by image", effect=Effect.READ, endpoints=[SEARCH_IMAGES])

@@ -60,7 +60,7 @@ class GetSessionDetail(PrivateInput):
     from_character: int = Field(default=0, ge=0, exclude=True)
     """Characters of that message to skip."""
     include_thinkings: bool = Field(default=False, exclude=True)
-    """Return the reasoning steps too."""
+    """Return the reasoning too."""
 
 
 @render_row.register

@@ -28,4 +28,22 @@ chatgpt = Toolset(
     default=False,
 )
 
-TOOLSETS = (search, chat, transcripts, library, upload, public, public_upload, captions, evidence, folders, chatgpt)
+frames = Toolset("frames", "See moments of your own videos as pictures, and save clips of them.", default=False)
+
+TOOLSETS = (
+    search,
+    chat,
+    transcripts,
+    library,
+    upload,
+    public,
+    public_upload,
+    captions,
+    evidence,
+    folders,
+    chatgpt,
+    frames,
+)
+
+viewer = Toolset("viewer", "For the evidence viewer inside a chat, which alone calls it.", default=False)
+"""Not among the toolsets: the server offers it with the viewer, and no model, agent or command line sees it."""

@@ -158,7 +158,7 @@ class TranscriptionUpdate(Output):
 async def update_video_transcription(context: Context, args: UpdateVideoTranscription) -> TranscriptionUpdate:
     """Replace the visual transcription of a video permanently with a new one made from your prompt. There is no undo.
 
-    Unless the user is asked directly, the first call only returns a preview and a confirmation_token. Processing takes
+    Unless the user is asked directly, the first call only returns a preview and a token. Processing takes
     minutes; read get_video_transcription afterwards.
     """
     videos = await find_videos(context, [args.video_no], args.unique_id)

@@ -119,7 +119,7 @@ def _infrastructure_error(status: int, error: str, request: Request) -> JSONResp
 def _take_fault(account: Account, path: str) -> dict[str, Any] | None:
     """Return the fault for a request, if one waits for it, and count the fault as used once."""
     for fault in account.faults:
-        if not fault["path"] or path == PREFIX + str(fault["path"]):
+        if not fault["path"] or path in {fault["path"], PREFIX + str(fault["path"])}:
             fault["times"] -= 1
             if fault["times"] <= 0:
                 account.faults.remove(fault)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
@@ -12,6 +13,8 @@ from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).parent / "demo"
 MEDIA = FOLDER / "media"
+KEYFRAMES = FOLDER / "keyframes"
+"""The pictures of the scenes, in a folder for each film; a file's name is the scene's start in seconds."""
 FOLDER_ID = 671631448308117504
 """The empty folder of the demo library; like the service's ids it exceeds 2^53."""
 
@@ -48,6 +51,18 @@ def segments(video: dict[str, Any]) -> Iterator[Segment]:
             times, _, text = line.partition(" ")
             start, _, end = times.partition("-")
             yield Segment(track, int(start), int(end), text)
+
+
+@cache
+def _scene_starts(film: str) -> tuple[int, ...]:
+    return tuple(sorted(int(path.stem) for path in (KEYFRAMES / film).glob("*.jpg")))
+
+
+def keyframe(media: str | None, seconds: int) -> str | None:
+    """Return the key frame of a film at a time, relative to `KEYFRAMES`; `None` for a film without key frames."""
+    film = Path(media or "").stem
+    index = bisect_right(_scene_starts(film), seconds) if film else 0
+    return f"{film}/{_scene_starts(film)[index - 1]:06}.jpg" if index else None
 
 
 def millis(time: datetime) -> int:

@@ -153,6 +153,10 @@ class Account:
         rows = self.rows(f"select * from videos where video_no = ? and {condition}", *values)
         return rows[0] if rows else None
 
+    def has_media(self, media: str) -> bool:
+        """Return whether a file is that of a private video, in any namespace."""
+        return bool(self.rows("select 1 from videos where public = 0 and media = ?", media))
+
     def poll(self, video: dict[str, Any]) -> dict[str, Any]:
         """Count a poll of a video and return the video as it is then.
 
@@ -208,7 +212,7 @@ class Account:
         source = f"segments s join videos v on v.video_no = s.video_no where {where}"
 
         def matches(query: str) -> list[dict[str, Any]]:
-            sql = f"select s.*, v.name, v.tags, v.detail, v.folder, bm25(words) as rank from words, {source}"
+            sql = f"select s.*, v.name, v.tags, v.detail, v.folder, v.media, bm25(words) as rank from words, {source}"
             return self.rows(f"{sql} and s.id = words.rowid and words match ?", *values, query)
 
         words_searched = search_words(words)

@@ -28,6 +28,7 @@ from memories_mcp.logs import begin_request
 from memories_mcp.operations import TOOLSETS
 from memories_mcp.rendering.fence import FENCE_MEANING, make_nonce
 from memories_mcp.runner import AnyOperation, Runner
+from memories_mcp.server.apps import EXTENSION, lists_media_tool, read_app
 from memories_mcp.server.completions import complete_argument
 from memories_mcp.server.icon import ICON
 from memories_mcp.server.prompts import PROMPTS, Prompts
@@ -70,7 +71,7 @@ def make_server(
     extension = all_tenants.extension
     resources = Resources([*RESOURCE_TYPES, *extension.resource_types])
     prompts = Prompts([*PROMPTS, *extension.prompts])
-    tools = Tools(resources, nonce)
+    tools = Tools(resources, nonce, viewer=settings.viewer)
 
     @asynccontextmanager
     async def lifespan(_: Server[Tenants]) -> AsyncGenerator[Tenants, None]:
@@ -82,7 +83,9 @@ def make_server(
 
     async def list_tools(ctx: RequestContext, _: t.PaginatedRequestParams | None) -> t.ListToolsResult:
         async with all_tenants.request_scope(ctx) as scope:
-            return _set_cache_scope(t.ListToolsResult(tools=tools.list_tools(scope.runner)), scope.private)
+            with_media = settings.viewer and lists_media_tool(ctx, scope.runner.operations)
+            listed = t.ListToolsResult(tools=tools.list_tools(scope.runner, with_media=with_media))
+            return _set_cache_scope(listed, scope.private or with_media)
 
     async def call_tool(
         ctx: RequestContext, params: t.CallToolRequestParams
@@ -100,6 +103,8 @@ def make_server(
             return _set_cache_scope(t.ListResourceTemplatesResult(resource_templates=templates), scope.private)
 
     async def read_resource(ctx: RequestContext, params: t.ReadResourceRequestParams) -> t.ReadResourceResult:
+        if settings.viewer and (app := read_app(str(params.uri), _LIST_VALID_MS)):
+            return app
         async with all_tenants.request_scope(ctx) as scope:
             return await resources.read(scope, str(params.uri))
 
@@ -159,6 +164,8 @@ def make_server(
         on_get_prompt=get_prompt,
         on_completion=complete,
     )
+    if settings.viewer:
+        server.extensions[EXTENSION] = {}
     server.middleware += [_RequestMiddleware(all_tenants), _request_state(settings, all_tenants, server.name)]
     if extension.install:
         extension.install(server)
@@ -237,7 +244,7 @@ ListT = TypeVar("ListT", t.ListToolsResult, t.ListPromptsResult, t.ListResourceT
 
 
 def _set_cache_scope(result: ListT, private: bool) -> ListT:
-    """Keep a list that depends on the request's headers out of shared caches."""
+    """Keep a list that depends on the request's headers or on the client out of shared caches."""
     if private:
         result.cache_scope = "private"
     return result

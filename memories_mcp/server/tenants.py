@@ -1,4 +1,4 @@
-"""Tenants: one API key and namespace each, with the client, caches and subscriptions that belong to them alone."""
+"""Tenants: one API key, namespace and person each, with the client and caches that belong to them alone."""
 
 from __future__ import annotations
 
@@ -16,21 +16,25 @@ from mcp.server import ServerRequestContext
 
 from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import RateLimiter
-from memories_mcp.operations import select
+from memories_mcp.media.cache import VideoCache
 from memories_mcp.pool import Pool
 from memories_mcp.runner import AnyOperation, Runner, make_api, rate_limits_of, use_sandbox, with_sandbox
 from memories_mcp.server.extension import Extension
 from memories_mcp.server.http.credentials import Credentials, RequestUser
+from memories_mcp.server.narrowing import Narrowing, viewer_operations
 from memories_mcp.server.recent import RecentItems
 from memories_mcp.server.subscriptions import Subscriptions
 from memories_mcp.settings import Settings
+from memories_mcp.sign_in_values import ONLY_KEYS
 from memories_mcp.transcript_cache import TranscriptCache
 
 _MAX_TENANTS = 1000
+_MAX_NARROWINGS = 16
 _HTTP_KEY_HINT = (
     "Send a key with each request: Authorization: Bearer or X-Memories-Api-Key, for captions "
     "X-Memories-Caption-Api-Key. The operator's own key, MEMORIES_API_KEY, serves requests with MEMORIES_HTTP_TOKEN."
 )
+_SIGN_IN_KEY_HINT = "The operator sets it, for captions `caption_key`, in the file of MEMORIES_OAUTH_MAP."
 
 
 class TenantKey(NamedTuple):
@@ -40,9 +44,14 @@ class TenantKey(NamedTuple):
     caption_key: str
     unique_id: str
     files: bool
+    subject: str = ""
 
     def __repr__(self) -> str:
         return "TenantKey(…)"  # keeps keys out of tracebacks
+
+
+def _principal(key: TenantKey) -> str:
+    return "\n".join(map(str, key))
 
 
 class Tenant:
@@ -53,9 +62,11 @@ class Tenant:
         limits: The rate limits of the key.
         subscriptions: The subscribers of the key's namespace.
         transcripts: The kept transcripts of all tenants.
+        videos: The kept videos of all tenants.
         api: Used in place of a client made from the settings.
         operations: Offered besides those that the settings choose.
         key_hint: Where a caller sets a missing key.
+        principal: What confirmation tokens are bound to; by default the key.
 
     Attributes:
         runner: Runs operations with the key.
@@ -69,16 +80,28 @@ class Tenant:
         limits: RateLimiter,
         subscriptions: Subscriptions,
         transcripts: TranscriptCache,
+        videos: VideoCache,
         api: Api | None,
         operations: Sequence[AnyOperation],
         key_hint: str,
+        principal: str = "",
     ) -> None:
         self.subscriptions = subscriptions
         client = api or make_api(settings, limits, key_hint=key_hint, on_result=subscriptions.record_response)
-        self.runner = Runner(settings, api=client, transcripts=transcripts, extra_operations=operations)
+        self.runner = Runner(settings, api=client, transcripts=transcripts, videos=videos, extra_operations=operations)
+        self.runner.principal = principal or self.runner.principal
         self.runner.changed = subscriptions.notify
+        self._narrowed: dict[Narrowing, Runner] = {}
         self.recent = RecentItems(self.runner)
         subscriptions.add_listener(self.recent.invalidate)
+
+    def narrowed(self, narrowing: Narrowing) -> Runner:
+        """Return the runner as a request narrows it; requests that narrow it alike share one."""
+        if narrowing not in self._narrowed:
+            if len(self._narrowed) == _MAX_NARROWINGS:
+                self._narrowed.clear()
+            self._narrowed[narrowing] = narrowing.narrow(self.runner)
+        return self._narrowed[narrowing]
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -121,7 +144,8 @@ class Tenants:
         self.settings = settings
         self.extension = extension or Extension()
         """Additions to the server."""
-        self.operator_runner = Runner(settings, api=api, extra_operations=self.extension.operations)
+        self._operations = (*self.extension.operations, *viewer_operations(settings))
+        self.operator_runner = Runner(settings, api=api, extra_operations=self._operations)
         """All that the operator offers; makes no requests."""
         self.active_requests = 0
         """The number of requests under way."""
@@ -137,6 +161,7 @@ class Tenants:
         self._over_http = over_http
         self._tenants: Pool[TenantKey, Tenant] = Pool(_MAX_TENANTS, Tenant.aclose)
         self._transcripts = TranscriptCache()
+        self._videos = VideoCache(settings.media_cache_mib)
         # Shared by tenants and dropped with the last of them: limits per key, subscriptions per key and namespace.
         self._limits: weakref.WeakValueDictionary[str, RateLimiter] = weakref.WeakValueDictionary()
         self._subscriptions: weakref.WeakValueDictionary[tuple[str, str], Subscriptions] = weakref.WeakValueDictionary()
@@ -151,19 +176,21 @@ class Tenants:
             finally:
                 self.end_streams()
                 await self._tenants.aclose(force=True)
+                await self._videos.aclose()
 
     def __len__(self) -> int:
         return len(self._tenants)
 
     def principal(self, ctx: ServerRequestContext[Any, Any]) -> str:
         """Return the identity of a request's caller, to which sealed state is bound; secret."""
-        return "\n".join(map(str, self._tenant_key(self._credentials(ctx))))
+        return _principal(self._tenant_key(self._credentials(ctx)))
 
     def is_verified(self, credentials: Credentials) -> bool:
-        """Return whether credentials are more than claimed: they hold the token, or the service answered their key."""
+        """Return whether credentials are more than claimed: token or sign-in, or the service answered their key."""
         key = self._tenant_key(credentials)
         subscriptions = self._subscriptions.get((key.api_key, key.unique_id))
-        return credentials.holds_token or (subscriptions is not None and subscriptions.answered)
+        known = credentials.holds_token or bool(credentials.subject)
+        return known or (subscriptions is not None and subscriptions.answered)
 
     @asynccontextmanager
     async def request_scope(self, ctx: ServerRequestContext[Any, Any]) -> AsyncGenerator[RequestScope, None]:
@@ -174,7 +201,8 @@ class Tenants:
             if credentials is None:
                 yield RequestScope(tenant, tenant.runner, private=False)
             else:
-                yield self._narrow(tenant, credentials, files=key.files)
+                calls = ctx.method == "tools/call"
+                yield self._scope(tenant, credentials, files=key.files, writes=credentials.may_write or not calls)
 
     @contextmanager
     def count_request(self) -> Generator[None, None, None]:
@@ -223,16 +251,17 @@ class Tenants:
         if credentials is None:
             return TenantKey(own.api_key, own.caption_api_key, own.unique_id, files=True)
         api_key, caption_key = credentials.api_key, credentials.caption_key
-        if credentials.holds_token and not api_key:
+        if (credentials.holds_token or credentials.operator_key) and not api_key:
             api_key, caption_key = own.api_key, caption_key or own.caption_api_key
         if own.sandbox and self._api is None:
             from memories_mcp.sandbox import DEMO_KEY
 
             api_key = api_key or DEMO_KEY  # one account for all callers without a key, to try the server
             caption_key = caption_key or api_key
-        # The files belong to the operator: if a token is set, only its holders may use them.
-        files = own.http_files and (credentials.holds_token or not own.http_token)
-        return TenantKey(api_key, caption_key, own.unique_id or credentials.unique_id, files)
+        # The files belong to the operator: if requests must authenticate, only the holders of the token may use them.
+        files = own.http_files and (credentials.holds_token or own.ways == ONLY_KEYS)
+        unique_id = own.unique_id or credentials.unique_id
+        return TenantKey(api_key, caption_key, unique_id, files, credentials.subject)
 
     def _make_tenant(self, key: TenantKey) -> Tenant:
         settings = replace(
@@ -251,23 +280,36 @@ class Tenants:
 
         subscriptions = self._subscriptions.setdefault(account, Subscriptions(publish))
         key_hint = _HTTP_KEY_HINT if self._over_http else ""
-        operations = self.extension.operations
-        return Tenant(settings, limits, subscriptions, self._transcripts, self._api, operations, key_hint)
+        principal = ""
+        if key.subject:
+            # Two people with one key and namespace must not confirm for each other.
+            key_hint, principal = _SIGN_IN_KEY_HINT, _principal(key)
+        return Tenant(
+            settings,
+            limits,
+            subscriptions,
+            self._transcripts,
+            self._videos,
+            self._api,
+            self._operations,
+            key_hint,
+            principal,
+        )
 
-    def _narrow(self, tenant: Tenant, credentials: Credentials, *, files: bool) -> RequestScope:
-        """Return the scope of an HTTP request: without file tools if `files` is off, and as its headers narrow it."""
+    def _scope(self, tenant: Tenant, credentials: Credentials, *, files: bool, writes: bool) -> RequestScope:
+        """Return the scope of an HTTP request, as its headers narrow it.
+
+        Args:
+            tenant: The tenant of the request.
+            credentials: The credentials and restrictions of the request.
+            files: Whether file tools are offered.
+            writes: Whether tools that change something are offered.
+        """
+        narrowing = Narrowing(credentials.toolsets, credentials.read_only, files, writes)
+        files_vary = self.settings.http_files and "token" in self.settings.ways
         narrows = credentials.toolsets is not None or credentials.read_only
-        toolsets = ("all",) if credentials.toolsets is None else credentials.toolsets
-        selected = {operation.name for operation in select(toolsets, credentials.read_only)}
-
-        def is_offered(operation: AnyOperation) -> bool:
-            if operation.uses_files and not files:
-                return False
-            return not narrows or operation.name in selected
-
-        files_vary = self.settings.http_files and bool(self.settings.http_token)
-        private = narrows or bool(credentials.unique_id) or files_vary
-        return RequestScope(tenant, tenant.runner.restrict(is_offered, read_only=credentials.read_only), private)
+        private = narrows or bool(credentials.unique_id or credentials.subject) or files_vary
+        return RequestScope(tenant, tenant.narrowed(narrowing), private)
 
 
 def _digest(account: tuple[str, str]) -> str:

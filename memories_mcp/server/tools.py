@@ -21,6 +21,7 @@ from memories_mcp.rendering.budget import BUDGET
 from memories_mcp.rendering.fence import make_nonce
 from memories_mcp.rendering.text import render_error
 from memories_mcp.runner import AnyOperation, ProgressHandler, Runner
+from memories_mcp.server.apps import MEDIA_TOOL, tool_meta
 from memories_mcp.server.elicitation import Elicitation, InputRequired
 from memories_mcp.server.resource_links import make_links
 from memories_mcp.server.resources import Resources
@@ -41,24 +42,29 @@ class Tools:
     Args:
         resources: The resources that results link to.
         nonce: Returns the name of each result's fence; fixed in tests.
+        viewer: Whether definitions name the page that shows a tool's result.
     """
 
-    def __init__(self, resources: Resources, nonce: Callable[[], str] = make_nonce) -> None:
+    def __init__(self, resources: Resources, nonce: Callable[[], str] = make_nonce, *, viewer: bool = False) -> None:
         self._resources = resources
         self._nonce = nonce
+        self._viewer = viewer
         self._definitions: dict[tuple[str, frozenset[str]], t.Tool] = {}
 
-    def list_tools(self, runner: Runner) -> list[t.Tool]:
-        """Return the tools of a caller, identical in every request."""
+    def list_tools(self, runner: Runner, *, with_media: bool = False) -> list[t.Tool]:
+        """Return the tools of a caller, identical in every request; the page's own tool only `with_media`."""
         return [
             self._definition(operation, frozenset(runner.withheld(operation)))
             for operation in runner.operations.values()
+            if with_media or operation.name != MEDIA_TOOL
         ]
 
     def _definition(self, operation: AnyOperation, withheld: frozenset[str]) -> t.Tool:
         key = operation.name, withheld
         if key not in self._definitions:
-            self._definitions[key] = t.Tool.model_validate(operation.definition_without(withheld))
+            tool = t.Tool.model_validate(operation.definition_without(withheld))
+            tool.meta = tool_meta(operation.name) if self._viewer else None
+            self._definitions[key] = tool
         return self._definitions[key]
 
     async def call(

@@ -43,7 +43,7 @@ class Question(PrivateInput):
     session_id: SessionId | None = None
     """Go on with an earlier conversation."""
     include_thinkings: bool = Field(default=False, exclude=True)
-    """Return the reasoning steps too."""
+    """Return the reasoning too."""
 
 
 async def ask_chat(

@@ -100,9 +100,9 @@ class UrlImport(WaitArguments):
     video_urls: Annotated[list[PostLink], AfterValidator(_check_one_platform)] = Field(
         min_length=1, max_length=50, examples=[["https://www.youtube.com/watch?v=dQw4w9WgXcQ"]]
     )
-    """Links to posts, all of one platform, at most 50."""
+    """Links to posts of one platform, at most 50."""
     quality: Quality | None = None
-    """Lines of the picture; YouTube only."""
+    """For YouTube only."""
 
 
 class CreatorImport(WaitArguments):
@@ -111,14 +111,14 @@ class CreatorImport(WaitArguments):
     profile_url: ProfileLink = Field(serialization_alias="username", examples=["https://www.tiktok.com/@cutshall73"])
     """The creator's profile page."""
     count: int = Field(default=4, ge=1, le=100, serialization_alias="scraper_cnt")
-    """How many of the latest videos."""
+    """How many."""
 
 
 class HashtagImport(WaitArguments):
     """Arguments of an import by hashtags."""
 
     hashtags: list[Hashtag] = Field(min_length=1, max_length=20, serialization_alias="hash_tags", examples=[["nba"]])
-    """Hashtags of TikTok, without #."""
+    """Without #."""
     count: int = Field(default=2, ge=1, le=100, serialization_alias="scraper_cnt")
     """How many videos of each."""
 

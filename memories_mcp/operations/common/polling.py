@@ -39,7 +39,7 @@ class WaitArguments(Input):
     """Arguments of an upload that can wait for the processing."""
 
     wait_seconds: WaitSeconds = Field(default=0, ge=0, le=LONGEST_SECONDS, exclude=True)
-    """Seconds to wait for the processing."""
+    """For the processing."""
 
 
 @dataclass(frozen=True)

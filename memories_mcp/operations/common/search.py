@@ -37,7 +37,7 @@ class ImageQuery(Input):
     """Arguments of a search by an image file."""
 
     path: LocalPath = Field(exclude=True, examples=["bicycle.jpg"])
-    """The image, below the files root; at most 20 MB."""
+    """Below the files root; at most 20 MB."""
     offset: int = Field(default=0, ge=0, exclude=True)
     """Hits to skip."""
 

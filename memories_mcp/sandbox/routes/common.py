@@ -7,6 +7,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
+from memories_mcp.sandbox import demo_data
 from memories_mcp.sandbox.routing import Call, Refusal
 
 _KM_PER_DEGREE = 111.2
@@ -36,6 +37,20 @@ def find_video(call: Call, namespace: str | None) -> dict[str, Any]:
     if video is None:
         raise Refusal("0001", "video not found")
     return video
+
+
+VIDEO_BUCKET, KEYFRAME_BUCKET = "sandbox", "sandbox-keyframes"
+
+
+def stored_files(row: dict[str, Any]) -> dict[str, Any]:
+    """Return where the service keeps the video and the key frame of a hit, for `/serve/api/v2/download` (API 6).
+
+    Args:
+        row: A segment with the `media` of its video.
+    """
+    keyframe = demo_data.keyframe(row["media"], row["start"])
+    video = {"video_bucket": VIDEO_BUCKET, "video_blob": row["media"]} if row["media"] else {}
+    return video | ({"keyframe_bucket": KEYFRAME_BUCKET, "keyframe_blob": keyframe} if keyframe else {})
 
 
 def listed_video(video: dict[str, Any]) -> dict[str, Any]:

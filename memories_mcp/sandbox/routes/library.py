@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import PurePosixPath
 from typing import Any
 
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from memories_mcp.sandbox import demo_data
 from memories_mcp.sandbox.routes.common import (
+    KEYFRAME_BUCKET,
+    VIDEO_BUCKET,
     detailed_video,
     find_video,
     folder_of,
@@ -83,7 +87,7 @@ async def get_metadata(call: Call) -> Any:
         "width": video["width"],
         "height": video["height"],
         "tags": json.loads(video["tags"]) or None,
-        "bucket": "sandbox" if video["media"] else None,
+        "bucket": VIDEO_BUCKET if video["media"] else None,
         "blob": video["media"],
         **recording_details(video),
     }
@@ -143,11 +147,28 @@ def _add_imported_video(call: Call, item: dict[str, Any]) -> None:
 @route("POST", "download")
 async def download(call: Call) -> Response:
     """Return the raw file; a refusal is JSON, also with HTTP 200 (API 3.5, 37)."""
-    media = find_video(call, call.namespace)["media"]
+    return _file(call, find_video(call, call.namespace)["media"])
+
+
+@route("GET", "/serve/api/v2/download")
+async def download_by_bucket_blob(call: Call) -> Response:
+    """Return a stored file of the account: a video or a key frame, as the hits of searches name them (API 6)."""
+    bucket, blob = call.required("bucket"), call.required("blob")
+    if bucket == VIDEO_BUCKET and call.account.has_media(blob):
+        return _file(call, blob)
+    film = PurePosixPath(blob).parent
+    is_keyframe = re.fullmatch(r"[\w-]+/\d{6}\.jpg", blob) and (demo_data.KEYFRAMES / blob).is_file()
+    if bucket == KEYFRAME_BUCKET and is_keyframe and call.account.has_media(f"{film}.mp4"):
+        return FileResponse(demo_data.KEYFRAMES / blob, media_type=_BINARY)
+    raise Refusal("0001", "file not found")
+
+
+def _file(call: Call, media: str | None) -> Response:
+    """Return a video's file, of the demo library or an upload; refuse without one."""
     if media and (demo_data.MEDIA / media).is_file():
         return FileResponse(demo_data.MEDIA / media, media_type=_BINARY)
     size = call.uploads.size(media) if media else None
-    if size is None:
+    if not media or size is None:
         raise Refusal("0001", "video not found")
     return StreamingResponse(call.uploads.read(media), media_type=_BINARY, headers={"content-length": str(size)})
 

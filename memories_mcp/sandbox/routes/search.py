@@ -16,6 +16,7 @@ from memories_mcp.sandbox.routes.common import (
     listed_image,
     page_of,
     place_of,
+    stored_files,
     taken_at,
     was_recorded,
 )
@@ -75,7 +76,10 @@ async def search_clips_by_image(call: Call) -> Any:
     video_no = find_video(call, call.namespace)["video_no"]
     words = f"{_words_of_image(call)} {call.required('prompt')}"
     clips = call.account.search(words, namespace=call.namespace, tracks=("visual",), video_nos=[video_no], limit=10)
-    return [{"start_time": float(row["start"]), "end_time": float(row["end"]), "score": row["score"]} for row in clips]
+    return [
+        {"start_time": float(row["start"]), "end_time": float(row["end"]), "score": row["score"], **stored_files(row)}
+        for row in clips
+    ]
 
 
 def search_segments(
@@ -120,14 +124,14 @@ def _recording_of_image(image: dict[str, Any]) -> dict[str, Any]:
 
 def clip(segment: dict[str, Any], search_type: str) -> dict[str, Any]:
     """Return a segment in the shape of search results."""
+    names = {"videoNo": segment["video_no"], "videoName": segment["name"]}
     if search_type == "BY_VIDEO":  # videos have the string "null" for times and no score
-        return {"videoNo": segment["video_no"], "videoName": segment["name"], "startTime": "null", "endTime": "null"}
-    result = {
-        "videoNo": segment["video_no"],
-        "videoName": segment["name"],
+        return names | {"startTime": "null", "endTime": "null", **stored_files(segment)}
+    result = names | {
         "startTime": str(segment["start"]),
         "endTime": str(segment["end"]),
         "score": segment["score"],
+        **stored_files(segment),
     }
     if search_type == "BY_AUDIO":
         result["audio_ts"] = f" {segment['text']}"
@@ -181,6 +185,7 @@ def search_frames(call: Call, *, namespace: str | None, platform: str = "") -> l
             "videoName": row["name"],
             "startTime": str(row["start"]),
             "score": row["score"],
+            **stored_files(row),
         }
         for row in matches[:_MAX_FRAMES]
         if row["score"] >= min_score

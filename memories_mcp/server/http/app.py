@@ -22,13 +22,16 @@ from starlette.types import Receive, Scope, Send
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.loopback import EmbeddedServer, bind, run_server, url_of
 from memories_mcp.server.app import make_server
+from memories_mcp.server.http.authentication import Authentication
 from memories_mcp.server.http.messages import MAX_BODY_BYTES, MessageMiddleware
 from memories_mcp.server.http.middleware import HEALTH_PATH, READY_PATH, AccessMiddleware
 from memories_mcp.server.http.peers import Peers
+from memories_mcp.server.http.protected_resource import METADATA_PATH
 from memories_mcp.server.http.routing import SessionRouter, messages_path
 from memories_mcp.server.http.sessions import SessionLimitMiddleware
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.settings import Settings
+from memories_mcp.sign_in_values import ONLY_KEYS
 
 MCP_PATH = "/mcp"
 SSE_PATH = "/sse"
@@ -71,9 +74,13 @@ def http_app(
         host: The address that the server listens on.
         name: The name of this process, for its sessions; by default that of the replica.
         peers: The other workers of this server.
+
+    Raises:
+        ConfigurationError: The settings of the ways to authenticate contradict each other.
     """
     name = name or settings.replica
     server = make_server(settings, tenants=tenants)
+    authentication = Authentication(settings, tenants.operator_runner.operations)
     path = messages_path(name)
     messages = SseServerTransport(f"{path}/", max_request_body_size=MAX_BODY_BYTES)
 
@@ -91,6 +98,7 @@ def http_app(
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # see `AccessMiddleware`
         custom_starlette_routes=[
             Route(HEALTH_PATH, health),
+            Route(f"{METADATA_PATH}{{path:path}}", authentication.resource.document),
             Route(READY_PATH, readiness),
             Route(SSE_PATH, _SseEndpoint(server, messages), methods=["GET"]),
             Route(path, _MessagesEndpoint(messages)),
@@ -98,8 +106,8 @@ def http_app(
     )
     app.router.redirect_slashes = False
     limited = SessionLimitMiddleware(app, tenants, MCP_PATH, SSE_PATH)
-    checked = MessageMiddleware(limited, (MCP_PATH, path))
-    return SessionRouter(AccessMiddleware(checked, tenants, settings, host), name, peers)
+    checked = MessageMiddleware(limited, (MCP_PATH, path), authentication.refuse_message)
+    return SessionRouter(AccessMiddleware(checked, tenants, settings, host, authentication), name, peers)
 
 
 class HttpServer(uvicorn.Server):
@@ -170,7 +178,8 @@ def serve_http(settings: Settings, host: str, port: int, announce: Callable[[str
         announce: Receives the URL and hints on the settings, one line each.
 
     Raises:
-        ConfigurationError: Other machines reach the address and no token is set, or the address cannot be used.
+        ConfigurationError: Other machines reach the address, which has neither token nor sign-in; or the address or
+            a setting cannot be used.
     """
     check_access(settings, host)
 
@@ -189,12 +198,12 @@ def check_access(settings: Settings, host: str) -> None:
     """Check that a server which other machines reach asks for credentials.
 
     Raises:
-        ConfigurationError: Other machines reach the address and no token is set.
+        ConfigurationError: Other machines reach the address, which has neither token nor sign-in.
     """
-    if not is_loopback(host) and not settings.http_token:
+    if not is_loopback(host) and settings.ways == ONLY_KEYS:
         raise ConfigurationError(
-            f"Refusing to listen on {host or 'every address'} without MEMORIES_HTTP_TOKEN.",
-            next_step="Set it, or listen on 127.0.0.1.",
+            f"Refusing to listen on {host or 'every address'} without MEMORIES_HTTP_TOKEN or sign-in.",
+            next_step="Set one of them, or listen on 127.0.0.1.",
         )
 
 
@@ -219,7 +228,9 @@ def announce_server(settings: Settings, host: str, url: str, announce: Callable[
         announce(
             "Only requests to loopback names are served. Set MEMORIES_ALLOWED_HOSTS to the host names that clients use."
         )
-    if settings.api_key and not settings.http_token:
+    if settings.http_token and "token" not in settings.ways:
+        announce("MEMORIES_HTTP_TOKEN is not accepted. Add token to MEMORIES_HTTP_AUTH, or remove it.")
+    if settings.api_key and settings.ways == ONLY_KEYS:
         announce(
             "MEMORIES_API_KEY is not used for HTTP requests without MEMORIES_HTTP_TOKEN. Set the token, "
             "or have clients send their own keys."

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ from starlette.datastructures import Headers
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.operations import select
 from memories_mcp.settings import Settings, parse_setting
+from memories_mcp.sign_in_values import ONLY_KEYS
 
 API_KEY_HEADER = "X-Memories-Api-Key"
 CAPTION_KEY_HEADER = "X-Memories-Caption-Api-Key"
@@ -41,6 +44,10 @@ class Credentials:
         toolsets: The toolsets that the caller restricts the server to; `None` for all that the operator offers.
         read_only: Whether the caller restricts the server to tools that change nothing.
         holds_token: Whether the request carries `MEMORIES_HTTP_TOKEN`, which allows the use of the server's own key.
+        access_token: The token of an identity provider, until it is checked; empty afterwards, and without sign-in.
+        subject: The person who signed in, as issuer and subject; empty without sign-in.
+        operator_key: Whether the server's own key is used for the person who signed in.
+        may_write: Whether the request may change something, by the scopes of its access token.
     """
 
     api_key: str = ""
@@ -49,6 +56,10 @@ class Credentials:
     toolsets: tuple[str, ...] | None = None
     read_only: bool = False
     holds_token: bool = False
+    access_token: str = ""
+    subject: str = ""
+    operator_key: bool = False
+    may_write: bool = True
 
 
 class RequestUser(AuthenticatedUser):
@@ -57,13 +68,14 @@ class RequestUser(AuthenticatedUser):
     Attributes:
         credentials: The credentials of the request.
         user_id: Names the user; a digest without secrets.
-        credential: Names the key or token alone, whatever namespace goes with it; a digest without secrets.
+        credential: Names the key, token or person alone, whatever namespace goes with it; a digest without secrets.
     """
 
     def __init__(self, credentials: Credentials) -> None:
         api_key, caption_key, holds_token = credentials.api_key, credentials.caption_key, credentials.holds_token
-        self.user_id = _digest(api_key, caption_key, credentials.unique_id, holds_token)
-        self.credential = _digest(api_key or caption_key, holds_token)
+        subject = credentials.subject
+        self.user_id = _digest(api_key, caption_key, credentials.unique_id, holds_token, subject)
+        self.credential = _digest(subject or api_key or caption_key, holds_token, bool(subject))
         self.credentials = credentials
         super().__init__(AccessToken(token="", client_id=self.user_id, scopes=[]))
 
@@ -73,12 +85,31 @@ def _digest(*parts: str | bool) -> str:
 
 
 class RequestRefused(Exception):
-    """Refuses a request before it reaches the protocol, with an HTTP status and a message for the caller."""
+    """Refuses a request before it reaches the protocol, with an HTTP status and a message for the caller.
 
-    def __init__(self, status: int, message: str) -> None:
+    Attributes:
+        status: The HTTP status.
+        message: What failed and what to do.
+        error: The code of OAuth 2.0 for the refusal of an access token; empty for other refusals.
+        scopes: The scopes that an access token needs; empty if they do not matter.
+        headers: Further headers of the response.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        error: str = "",
+        *,
+        scopes: Sequence[str] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(status, message)
         self.status = status
         self.message = message
+        self.error = error
+        self.scopes = scopes
+        self.headers = headers or {}
 
 
 def check_repeated(headers: Headers) -> None:
@@ -94,11 +125,11 @@ def check_repeated(headers: Headers) -> None:
 
 
 def read_credentials(headers: Headers, settings: Settings) -> Credentials:
-    """Read the credentials from the headers of a request.
+    """Read the credentials from the headers of a request; an access token is not checked yet.
 
     Raises:
-        RequestRefused: A header is malformed, unknown or contradicts another one; or the server has a token, and the
-            request carries neither the token nor a key of its own.
+        RequestRefused: A header is malformed, unknown or contradicts another one; or the request carries nothing that
+            the server accepts.
     """
     ours = [name for name in headers if name.replace("_", "-").startswith("x-memories-")]
     unknown = [name for name in ours if name not in _KNOWN_HEADERS]
@@ -120,22 +151,31 @@ def read_credentials(headers: Headers, settings: Settings) -> Credentials:
         select(toolsets)
     except ConfigurationError as error:
         raise RequestRefused(400, f"{TOOLSETS_HEADER}: {error}") from None
-    holds_token = bool(settings.http_token) and hmac.compare_digest(bearer, settings.http_token)
+    ways = settings.ways
+    matches_token = bool(settings.http_token) and hmac.compare_digest(bearer, settings.http_token)
+    holds_token = matches_token and "token" in ways
+    access_token = bearer if is_access_token(bearer) and not matches_token else ""
     keys = {API_KEY_HEADER: header_key, CAPTION_KEY_HEADER: caption_key, "Authorization": "" if holds_token else bearer}
     for name, key in keys.items():
         if "," in key:  # so a proxy joins repeated headers
             raise RequestRefused(400, f"{name} holds more than one value. Send one.")
-    if not holds_token and header_key and bearer and header_key != bearer:
-        raise RequestRefused(
-            401,
-            f"Authorization holds neither this server's token nor the key in {API_KEY_HEADER}. Leave one of them out.",
-        )
-    if holds_token:
-        api_key = header_key
-    else:
+        if is_access_token(key) and name != "Authorization":
+            raise RequestRefused(400, f"{name} holds an access token. Send it as Authorization: Bearer.")
+    api_key = header_key
+    if access_token:
+        _check_access_token(ways, has_key=bool(header_key or caption_key))
+    elif not holds_token:
+        if header_key and bearer and header_key != bearer:
+            raise RequestRefused(
+                401,
+                f"Authorization holds neither this server's token nor the key in {API_KEY_HEADER}. Leave one of them "
+                "out.",
+            )
         api_key = header_key or bearer
-        if settings.http_token:
-            _check_key(api_key, from_bearer=not header_key)
+        if ways != ONLY_KEYS or matches_token:
+            _check_key(api_key, ways, from_bearer=not header_key, is_token=matches_token)
+    if "key" not in ways and (header_key or caption_key):
+        raise RequestRefused(401, f"This server accepts no keys of callers. {_advice(ways)}", _INVALID)
     return Credentials(
         api_key=api_key,
         caption_key=caption_key,
@@ -143,23 +183,57 @@ def read_credentials(headers: Headers, settings: Settings) -> Credentials:
         toolsets=toolsets,
         read_only=read_only,
         holds_token=holds_token,
+        access_token=access_token,
     )
 
 
-def _check_key(api_key: str, *, from_bearer: bool) -> None:
-    """Refuse a request to a server with a token that carries neither the token nor a key."""
+_INVALID = "invalid_token"
+_ACCESS_TOKEN = re.compile(r"eyJ[\w-]*\..*|[\w-]+\.[\w-]*\.[\w.-]*")
+
+
+def is_access_token(value: str) -> bool:
+    """Return whether a value has the form of a JSON Web Token; such a value is never used as an API key."""
+    return _ACCESS_TOKEN.fullmatch(value) is not None
+
+
+def _check_access_token(ways: frozenset[str], *, has_key: bool) -> None:
+    """Refuse an access token where none is accepted, or one beside a key."""
+    if "oauth" not in ways:
+        raise RequestRefused(
+            401, f"Authorization holds an access token, and this server has no sign-in. {_advice(ways)}", _INVALID
+        )
+    if has_key:
+        raise RequestRefused(400, "The request holds an access token and a key. Send the access token alone.")
+
+
+def _check_key(api_key: str, ways: frozenset[str], *, from_bearer: bool, is_token: bool) -> None:
+    """Refuse a request that carries nothing that this server accepts."""
     if not api_key:
-        raise RequestRefused(
-            401,
-            f"No credentials. Send this server's token, or your own key as Authorization: Bearer or {API_KEY_HEADER}.",
-        )
+        raise RequestRefused(401, f"No credentials. {_advice(ways)}")
+    if "key" not in ways and not from_bearer:
+        return  # refused later, with the header's name
     # A wrong token must not pass for a key.
-    if from_bearer and not api_key.startswith("sk-"):
-        raise RequestRefused(
-            401,
-            "Authorization carries neither this server's token nor a Memories.ai key. Send the token, or your own key "
-            "(sk-…).",
-        )
+    if is_token or "key" not in ways or (from_bearer and not api_key.startswith("sk-")):
+        names = [_CARRIED[way] for way in ("oauth", "token", "key") if way in ways]
+        carried = f"neither {' nor '.join(names)}" if len(names) > 1 else f"not {names[0]}"
+        raise RequestRefused(401, f"Authorization carries {carried}. {_advice(ways)}", _INVALID)
+
+
+_CARRIED = {
+    "oauth": "an access token of the identity provider",
+    "token": "this server's token",
+    "key": "a Memories.ai key",
+}
+
+
+def _advice(ways: frozenset[str]) -> str:
+    advice = {
+        "oauth": "sign in with the identity provider of this server",
+        "token": "send this server's token",
+        "key": f"send your own key (sk-…) as Authorization: Bearer or {API_KEY_HEADER}",
+    }
+    text = ", or ".join(advice[way] for way in ("oauth", "token", "key") if way in ways)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _bearer(authorization: str) -> str:

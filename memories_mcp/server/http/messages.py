@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from mcp_types import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR
@@ -26,6 +26,7 @@ _MAX_ID = 2**64
 _MAX_METHOD_CHARACTERS = 200
 
 RequestId = str | int | float | None
+RefuseMessage = Callable[[Scope, Mapping[str, Any]], Response | None]
 
 
 def error_response(
@@ -55,11 +56,13 @@ class MessageMiddleware:
     Args:
         app: The app with the transports.
         paths: The paths to which clients post messages.
+        refuse: Returns the refusal of a well-formed message that its request must not send.
     """
 
-    def __init__(self, app: ASGIApp, paths: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, paths: Sequence[str], refuse: RefuseMessage | None = None) -> None:
         self._app = app
         self._paths = paths
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it."""
@@ -74,8 +77,11 @@ class MessageMiddleware:
             return
         if body is None:  # the client left
             return
-        if refusal := _check(body):
-            await refusal(scope, receive, send)
+        message = _parse(body)
+        if not isinstance(message, Response) and self._refuse is not None:
+            message = self._refuse(scope, message) or message
+        if isinstance(message, Response):
+            await message(scope, receive, send)
             return
         pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -111,8 +117,8 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes | None:
     return bytes(body)
 
 
-def _check(body: bytes) -> Response | None:
-    """Return the refusal of a body that is not one JSON-RPC message."""
+def _parse(body: bytes) -> dict[str, Any] | Response:
+    """Return the JSON-RPC message of a body, or the refusal of a body that is not one."""
     # Counted before parsing, since parsing is part of the work to bound. Separators inside texts count too.
     if body.count(b",") > _MAX_SEPARATORS or body.count(b"{") + body.count(b"[") > _MAX_CONTAINERS:
         return error_response(413, "Invalid request: the body holds too many values. Send fewer in one request.")
@@ -123,7 +129,7 @@ def _check(body: bytes) -> Response | None:
         return error_response(400, text, code=PARSE_ERROR)
     problem = _problem(message)
     if problem is None:
-        return None
+        return cast(dict[str, Any], message)
     code, text = problem
     request_id = cast(dict[str, Any], message).get("id") if isinstance(message, dict) else None
     return error_response(400, text, code=code, request_id=request_id if _is_echoed(request_id) else None)

@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from memories_mcp.server.http.authentication import Authentication
 from memories_mcp.server.http.cors import add_cors_headers, preflight_response
-from memories_mcp.server.http.credentials import RequestRefused, RequestUser, check_repeated, read_credentials
+from memories_mcp.server.http.credentials import RequestRefused, RequestUser, check_repeated
 from memories_mcp.server.http.messages import error_response
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.settings import Settings
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 HEALTH_PATH = "/healthz"
 READY_PATH = "/readyz"
+_METADATA_PREFIX = "/.well-known/"
 
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _MAX_LOGGED_CHARACTERS = 300
@@ -33,12 +35,15 @@ class AccessMiddleware:
         tenants: The server's; their state shows whether the server is stopping.
         settings: The operator's.
         host: The address that the server listens on.
+        authentication: Finds out which user a request comes from.
     """
 
-    def __init__(self, app: ASGIApp, tenants: Tenants, settings: Settings, host: str) -> None:
+    def __init__(
+        self, app: ASGIApp, tenants: Tenants, settings: Settings, host: str, authentication: Authentication
+    ) -> None:
         self._app = app
         self._tenants = tenants
-        self._settings = settings
+        self._authentication = authentication
         self._names = _AllowedNames(settings, host)
         self.pending_posts = 0
         """The number of POST requests without a complete response, except streams of subscriptions."""
@@ -54,17 +59,18 @@ class AccessMiddleware:
         origins = headers.getlist("origin")
         if len(origins) == 1 and self._names.allow_origin(origins[0]):
             send = add_cors_headers(send, origins[0])
-        if scope["path"] in {HEALTH_PATH, READY_PATH} or scope["path"].startswith("/.well-known/"):
+        if scope["path"] in {HEALTH_PATH, READY_PATH}:
             await self._app(scope, receive, send)
             return
-        user = self._authenticate(Request(scope, receive), headers)
+        user = await self._authenticate(Request(scope, receive), headers)
         if isinstance(user, Response):
             if user.status_code >= 400:
                 reason = bytes(user.body).decode()[:_MAX_LOGGED_CHARACTERS]
                 logger.info("refused", extra={"path": scope["path"], "status": user.status_code, "reason": reason})
             await user(scope, receive, send)
             return
-        scope["user"] = user
+        if user is not None:
+            scope["user"] = user
         if scope["method"] != "POST" or headers.get("mcp-method") == "subscriptions/listen":
             await self._app(scope, receive, send)
             return
@@ -74,8 +80,8 @@ class AccessMiddleware:
         finally:
             self.pending_posts -= 1
 
-    def _authenticate(self, request: Request, headers: Headers) -> RequestUser | Response:
-        """Return the user of a request, or the response that ends the request."""
+    async def _authenticate(self, request: Request, headers: Headers) -> RequestUser | Response | None:
+        """Return the user of a request, `None` if the path needs none, or the response that ends the request."""
         # A stopping server still serves its sessions, so that clients can list and answer forms. Whatever another
         # server can serve as well is refused by the HTTP status, so that a proxy can pass it on.
         in_session = "mcp-session-id" in headers or "session_id" in request.query_params
@@ -86,9 +92,11 @@ class AccessMiddleware:
             self._names.check(headers)
             if request.method == "OPTIONS" and "origin" in headers:
                 return preflight_response()
-            return RequestUser(read_credentials(headers, self._settings))
+            if request.scope["path"].startswith(_METADATA_PREFIX):  # read before a client can sign in
+                return None
+            return await self._authentication.authenticate(headers)
         except RequestRefused as refused:
-            challenge = {"WWW-Authenticate": 'Bearer realm="memories-mcp"'} if refused.status == 401 else None
+            challenge = self._authentication.resource.challenge(request.scope, refused)
             return error_response(refused.status, refused.message, challenge)
 
 

@@ -1,0 +1,1 @@
+"""Pictures and clips out of video files, by PyAV, which the extra `media` installs, and the downloaded videos."""
