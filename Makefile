@@ -11,7 +11,7 @@ PYTHON := $(BIN)/python
 BIN_OF_LOWEST := $(BIN:.venv/%=.venv-lowest/%)
 BIN_OF_NEWEST := $(BIN:.venv/%=.venv-newest/%)
 
-.PHONY: help setup demo ci check test test-lowest test-newest lint types interop bench docs definitions mcpb
+.PHONY: help setup demo ci check test test-lowest test-newest lint types interop team bench docs definitions mcpb
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -31,7 +31,7 @@ demo: .venv/installed ## Show an agent at work on the sandbox, offline
 
 # One list for `.ci/run` and the workflow. The loop keeps the order under `make -j`; `test` is last, so that the output
 # ends with the summary of pytest.
-ci: CHECKS = setup lint types interop mcpb test
+ci: CHECKS = setup lint types interop team mcpb test
 check: CHECKS = setup lint types test
 ci: ## Run every check that a change must pass
 check: ## Run the checks that need no npm registry
@@ -62,6 +62,9 @@ types: .venv/installed ## Check types of package, tests and examples
 
 interop: .venv/installed ## Run third-party clients and conformance checks, from the npm registry
 	@$(PYTHON) -m interop.run
+
+team: .venv/installed ## Run three replicas behind nginx, with the files of deploy/, and check them
+	@$(PYTHON) -m interop.team.team
 
 bench: .venv/installed ## Measure speed, size and memory against reference servers
 	@$(PYTHON) -m benchmarks.run
