@@ -5,6 +5,7 @@ MemoriesError                 base class; the text says what failed and what to 
 ├── InvalidArguments          one line per field
 ├── AmbiguousName             several videos have the name that stands in place of a number
 ├── Declined                  the user refused to confirm; nothing was sent
+├── SpendLimitReached         the operator's limit of a caller and day; nothing was sent
 ├── Unreachable               no connection or timeout, after retries
 ├── UnexpectedResponse        not the documented shape
 ├── FileRefused               outside the files root, wrong type, too large
@@ -72,6 +73,10 @@ class AmbiguousName(MemoriesError):
 
 class Declined(MemoriesError):
     """The user refused to confirm; nothing was sent."""
+
+
+class SpendLimitReached(MemoriesError):
+    """The caller has sent as many requests of a price class today as the operator allows; nothing was sent."""
 
 
 class Unreachable(MemoriesError):

@@ -12,10 +12,14 @@ _request: ContextVar[str] = ContextVar("memories_mcp_request", default="")
 _PACKAGES = ("memories_mcp", "langchain_tools")
 
 
-def configure(level: str) -> None:
+def configure(level: str, *, audit: bool = False) -> None:
     """Send this package's records from `level` upwards, and those of libraries from `warning` upwards, to stderr.
 
     Below `warning`, libraries log the content of requests, which is the callers' private data.
+
+    Args:
+        level: The lowest level.
+        audit: Whether the lines of the audit are sent at any level.
     """
     from pythonjsonlogger.json import JsonFormatter  # imported late: only a running server logs
 
@@ -26,6 +30,8 @@ def configure(level: str) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for name in _PACKAGES:
         logging.getLogger(name).setLevel(level.upper())
+    if audit:
+        logging.getLogger("memories_mcp.audit").setLevel(logging.INFO)
 
 
 def begin_request() -> str:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from memories_mcp.api import Api
+from memories_mcp.audit import record_confirmation
 from memories_mcp.confirmation import TOKEN_ARGUMENT, ConfirmationTokens
 from memories_mcp.context import Pending, Preview, Progress, ProgressKind
 from memories_mcp.errors import Declined
 from memories_mcp.file_access import Files
 from memories_mcp.key_frames import KeyFrames
 from memories_mcp.media.cache import KeptVideos
+from memories_mcp.observer import ConfirmationStep, Observer
 from memories_mcp.settings import Settings
 from memories_mcp.transcript_cache import KeptTranscripts
 
@@ -42,6 +44,7 @@ class RunContext:
         on_change: Receives the URIs of changed resources.
         on_progress: Receives progress.
         on_confirm: Asks the user for confirmation.
+        observer: Receives the steps of confirmations.
     """
 
     operation: str
@@ -57,6 +60,7 @@ class RunContext:
     on_change: ChangeHandler
     on_progress: ProgressHandler | None
     on_confirm: ConfirmationHandler | None
+    observer: Observer
 
     @property
     def callback_url(self) -> str | None:
@@ -96,14 +100,21 @@ class RunContext:
             return None
         agreed = await self.on_confirm(preview) if self.on_confirm else None
         if agreed:
+            self._record("given")
             return None
         if agreed is False:
+            self._record("declined")
             raise Declined(
                 "The user declined; nothing was changed.", next_step="Do not try again unless the user requests it."
             )
         tokens = ConfirmationTokens(settings.secret)
         token = self.arguments.get(TOKEN_ARGUMENT)
         if not token:
+            self._record("asked")
             return tokens.issue(self.operation, self.arguments, self.principal, preview)
         tokens.verify(self.operation, self.arguments, self.principal, str(token))
+        self._record("given")
         return None
+
+    def _record(self, step: ConfirmationStep) -> None:
+        record_confirmation(self.observer, self.operation, step)

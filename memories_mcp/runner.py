@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import NO_LIMITS, RateLimiter
+from memories_mcp.api.spending import UNLIMITED, Spending
 from memories_mcp.context import Context
 from memories_mcp.file_access import Files
 from memories_mcp.key_frames import KeyFrames
@@ -19,6 +20,7 @@ from memories_mcp.models.evidence import Evidence
 from memories_mcp.models.ids import is_public
 from memories_mcp.models.tolerance import collect_omissions, describe_omissions
 from memories_mcp.models.uris import VIDEOS, in_namespace
+from memories_mcp.observer import UNOBSERVED, Observer
 from memories_mcp.operation import Effect, Operation
 from memories_mcp.operations import select
 from memories_mcp.operations.common.names import StandIns
@@ -110,6 +112,7 @@ class Runner:
         operations: The offered operations by name.
         pinned: The arguments that the operator fixed, by name.
         changed: Receives the URIs of changed resources; set by the server.
+        observer: Receives the steps of confirmations; set by the server.
         api: The API client.
         transcripts: The transcripts that are kept for the key.
         videos: The videos that are kept for the key.
@@ -147,6 +150,7 @@ class Runner:
             if not (operation.whole_account and "unique_id" in self.pinned)
         }
         self.changed: ChangeHandler | None = None
+        self.observer = UNOBSERVED
         self.api = api or make_api(settings, limits or rate_limits_of(settings), key_hint=key_hint)
         self.transcripts = (transcripts or TranscriptCache()).of(settings.api_key)
         self._owns_videos = videos is None
@@ -199,6 +203,7 @@ class Runner:
             on_change=self._record_change,
             on_progress=on_progress,
             on_confirm=on_confirm,
+            observer=self.observer,
         )
 
     def _record_change(self, uris: Iterable[str]) -> None:
@@ -292,6 +297,8 @@ def make_api(
     *,
     key_hint: str = "",
     on_result: Callable[[object], None] | None = None,
+    observer: Observer = UNOBSERVED,
+    spending: Spending = UNLIMITED,
 ) -> Api:
     """Return an API client for the settings.
 
@@ -300,6 +307,8 @@ def make_api(
         limits: The rate limits of the key.
         key_hint: Where a caller sets a missing key; by default the variables of the environment.
         on_result: Receives every result, already in its type.
+        observer: Receives a report of every request.
+        spending: Counts the requests that cost money.
     """
     return Api(
         settings.api_key,
@@ -310,4 +319,6 @@ def make_api(
         max_bytes=settings.max_response_mib * 1024 * 1024,
         key_hint=key_hint,
         on_result=on_result,
+        observer=observer,
+        spending=spending,
     )

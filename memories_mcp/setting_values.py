@@ -204,6 +204,26 @@ def parse_positive_integer(text: str) -> int:
     return int(text)
 
 
+def parse_port(text: str) -> int:
+    """Return the number of a port."""
+    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) <= 65535:
+        raise ValueError("use a port between 1 and 65535")
+    return int(text)
+
+
+def parse_spend_limit(text: str) -> dict[str, int]:
+    """Return the most requests of each price class, as `chat=100,upload=20`."""
+    limits: dict[str, int] = {}
+    for item in parse_list(text):
+        price, _, most = (part.strip() for part in item.partition("="))
+        if not price or not re.fullmatch("[0-9]{1,9}", most):
+            raise ValueError("use `class=requests`, separated by commas, such as chat=100,upload=20")
+        if price in limits:
+            raise ValueError(f"name {price} once")
+        limits[price] = int(most)
+    return limits
+
+
 def parse_directory(text: str) -> Path:
     """Return the resolved path of an existing folder."""
     try:

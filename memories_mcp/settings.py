@@ -20,11 +20,13 @@ from memories_mcp.setting_values import (
     parse_mebibytes,
     parse_names,
     parse_origins,
+    parse_port,
     parse_positive_integer,
     parse_rates,
     parse_replica,
     parse_seconds,
     parse_secret,
+    parse_spend_limit,
     parse_token,
     parse_url,
     read_variable,
@@ -206,11 +208,36 @@ class Settings:
         20,
         parse_seconds,
     )
+    max_calls_per_caller: int = setting(
+        "MEMORIES_MAX_CALLS_PER_CALLER",
+        "Most calls that one key, token or person may have under way over HTTP",
+        100,
+        parse_positive_integer,
+    )
     http_files: bool = setting(
         "MEMORIES_HTTP_FILES",
         "Offer file tools over HTTP; with MEMORIES_HTTP_TOKEN set, only to requests that carry the token",
         False,
         parse_boolean,
+    )
+    spend_limit: dict[str, int] | None = setting(
+        "MEMORIES_SPEND_LIMIT",
+        "Most requests that one caller may make a day (UTC) of each class that costs money, as `chat=100,upload=20`",
+        None,
+        parse_spend_limit,
+    )
+    audit: bool = setting(
+        "MEMORIES_AUDIT", "Log each call that costs money or cannot be undone, at any log level", False, parse_boolean
+    )
+    metrics: bool = setting(
+        "MEMORIES_METRICS", "Serve metrics for Prometheus at `/metrics` over HTTP", False, parse_boolean
+    )
+    metrics_port: int | None = setting(
+        "MEMORIES_METRICS_PORT",
+        "Port of the metrics, where they need no token; by default that of the server, where they need "
+        "MEMORIES_HTTP_TOKEN",
+        None,
+        parse_port,
     )
     log_level: str = setting(
         "MEMORIES_LOG_LEVEL", "Lowest level to log: `debug`, `info`, `warning` or `error`", "warning", parse_log_level

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
+from memories_mcp.errors import SpendLimitReached
 from memories_mcp.models.base import iter_parts
 from memories_mcp.models.evidence import Track
 from memories_mcp.models.media import StatusFields
@@ -92,19 +93,22 @@ class TranscriptCache:
 
     async def _join(self, key: _Key, fetch: Fetch, keep: bool) -> _Kept:
         load = self._loads.get(key)
+        joined = load is not None
         if load is None:
             load = self._loads[key] = _Load(asyncio.create_task(self._fetch(key, fetch, keep)))
             load.task.add_done_callback(_mark_as_retrieved)
         load.readers += 1
         try:
             await asyncio.wait({load.task})  # does not cancel the task, unlike a bare await
-            return load.task.result()
+            if not (joined and isinstance(_error(load.task), SpendLimitReached)):
+                return load.task.result()
         finally:
             load.readers -= 1
             if not load.readers:
                 load.task.cancel()
             if (load.task.done() or not load.readers) and self._loads.get(key) is load:
                 del self._loads[key]
+        return await self._join(key, fetch, keep)  # the limit of the reader that began the request is not this one's
 
     async def _fetch(self, key: _Key, fetch: Fetch, keep: bool) -> _Kept:
         with collect_omissions() as omissions:
@@ -213,5 +217,8 @@ class KeptTranscripts:
 
 def _mark_as_retrieved(task: asyncio.Task[_Kept]) -> None:
     """Keep asyncio from logging an error for which no reader is left."""
-    if not task.cancelled():
-        task.exception()
+    _error(task)
+
+
+def _error(task: asyncio.Task[_Kept]) -> BaseException | None:
+    return None if task.cancelled() else task.exception()

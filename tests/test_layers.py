@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS = """
     memories_mcp
     memories_mcp.errors
+    memories_mcp.observer
+    memories_mcp.audit
     memories_mcp.signals
     memories_mcp.logs
     memories_mcp.pool
@@ -45,6 +47,7 @@ LAYERS = """
     memories_mcp.models.transcripts
 
     memories_mcp.api.endpoints
+    memories_mcp.api.prices
     memories_mcp.api.large_json
     memories_mcp.api.responses
     memories_mcp.api.explanations
@@ -57,6 +60,7 @@ LAYERS = """
     memories_mcp.api.event_stream
     memories_mcp.api.streaming
     memories_mcp.api.tracing
+    memories_mcp.api.spending
     memories_mcp.api.transfers
     memories_mcp.api.downloads
     memories_mcp.api.client
@@ -157,19 +161,24 @@ LAYERS = """
     memories_mcp.server.subscriptions
     memories_mcp.server.http
     memories_mcp.server.http.credentials
+    memories_mcp.server.http.shares
     memories_mcp.server.resource_types
     memories_mcp.server.prompts
     memories_mcp.server.extension
     memories_mcp.server.narrowing
+    memories_mcp.server.protocol_errors
+    memories_mcp.server.metrics
+    memories_mcp.server.oversight
     memories_mcp.server.tenants
     memories_mcp.server.resources
     memories_mcp.server.resource_links
     memories_mcp.server.completions
-    memories_mcp.server.protocol_errors
     memories_mcp.server.tools
     memories_mcp.server.app
     memories_mcp.server.http.cors
     memories_mcp.server.http.messages
+    memories_mcp.server.http.calls
+    memories_mcp.server.http.metrics
     memories_mcp.server.http.protected_resource
     memories_mcp.server.http.issuer_keys
     memories_mcp.server.http.access_map
@@ -345,6 +354,7 @@ def importers(library: str) -> set[str]:
         ("langchain_core", ("langchain_tools",)),
         ("starlette", ("memories_mcp.sandbox", "memories_mcp.server")),
         ("uvicorn", ("memories_mcp.loopback", "memories_mcp.sandbox", "memories_mcp.server.http")),
+        ("prometheus_client", ("memories_mcp.server.metrics",)),
         ("jwt", ("memories_mcp.server.http.sign_in", "memories_mcp.server.http.issuer_keys")),
         ("sqlite3", ("memories_mcp.sandbox",)),
         ("rich", ("memories_mcp.cli",)),
@@ -378,6 +388,10 @@ def modules_loaded_by(code: str) -> set[str]:
     assert (done.returncode, done.stderr) == (0, "")
     [modules] = done.stdout.splitlines()
     return set(modules.split())
+
+
+def test_a_server_over_http_loads_packages_of_the_extra_only_when_they_are_used() -> None:
+    assert not {"jwt", "prometheus_client"} & modules_loaded_by("import memories_mcp.server.http.app")
 
 
 def test_langchain_tools_bring_neither_mcp_nor_langgraph() -> None:

@@ -19,10 +19,12 @@ from memories_mcp.api.explanations import explain
 from memories_mcp.api.rate_limits import RateLimiter
 from memories_mcp.api.responses import LARGE, decode_response, is_document, media_type, next_step_if_unclear, parse
 from memories_mcp.api.retry import with_retries
+from memories_mcp.api.spending import UNLIMITED, Spending
 from memories_mcp.api.streaming import ChatAssembler, OnEvent
-from memories_mcp.api.tracing import trace_request
+from memories_mcp.api.tracing import RequestTrace, report_request, trace_request
 from memories_mcp.api.transfers import OnBytes, Part, Target, atomic_write, prepend, reported_parts
 from memories_mcp.errors import ConfigurationError, MemoriesError, Unreachable
+from memories_mcp.observer import UNOBSERVED, Observer
 
 T = TypeVar("T")
 
@@ -54,6 +56,8 @@ class Api:
         key_hint: Where a caller sets a missing key; by default the variables of the environment.
         transport: Replaces the network, for tests.
         on_result: Receives every result of `call`, already in its type.
+        observer: Receives a report of every request.
+        spending: Counts the requests that cost money.
 
     Raises:
         ConfigurationError: `rates` names an unknown class.
@@ -71,12 +75,16 @@ class Api:
         key_hint: str = "",
         transport: httpx2.AsyncBaseTransport | None = None,
         on_result: Callable[[object], None] | None = None,
+        observer: Observer = UNOBSERVED,
+        spending: Spending = UNLIMITED,
     ) -> None:
         self._hosts = {"api": (base_url, key), "caption": (caption_base_url, caption_key)}
         self._limits = rates if isinstance(rates, RateLimiter) else RateLimiter(rates)
         self._max_bytes = max_bytes
         self._key_hint = key_hint
         self._on_answer = on_result
+        self._observer = observer
+        self._spending = spending
         self._lease = Lease(transport)
 
     def __repr__(self) -> str:
@@ -276,20 +284,22 @@ class Api:
             request: The request.
             endless: Whether the body of the response has no deadline, but a lowest rate.
         """
-        await self._limits.acquire(endpoint.rate)
-        try:
-            async with self._limits.slot():
-                with trace_request(endpoint, request.url.host, request.url.port) as trace:
-                    async with self._response(endpoint, request, endless=endless) as response:
-                        trace.status = response.status_code
-                        yield response
-        except MemoriesError as error:
-            explain(error, endpoint, self._hosts[endpoint.host][1])
-            raise
+        with report_request(endpoint, self._observer) as trace:
+            async with self._spending.request(endpoint, trace):
+                await self._limits.acquire(endpoint.rate)
+                try:
+                    async with self._limits.slot():
+                        with trace_request(trace, endpoint, request.url.host, request.url.port):
+                            async with self._response(endpoint, request, trace, endless=endless) as response:
+                                trace.status = response.status_code
+                                yield response
+                except MemoriesError as error:
+                    explain(error, endpoint, self._hosts[endpoint.host][1])
+                    raise
 
     @asynccontextmanager
     async def _response(
-        self, endpoint: Endpoint, request: httpx2.Request, *, endless: bool
+        self, endpoint: Endpoint, request: httpx2.Request, trace: RequestTrace, *, endless: bool
     ) -> AsyncGenerator[httpx2.Response, None]:
         """Send the request and yield the response; errors of the HTTP client become the package's own."""
         host, seconds = request.url.host, _READ_SECONDS[endpoint.pace]
@@ -297,9 +307,10 @@ class Api:
         sent: RequestBody | None = None
         try:
             async with asyncio.timeout(seconds) as timer:
-                request.stream = sent = RequestBody(cast(httpx2.AsyncByteStream, request.stream), timer, seconds)
+                sent = RequestBody(cast(httpx2.AsyncByteStream, request.stream), timer, seconds)
+                request.stream = trace.sent = sent
                 response = await client.send(request, stream=True)
-            response.stream = ResponseBody(
+            response.stream = trace.received = ResponseBody(
                 cast(httpx2.AsyncByteStream, response.stream), None if endless else timer.when()
             )
             try:

@@ -38,6 +38,7 @@ class RequestBody(httpx2.AsyncByteStream):
 
     Attributes:
         sending: Whether a part of the body is sent, but not all of it.
+        size: The bytes that were sent.
     """
 
     def __init__(self, body: AsyncIterable[bytes], timer: asyncio.Timeout, answer_seconds: float) -> None:
@@ -45,6 +46,7 @@ class RequestBody(httpx2.AsyncByteStream):
         self._timer = timer
         self._answer_seconds = answer_seconds
         self.sending = False
+        self.size = 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         now = asyncio.get_running_loop().time
@@ -52,6 +54,7 @@ class RequestBody(httpx2.AsyncByteStream):
         self._timer.reschedule(now() + RATE_SECONDS)
         async for chunk in self._body:
             yield chunk
+            self.size += len(chunk)
             moved += len(chunk)
             if moved >= LOWEST_RATE * RATE_SECONDS:
                 moved = 0
@@ -67,11 +70,15 @@ class ResponseBody(httpx2.AsyncByteStream):
         body: The body as it arrives.
         deadline: The time on the loop's clock by which it must be complete; `None` for the lowest rate instead, which
             counts only the time spent waiting for the peer.
+
+    Attributes:
+        size: The bytes that arrived.
     """
 
     def __init__(self, body: httpx2.AsyncByteStream, deadline: float | None) -> None:
         self._body = body
         self._deadline = deadline
+        self.size = 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         now = asyncio.get_running_loop().time
@@ -89,6 +96,7 @@ class ResponseBody(httpx2.AsyncByteStream):
                 raise (TooSlow if self._deadline is None else httpx2.ReadTimeout)("no progress in time") from None
             if chunk is None:
                 return
+            self.size += len(chunk)
             moved += len(chunk)
             seconds -= now() - start
             if moved >= LOWEST_RATE * RATE_SECONDS:

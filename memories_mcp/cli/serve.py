@@ -21,7 +21,7 @@ def serve(options: argparse.Namespace, settings: Settings) -> None:
     Raises:
         ConfigurationError: The options do not fit the transport, or the address cannot be used.
     """
-    configure(settings.log_level)
+    configure(settings.log_level, audit=settings.audit)
     if options.transport != "stdio":
         _serve_http(options, settings)
         return

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from memories_mcp.api import Target
-from memories_mcp.errors import MediaUnavailable
+from memories_mcp.errors import MediaUnavailable, SpendLimitReached
 from memories_mcp.media.private_folder import PrivateFolder
 from memories_mcp.media.threads import Stop, in_thread
 from memories_mcp.models.uris import video_of
@@ -133,15 +133,18 @@ class VideoCache:
             MemoriesError: The download failed.
         """
         file = self._files.get(key)
-        if file is None or not self.holds(key):
+        joined = file is not None and self.holds(key)
+        if file is None or not joined:
             self.check_size(size)
             file = self._start(key, size, download)
         self._files.move_to_end(key)
         file.readers += 1
         try:
             await asyncio.wait({file.download})  # does not cancel the task, unlike a bare await
-            file.download.result()
-            yield file.path
+            if not (joined and _is_over_limit(file.download)):
+                file.download.result()
+                yield file.path
+                return
         finally:
             file.readers -= 1
             if not file.readers:
@@ -149,6 +152,9 @@ class VideoCache:
                 if not file.kept or not file.download.done() or _failed(file.download):
                     self._remove(key, file)
             self._room.set()
+        # The limit of the reader that began the download is not this one's.
+        async with self.lease(key, size, download) as path:
+            yield path
 
     def _start(self, key: _Key, size: int | None, download: Download) -> _File:
         if self._folder is None:
@@ -332,6 +338,10 @@ class KeptVideos:
 
 def _failed(task: asyncio.Task[None]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
+
+
+def _is_over_limit(task: asyncio.Task[None]) -> bool:
+    return not task.cancelled() and isinstance(task.exception(), SpendLimitReached)
 
 
 def _show_mib(size: int) -> str:

@@ -8,7 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from pydantic import ValidationError
 
 from memories_mcp.api import Api
+from memories_mcp.audit import begin_call
 from memories_mcp.confirmation import TOKEN_SECONDS
 from memories_mcp.logs import begin_request
 from memories_mcp.operations import TOOLSETS
@@ -30,9 +31,10 @@ from memories_mcp.rendering.fence import FENCE_MEANING, make_nonce
 from memories_mcp.runner import AnyOperation, Runner
 from memories_mcp.server.apps import EXTENSION, lists_media_tool, read_app
 from memories_mcp.server.completions import complete_argument
+from memories_mcp.server.http.shares import call_of
 from memories_mcp.server.icon import ICON
 from memories_mcp.server.prompts import PROMPTS, Prompts
-from memories_mcp.server.protocol_errors import describe_refusal
+from memories_mcp.server.protocol_errors import UNAVAILABLE, describe_refusal
 from memories_mcp.server.resource_types import RESOURCE_TYPES
 from memories_mcp.server.resources import Resources
 from memories_mcp.server.tenants import Tenants
@@ -45,8 +47,6 @@ RequestContext = ServerRequestContext[Tenants]
 
 _LIST_VALID_MS = 3_600_000
 _RESOURCES_VALID_MS = 60_000
-_SERVER_STOPPING = -32000
-"""From the range that JSON-RPC reserves for errors of the server's own."""
 _MAX_LOGGED_CHARACTERS = 200
 _WEBSITE = "https://memories.ai"
 
@@ -203,27 +203,38 @@ class _RequestMiddleware:
         if ctx.params and ctx.params.get("arguments") == []:  # how PHP and Lua write an empty object
             ctx = replace(ctx, params={**ctx.params, "arguments": {}})
         if self._tenants.stopping and ctx.method == "tools/call":
-            raise MCPError(code=_SERVER_STOPPING, message="The server is stopping. Call again in a moment.")
+            raise MCPError(code=UNAVAILABLE, message="The server is stopping. Call again in a moment.")
+        call = call_of(ctx.request.scope) if ctx.request is not None else None
+        if call is not None and call.refused:
+            raise MCPError(code=UNAVAILABLE, message=call.describe_refusal())
         begin_request()
-        started, outcome = time.perf_counter(), "failed"
+        record = begin_call()
+        started, outcome, error_type = time.perf_counter(), "failed", "other"
         try:
-            with self._tenants.count_request():
+            with self._tenants.count_request(), nullcontext() if call is None else call.hold():
                 result = await self._call(_read_empty_lists(ctx), call_next)
             is_tool_error = isinstance(result, dict) and result.get("isError") is True
-            outcome = "tool error" if is_tool_error else "ok"
+            outcome, error_type = ("tool error", "tool_error") if is_tool_error else ("ok", "")
             return result
         except MCPError as error:
-            outcome = f"{error.error.code}: {error.error.message[:_MAX_LOGGED_CHARACTERS]}"
+            error_type = str(error.error.code)
+            outcome = f"{error_type}: {error.error.message[:_MAX_LOGGED_CHARACTERS]}"
             raise
         except asyncio.CancelledError:
-            outcome = "cancelled"
+            outcome = error_type = "cancelled"
             raise
         finally:
-            milliseconds = round((time.perf_counter() - started) * 1000)
+            seconds = time.perf_counter() - started
             params = ctx.params or {}
+            tool = str(params.get("name") or "") if ctx.method == "tools/call" else ""
+            oversight = self._tenants.oversight
+            oversight.observer.record_operation(ctx.method, tool, error_type, seconds)
+            who = partial(self._tenants.caller, ctx)
+            oversight.log_call(record, who, ctx.method, tool, error_type or "ok")
             target = str(params.get("name") or params.get("uri") or "")[:_MAX_LOGGED_CHARACTERS]
             logger.info(
-                "request", extra={"method": ctx.method, "target": target, "outcome": outcome, "ms": milliseconds}
+                "request",
+                extra={"method": ctx.method, "target": target, "outcome": outcome, "ms": round(seconds * 1000)},
             )
 
     async def _call(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import mcp_types as t
@@ -46,12 +46,18 @@ class Elicitation:
     Args:
         ctx: The context of the request.
         params: The parameters of the request; a repeated call carries responses and state.
+        on_ask: Called each time that a form is shown.
     """
 
     def __init__(
-        self, ctx: ServerRequestContext[Any, Any], params: t.CallToolRequestParams | t.GetPromptRequestParams
+        self,
+        ctx: ServerRequestContext[Any, Any],
+        params: t.CallToolRequestParams | t.GetPromptRequestParams,
+        *,
+        on_ask: Callable[[], None] = lambda: None,
     ) -> None:
         self._ctx = ctx
+        self._on_ask = on_ask
         self._responses = params.input_responses or {}
         state: dict[str, Any] = json.loads(params.request_state) if params.request_state else {}
         self._answers: dict[str, Any] = state.get("answers", {})
@@ -103,6 +109,7 @@ class Elicitation:
         if not self.supported:
             return None
         if self._ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+            self._on_ask()
             return await self._send_form(message, schema)
         # An answer counts for this text and these fields only: if they change between rounds, the form is shown again.
         question = hashlib.sha256(json.dumps([key, message, schema, *bound_to], sort_keys=True).encode()).hexdigest()[
@@ -114,6 +121,7 @@ class Elicitation:
         if question in self._answers:
             return t.ElicitResult.model_validate(self._answers[question])
         request = t.ElicitRequest(params=t.ElicitRequestFormParams(message=message, requested_schema=schema))
+        self._on_ask()
         raise InputRequired(key, request, json.dumps({"answers": self._answers, "question": question}))
 
     async def _send_form(self, message: str, schema: dict[str, Any]) -> t.ElicitResult | None:

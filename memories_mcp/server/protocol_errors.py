@@ -7,6 +7,8 @@ from mcp import MCPError
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+UNAVAILABLE = -32000
+"""The same call may succeed in a moment; from the range that JSON-RPC reserves for errors of the server's own."""
 _MAX_NAME_CHARACTERS = 80
 _MAX_PROBLEMS = 3
 _MAX_DESCRIBED = 100

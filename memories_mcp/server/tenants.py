@@ -16,12 +16,14 @@ from mcp.server import ServerRequestContext
 
 from memories_mcp.api import Api
 from memories_mcp.api.rate_limits import RateLimiter
+from memories_mcp.api.spending import Spending
 from memories_mcp.media.cache import VideoCache
 from memories_mcp.pool import Pool
 from memories_mcp.runner import AnyOperation, Runner, make_api, rate_limits_of, use_sandbox, with_sandbox
 from memories_mcp.server.extension import Extension
 from memories_mcp.server.http.credentials import Credentials, RequestUser
 from memories_mcp.server.narrowing import Narrowing, viewer_operations
+from memories_mcp.server.oversight import Oversight, describe_caller
 from memories_mcp.server.recent import RecentItems
 from memories_mcp.server.subscriptions import Subscriptions
 from memories_mcp.settings import Settings
@@ -67,6 +69,8 @@ class Tenant:
         operations: Offered besides those that the settings choose.
         key_hint: Where a caller sets a missing key.
         principal: What confirmation tokens are bound to; by default the key.
+        oversight: Watches and limits what the tenant does.
+        spending: Counts the tenant's requests that cost money.
 
     Attributes:
         runner: Runs operations with the key.
@@ -84,14 +88,24 @@ class Tenant:
         api: Api | None,
         operations: Sequence[AnyOperation],
         key_hint: str,
-        principal: str = "",
+        principal: str,
+        oversight: Oversight,
+        spending: Spending,
     ) -> None:
         self.subscriptions = subscriptions
-        client = api or make_api(settings, limits, key_hint=key_hint, on_result=subscriptions.record_response)
+        client = api or make_api(
+            settings,
+            limits,
+            key_hint=key_hint,
+            on_result=subscriptions.record_response,
+            observer=oversight.observer,
+            spending=spending,
+        )
         self.runner = Runner(settings, api=client, transcripts=transcripts, videos=videos, extra_operations=operations)
         self.runner.principal = principal or self.runner.principal
         self.runner.changed = subscriptions.notify
         self._narrowed: dict[Narrowing, Runner] = {}
+        self.runner.observer = oversight.observer
         self.recent = RecentItems(self.runner)
         subscriptions.add_listener(self.recent.invalidate)
 
@@ -147,6 +161,8 @@ class Tenants:
         self._operations = (*self.extension.operations, *viewer_operations(settings))
         self.operator_runner = Runner(settings, api=api, extra_operations=self._operations)
         """All that the operator offers; makes no requests."""
+        self.oversight = Oversight(settings, self.operator_runner.operations, over_http=over_http)
+        """What the operator watches and limits."""
         self.active_requests = 0
         """The number of requests under way."""
         self.ready = True
@@ -184,6 +200,10 @@ class Tenants:
     def principal(self, ctx: ServerRequestContext[Any, Any]) -> str:
         """Return the identity of a request's caller, to which sealed state is bound; secret."""
         return _principal(self._tenant_key(self._credentials(ctx)))
+
+    def caller(self, ctx: ServerRequestContext[Any, Any]) -> str:
+        """Return a name for a request's caller without secrets."""
+        return describe_caller(self._credentials(ctx))
 
     def is_verified(self, credentials: Credentials) -> bool:
         """Return whether credentials are more than claimed: token or sign-in, or the service answered their key."""
@@ -294,6 +314,8 @@ class Tenants:
             self._operations,
             key_hint,
             principal,
+            self.oversight,
+            self.oversight.spending(key.subject, key.api_key or key.caption_key),
         )
 
     def _scope(self, tenant: Tenant, credentials: Credentials, *, files: bool, writes: bool) -> RequestScope:

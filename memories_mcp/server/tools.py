@@ -6,6 +6,7 @@ import base64
 import difflib
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import mcp_types as t
@@ -13,6 +14,7 @@ from mcp import MCPError
 from mcp.server import ServerRequestContext
 from mcp_types.version import is_version_at_least
 
+from memories_mcp.audit import current_call, record_confirmation
 from memories_mcp.context import Progress
 from memories_mcp.errors import MemoriesError
 from memories_mcp.logs import request_id
@@ -84,18 +86,21 @@ class Tools:
         if operation is None:
             raise MCPError(code=t.INVALID_PARAMS, message=_unknown_tool_message(params.name, scope.runner))
         nonce = self._nonce()
+        on_ask = partial(record_confirmation, scope.runner.observer, operation.name, "asked")
         try:
             answer = await scope.runner.run(
                 operation,
                 params.arguments,
                 on_progress=_progress_reporter(ctx),
-                on_confirm=Elicitation(ctx, params).confirm,
+                on_confirm=Elicitation(ctx, params, on_ask=on_ask).confirm,
                 nonce=nonce,
             )
         except InputRequired as required:
             return required.result
         except MemoriesError as error:
             logger.info("refused", extra={"tool": operation.name, "reason": type(error).__name__})
+            if call := current_call():
+                call.error = type(error).__name__
             return _error_result(render_error(operation.name, error, nonce))
         except Exception:  # a bug; without this the SDK would send the exception's text to older clients
             logger.exception("%s failed with a bug", operation.name)

@@ -23,7 +23,9 @@ from memories_mcp.errors import ConfigurationError
 from memories_mcp.loopback import EmbeddedServer, bind, run_server, url_of
 from memories_mcp.server.app import make_server
 from memories_mcp.server.http.authentication import Authentication
+from memories_mcp.server.http.calls import CallLimitMiddleware
 from memories_mcp.server.http.messages import MAX_BODY_BYTES, MessageMiddleware
+from memories_mcp.server.http.metrics import METRICS_PATH, MetricsEndpoint, serve_metrics
 from memories_mcp.server.http.middleware import HEALTH_PATH, READY_PATH, AccessMiddleware
 from memories_mcp.server.http.peers import Peers
 from memories_mcp.server.http.protected_resource import METADATA_PATH
@@ -76,7 +78,7 @@ def http_app(
         peers: The other workers of this server.
 
     Raises:
-        ConfigurationError: The settings of the ways to authenticate contradict each other.
+        ConfigurationError: The settings of the ways to authenticate contradict each other, or metrics would be public.
     """
     name = name or settings.replica
     server = make_server(settings, tenants=tenants)
@@ -106,8 +108,23 @@ def http_app(
     )
     app.router.redirect_slashes = False
     limited = SessionLimitMiddleware(app, tenants, MCP_PATH, SSE_PATH)
-    checked = MessageMiddleware(limited, (MCP_PATH, path), authentication.refuse_message)
-    return SessionRouter(AccessMiddleware(checked, tenants, settings, host, authentication), name, peers)
+    counted = CallLimitMiddleware(limited, settings.max_calls_per_caller, MCP_PATH)
+    checked = MessageMiddleware(counted, (MCP_PATH, path), authentication.refuse_message)
+    metrics = tenants.oversight.metrics
+    endpoint = None
+    if metrics:
+        metrics.watch("memories_sessions", "Open sessions and streams.", lambda: limited.count)
+        metrics.watch("memories_tenants", "Keys and namespaces that are kept open.", lambda: len(tenants))
+        metrics.watch("memories_requests_in_progress", "Requests under way.", lambda: tenants.active_requests)
+        if settings.metrics_port is None:
+            if not settings.http_token and not is_loopback(host):
+                raise ConfigurationError(
+                    f"Every client would see the metrics at {METRICS_PATH}.",
+                    next_step="Set MEMORIES_METRICS_PORT to a port that only your network reaches, or "
+                    "MEMORIES_HTTP_TOKEN.",
+                )
+            endpoint = MetricsEndpoint(metrics, settings.http_token)
+    return SessionRouter(AccessMiddleware(checked, tenants, settings, host, authentication, endpoint), name, peers)
 
 
 class HttpServer(uvicorn.Server):
@@ -164,7 +181,10 @@ async def run_http_server(
     with closing(bind(host, port)) as listener:
         async with tenants.open() as opened:
             server = _EmbeddedHttpServer(http_app(settings, opened, host), opened)
-            async with run_server(server, listener, opened.stop) as url:
+            async with (
+                serve_metrics(settings, opened.oversight.metrics, host),
+                run_server(server, listener, opened.stop) as url,
+            ):
                 yield url
 
 
@@ -189,7 +209,8 @@ def serve_http(settings: Settings, host: str, port: int, announce: Callable[[str
                 server = HttpServer(http_app(settings, tenants, host), tenants)
                 keep_what_exists()
                 announce_server(settings, host, url_of(listener), announce)
-                await server.serve([listener])
+                async with serve_metrics(settings, tenants.oversight.metrics, host):
+                    await server.serve([listener])
 
     asyncio.run(serve())
 
@@ -228,7 +249,7 @@ def announce_server(settings: Settings, host: str, url: str, announce: Callable[
         announce(
             "Only requests to loopback names are served. Set MEMORIES_ALLOWED_HOSTS to the host names that clients use."
         )
-    if settings.http_token and "token" not in settings.ways:
+    if settings.http_token and "token" not in settings.ways and not settings.metrics:
         announce("MEMORIES_HTTP_TOKEN is not accepted. Add token to MEMORIES_HTTP_AUTH, or remove it.")
     if settings.api_key and settings.ways == ONLY_KEYS:
         announce(

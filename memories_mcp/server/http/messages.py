@@ -17,13 +17,21 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from memories_mcp.server.http.shares import Shares, credential_of
+from memories_mcp.server.protocol_errors import UNAVAILABLE
+
 MAX_BODY_BYTES = 4 * 1024 * 1024
+MAX_CALLER_BYTES = 32 * 1024 * 1024
+"""The size of all bodies that one credential may have under way."""
 _MAX_SEPARATORS = 20_000
 _MAX_CONTAINERS = 5_000
 """The longest valid arguments have some hundreds; objects cost most, since the SDK validates them several times."""
 _MAX_ID_CHARACTERS = 200
 _MAX_ID = 2**64
 _MAX_METHOD_CHARACTERS = 200
+
+_MESSAGE = "memories_mcp.message"
+"""The key of a request's message in its ASGI scope."""
 
 RequestId = str | int | float | None
 RefuseMessage = Callable[[Scope, Mapping[str, Any]], Response | None]
@@ -50,8 +58,13 @@ def error_response(
     return Response(json.dumps(body), status, headers, media_type="application/json")
 
 
+def message_of(scope: Scope) -> Mapping[str, Any]:
+    """Return the JSON-RPC message of a request; empty for a request that carries none."""
+    return scope.get(_MESSAGE, {})
+
+
 class MessageMiddleware:
-    """Refuses POST bodies that are not one JSON-RPC message of a bounded size.
+    """Refuses POST bodies that are not one JSON-RPC message of a bounded size, and too many at once of one credential.
 
     Args:
         app: The app with the transports.
@@ -63,17 +76,26 @@ class MessageMiddleware:
         self._app = app
         self._paths = paths
         self._refuse = refuse
+        self._bytes = Shares(MAX_CALLER_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it."""
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._paths:
             await self._app(scope, receive, send)
             return
+        with _Room(self._bytes, credential_of(scope)) as room:
+            await self._serve(room, scope, receive, send)
+
+    async def _serve(self, room: _Room, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await _read_body(scope, receive)
+            body = await _read_body(scope, receive, room)
         except _TooLarge:
             message = f"The body is longer than {MAX_BODY_BYTES // 1024**2} MiB. Send a shorter one."
             await error_response(413, message)(scope, receive, send)
+            return
+        except _NoRoom:
+            text = f"This caller has bodies of {MAX_CALLER_BYTES // 1024**2} MiB under way. Send fewer at once."
+            await error_response(429, text, {"Retry-After": "1"}, code=UNAVAILABLE)(scope, receive, send)
             return
         if body is None:  # the client left
             return
@@ -83,6 +105,7 @@ class MessageMiddleware:
         if isinstance(message, Response):
             await message(scope, receive, send)
             return
+        scope[_MESSAGE] = message
         pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:
@@ -95,11 +118,43 @@ class _TooLarge(Exception):
     pass
 
 
-async def _read_body(scope: Scope, receive: Receive) -> bytes | None:
+class _NoRoom(Exception):
+    pass
+
+
+class _Room:
+    """The room for one body among those of its credential, until its request has ended."""
+
+    def __init__(self, shares: Shares, credential: str) -> None:
+        self._shares = shares
+        self._credential = credential
+        self._size = 0
+
+    def __enter__(self) -> _Room:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._shares.give_back(self._credential, self._size)
+
+    def add(self, size: int) -> None:
+        """Take room for a part of the body, or raise `_NoRoom`."""
+        if not self._shares.has_room(self._credential, size):
+            raise _NoRoom
+        self._shares.take(self._credential, size)
+        self._size += size
+
+
+async def _read_body(scope: Scope, receive: Receive, room: _Room) -> bytes | None:
     """Return the whole body, or `None` if the client disconnects.
+
+    Args:
+        scope: The request.
+        receive: Returns its parts.
+        room: Counts its bytes.
 
     Raises:
         _TooLarge: The body is longer than the limit, by its header or by its bytes.
+        _NoRoom: The bodies of the credential together are.
     """
     declared = Headers(scope=scope).get("content-length", "")
     if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
@@ -113,6 +168,7 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes | None:
         body += message.get("body", b"")
         if len(body) > MAX_BODY_BYTES:
             raise _TooLarge
+        room.add(len(message.get("body", b"")))
         more = message.get("more_body", False)
     return bytes(body)
 

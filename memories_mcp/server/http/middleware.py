@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from memories_mcp.server.http.authentication import Authentication
 from memories_mcp.server.http.cors import add_cors_headers, preflight_response
 from memories_mcp.server.http.credentials import RequestRefused, RequestUser, check_repeated
 from memories_mcp.server.http.messages import error_response
+from memories_mcp.server.http.metrics import METRICS_PATH, MetricsEndpoint
 from memories_mcp.server.tenants import Tenants
 from memories_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from memories_mcp.server.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -36,14 +41,22 @@ class AccessMiddleware:
         settings: The operator's.
         host: The address that the server listens on.
         authentication: Finds out which user a request comes from.
+        endpoint: Serves the metrics; `None` if this port does not.
     """
 
     def __init__(
-        self, app: ASGIApp, tenants: Tenants, settings: Settings, host: str, authentication: Authentication
+        self,
+        app: ASGIApp,
+        tenants: Tenants,
+        settings: Settings,
+        host: str,
+        authentication: Authentication,
+        endpoint: MetricsEndpoint | None = None,
     ) -> None:
         self._app = app
         self._tenants = tenants
         self._authentication = authentication
+        self._endpoint = endpoint
         self._names = _AllowedNames(settings, host)
         self.pending_posts = 0
         """The number of POST requests without a complete response, except streams of subscriptions."""
@@ -61,6 +74,11 @@ class AccessMiddleware:
             send = add_cors_headers(send, origins[0])
         if scope["path"] in {HEALTH_PATH, READY_PATH}:
             await self._app(scope, receive, send)
+            return
+        if metrics := self._tenants.oversight.metrics:
+            send = _count_response(send, metrics)
+        if scope["path"] == METRICS_PATH and self._endpoint:
+            await self._serve_metrics(self._endpoint, scope, receive, send)
             return
         user = await self._authenticate(Request(scope, receive), headers)
         if isinstance(user, Response):
@@ -80,6 +98,14 @@ class AccessMiddleware:
         finally:
             self.pending_posts -= 1
 
+    async def _serve_metrics(self, endpoint: MetricsEndpoint, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._names.check(Headers(scope=scope))
+        except RequestRefused as refused:
+            await error_response(refused.status, refused.message)(scope, receive, send)
+            return
+        await endpoint(scope, receive, send)
+
     async def _authenticate(self, request: Request, headers: Headers) -> RequestUser | Response | None:
         """Return the user of a request, `None` if the path needs none, or the response that ends the request."""
         # A stopping server still serves its sessions, so that clients can list and answer forms. Whatever another
@@ -98,6 +124,17 @@ class AccessMiddleware:
         except RequestRefused as refused:
             challenge = self._authentication.resource.challenge(request.scope, refused)
             return error_response(refused.status, refused.message, challenge)
+
+
+def _count_response(send: Send, metrics: Metrics) -> Send:
+    """Return a function that sends a response and counts it."""
+
+    async def send_and_count(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            metrics.record_response(message["status"])
+        await send(message)
+
+    return send_and_count
 
 
 class _AllowedNames:

@@ -53,7 +53,8 @@ class SessionLimitMiddleware:
         self._most_of_all = tenants.settings.max_all_sessions
         self._sessions: dict[str, list[_Session]] = {}  # by credential
         self._by_id: dict[str, _Session] = {}
-        self._count = 0
+        self.count = 0
+        """The number of open sessions."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse one that would open a session too many."""
@@ -125,7 +126,7 @@ class SessionLimitMiddleware:
                     429,
                     f"This credential has {self._most} sessions in use, the most allowed. Close one, then try again.",
                 )
-        elif self._count >= self._most_of_all:
+        elif self.count >= self._most_of_all:
             candidates = [session for sessions in self._sessions.values() for session in sessions]
             # Keys can be made up at no cost, so the sessions of unverified ones end first.
             ended = self._forget_idle(session for session in candidates if not session.verified)
@@ -134,7 +135,7 @@ class SessionLimitMiddleware:
                 raise RequestRefused(503, "The server has no room for another session. Try again in a minute.")
         session = _Session(user)
         self._sessions.setdefault(user.credential, []).append(session)
-        self._count += 1
+        self.count += 1
         if ended is not None:
             await self._end(ended, scope)
         return session
@@ -152,7 +153,7 @@ class SessionLimitMiddleware:
         own = self._sessions.get(session.user.credential, [])
         if session in own:
             own.remove(session)
-            self._count -= 1
+            self.count -= 1
         if not own:
             self._sessions.pop(session.user.credential, None)
 

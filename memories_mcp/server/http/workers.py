@@ -23,6 +23,7 @@ from memories_mcp.api.rate_limits import effective_rates
 from memories_mcp.errors import ConfigurationError
 from memories_mcp.loopback import bind, url_of
 from memories_mcp.server.http.app import HttpServer, announce_server, check_access, http_app, keep_what_exists
+from memories_mcp.server.http.metrics import serve_metrics
 from memories_mcp.server.http.peers import Peers
 from memories_mcp.server.http.routing import SessionRouter
 from memories_mcp.server.http.supervisor import EXIT, STOP, Job, Supervisor
@@ -96,6 +97,11 @@ def serve_workers(settings: Settings, host: str, port: int, announce: Callable[[
             "--workers needs a system that can fork processes, such as Linux or macOS.",
             next_step="Leave it out, or run several servers behind a proxy.",
         )
+    if settings.metrics and settings.metrics_port is None:
+        raise ConfigurationError(
+            "With --workers, each worker serves metrics of its own.",
+            next_step="Set MEMORIES_METRICS_PORT: the first worker uses this port, the others the ports after it.",
+        )
     check_access(settings, host)
     Tenants(settings, over_http=True)  # refuses invalid settings here rather than in each worker
     settings = settings_of_workers(settings, workers)
@@ -111,17 +117,18 @@ def serve_workers(settings: Settings, host: str, port: int, announce: Callable[[
             sandbox_url = url_of(sandbox_listener)
             services = [Job("sandbox", partial(_run_sandbox, sandbox_listener))]
         service = _Service(settings, host, listener, sockets, sandbox_url)
-        jobs = [Job(f"worker {name}", partial(_run_worker, service, name)) for name in names]
+        jobs = [Job(f"worker {name}", partial(_run_worker, service, name, place)) for place, name in enumerate(names)]
         keep_what_exists()
         Supervisor(jobs, services).run(lambda: announce_server(settings, host, url_of(listener), announce))
 
 
 def settings_of_workers(settings: Settings, workers: int) -> Settings:
-    """Return the settings of each worker: a common signing key, and its part of the rates of an account."""
+    """Return the settings of each worker: a common signing key, and its part of an account's rates and spending."""
     rates = effective_rates(settings.rate_limits)
     return settings.change(
         secret=settings.secret or token_hex(32),
         rate_limits={name: (requests / workers, seconds) for name, (requests, seconds) in rates.items()},
+        spend_limit={name: most // workers for name, most in (settings.spend_limit or {}).items()} or None,
     )
 
 
@@ -130,12 +137,13 @@ def _short_folder() -> str | None:
     return None if len(tempfile.gettempdir()) <= _LONGEST_FOLDER else "/tmp"
 
 
-def _run_worker(service: _Service, name: str, lifeline: int) -> None:
+def _run_worker(service: _Service, name: str, place: int, lifeline: int) -> None:
     """Serve in this process until the supervisor orders its end or has ended.
 
     Args:
         service: What all workers have in common.
         name: The name of this worker.
+        place: Its place among the workers, from 0.
         lifeline: Can be read when the supervisor has ended.
     """
 
@@ -147,7 +155,10 @@ def _run_worker(service: _Service, name: str, lifeline: int) -> None:
             server = _WorkerServer(app, tenants, peers)
             _on_orders(lifeline, server.stop, server.exit)
             await peers.listen(app, tenants.receive)
-            await server.serve([service.listener])
+            port = service.settings.metrics_port
+            own_port = service.settings.change(metrics_port=port and port + place)
+            async with serve_metrics(own_port, tenants.oversight.metrics, service.host):
+                await server.serve([service.listener])
 
     asyncio.run(serve())
 
