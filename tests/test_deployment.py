@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from memories_mcp.server.http.metrics import METRICS_PATH
 from memories_mcp.server.http.middleware import HEALTH_PATH, READY_PATH
 from memories_mcp.setting_values import FILE_SUFFIX
 from memories_mcp.settings import Settings
@@ -47,7 +48,9 @@ def test_secrets_are_files_everywhere() -> None:
     credentials = dict(re.findall(r"^LoadCredential=([\w-]+):(.*)$", unit, re.MULTILINE))
 
     for service in REPLICAS.values():
-        assert not secrets & set(service["environment"])
+        # Redis has no password in Compose's own network.
+        assert secrets & set(service["environment"]) == {"MEMORIES_REDIS_URL"}
+        assert "@" not in service["environment"]["MEMORIES_REDIS_URL"]
         files = {value for name, value in service["environment"].items() if name.endswith(FILE_SUFFIX)}
         assert files == {f"/run/secrets/{name}" for name in service["secrets"]}
     assert set(COMPOSE["secrets"]) == set(COMPOSE["x-replica"]["secrets"])
@@ -99,7 +102,10 @@ def test_ports_and_paths_are_those_of_the_server() -> None:
     assert re.findall(r"httpGet: \{path: (\S+),", deployment) == [READY_PATH, HEALTH_PATH, HEALTH_PATH]
     assert f"127.0.0.1:{PORT}{READY_PATH}" in COMPOSE["x-replica"]["healthcheck"]["test"][-1]
     hidden = re.findall(r"location ~ (\S+) \{\n\s+return 404;", nginx)[0]
-    assert [bool(re.search(hidden, path)) for path in (HEALTH_PATH, f"{READY_PATH}/", "/mcp")] == [True, True, False]
+    assert [bool(re.search(hidden, path)) for path in (HEALTH_PATH, f"{READY_PATH}/", METRICS_PATH, "/mcp")] == [
+        True, True, True, False,
+    ]  # fmt: skip
+    assert f"path: {METRICS_PATH}\n" in read("deploy/chart/templates/servicemonitor.yaml")
     assert "non_idempotent" not in re.sub(r"#.*", "", nginx)
 
 

@@ -33,6 +33,8 @@ MOST: dict[str, Any] = LEAST | {
     "extraVolumes": [{"name": "more", "configMap": {"name": "more"}}],
     "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
     "podAnnotations": {"a": "b"},
+    "metrics": {"enabled": True, "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
+    "secretKeys": {"MEMORIES_HTTP_TOKEN": None, "MEMORIES_REDIS_URL": "redis-url"},
     "nodeSelector": {"a": "b"},
     "tolerations": [{"key": "a", "operator": "Exists"}],
 }
@@ -56,7 +58,15 @@ def rendered(chart: Any, values: dict[str, Any]) -> list[dict[str, Any]]:
 
 def problems_of(documents: list[dict[str, Any]]) -> Iterator[str]:
     """Check documents with the strict schemas of the oldest and of the newest Kubernetes."""
+    kinds = {document["kind"]: document for document in documents}
     for document in documents:
+        if document["kind"] == "ServiceMonitor":  # not Kubernetes' own; it must find the service and its port
+            service, endpoints = kinds["Service"], document["spec"]["endpoints"]
+            if not document["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items():
+                yield "the ServiceMonitor selects another service"
+            if {endpoint["port"] for endpoint in endpoints} - {port["name"] for port in service["spec"]["ports"]}:
+                yield "the ServiceMonitor names a port that the service lacks"
+            continue
         for version in VERSIONS:
             try:
                 kubernetes_validate.validate(document, version, strict=True)

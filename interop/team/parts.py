@@ -13,8 +13,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import httpx2
@@ -133,10 +133,31 @@ async def run_api() -> AsyncGenerator[tuple[str, RecordedApi], None]:
         sandbox.close()
 
 
+@contextmanager
+def run_redis(program: str, folder: Path) -> Generator[str, None, None]:
+    """Run Redis on a free port, keeping nothing, and yield its URL.
+
+    Args:
+        program: The path of redis-server.
+        folder: Where it runs.
+    """
+    port = free_port()
+    options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
+    process = subprocess.Popen([program, "--port", str(port), *options], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout
+        if not any(b"Ready to accept connections" in line for line in process.stdout):
+            raise RuntimeError("redis-server did not start")
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.kill()
+        process.communicate()
+
+
 class Replica:
     """One named server in a process of its own."""
 
-    def __init__(self, name: str, api_url: str, folder: Path) -> None:
+    def __init__(self, name: str, api_url: str, redis_url: str, folder: Path) -> None:
         self.name = name
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -146,6 +167,7 @@ class Replica:
             **{variable: value for variable, value in os.environ.items() if not variable.startswith("MEMORIES_")},
             "MEMORIES_BASE_URL": f"{api_url}/{name}",
             "MEMORIES_RATE_LIMITS": "off",
+            "MEMORIES_REDIS_URL": redis_url,
             "MEMORIES_REPLICA": name,
             "MEMORIES_SECRET_FILE": str(folder / "signing_key"),
             "MEMORIES_STOP_DELAY": "1",

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -21,11 +21,20 @@ import httpx2
 from mcp import Client, MCPError
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitResult
+from mcp_types import (
+    CallToolResult,
+    ElicitRequestFormParams,
+    ElicitResult,
+    EmptyResult,
+    ResourceUpdatedNotification,
+    SubscribeRequest,
+    SubscribeRequestParams,
+)
 
 from interop.environments import environment_python
 from interop.run import CONFORMANCE, NODE, environment
-from interop.team.parts import NAMES, Nginx, RecordedApi, Replica, find_nginx, run_api
+from interop.team.packages import ensure_redis_server
+from interop.team.parts import NAMES, Nginx, RecordedApi, Replica, find_nginx, run_api, run_redis
 
 Transport = Literal["modern", "legacy", "sse"]
 TRANSPORTS: tuple[Transport, ...] = ("modern", "legacy", "sse")
@@ -220,6 +229,29 @@ async def confirmations_count_elsewhere(team: Team) -> str:
     return ""
 
 
+async def changes_are_heard_elsewhere(team: Team) -> str:
+    """Subscribe with one replica, and delete through another."""
+    for transport in ("legacy", "sse"):
+        key = new_key()
+        heard: asyncio.Queue[str] = asyncio.Queue()
+
+        async def note(message: Any, heard: asyncio.Queue[str] = heard) -> None:
+            if isinstance(message, ResourceUpdatedNotification):
+                heard.put_nowait(str(message.params.uri))
+
+        async with (
+            connect(team.replicas[0].url, transport, key, message_handler=note) as subscriber,
+            connect(team.replicas[1].url, "modern", key) as deleting,
+        ):
+            request = SubscribeRequest(params=SubscribeRequestParams(uri="memories://videos"))
+            await subscriber.session.send_request(request, EmptyResult)
+            preview = data_of(await deleting.call_tool("delete_videos", {"video_nos": [MEETING]}))
+            token = preview["confirmation"]["confirmation_token"]
+            await deleting.call_tool("delete_videos", {"video_nos": [MEETING], "confirmation_token": token})
+            expect(await asyncio.wait_for(heard.get(), 30) == "memories://videos", "another change was heard")
+    return ""
+
+
 async def held_chat(
     team: Team, client: Client, prompt: str, *, streams: bool = True
 ) -> tuple[asyncio.Task[CallToolResult], asyncio.Event]:
@@ -410,6 +442,7 @@ CHECKS: list[Callable[[Team], Awaitable[str]]] = [
     progress_arrives,
     forms_are_answered,
     confirmations_count_elsewhere,
+    changes_are_heard_elsewhere,
     a_stopping_replica_finishes_its_chats,
     a_refusal_of_a_stopping_replica_is_passed_on,
     a_rolling_restart_loses_no_call,
@@ -430,12 +463,13 @@ def lint_manifests() -> bool:
 
 async def run() -> int:
     """Start the parts, run the checks, and return the number of failures."""
-    with tempfile.TemporaryDirectory(prefix="team-") as name:
+    with tempfile.TemporaryDirectory(prefix="team-") as name, ExitStack() as processes:
         folder = Path(name)
         folder.chmod(0o755)  # the processes of nginx may run as another user
         (folder / "signing_key").write_text(secrets.token_hex(32), encoding="utf-8")
         async with run_api() as (url, api):
-            replicas = [Replica(name, url, folder) for name in NAMES]
+            redis_url = processes.enter_context(run_redis(ensure_redis_server(), folder))
+            replicas = [Replica(name, url, redis_url, folder) for name in NAMES]
             nginx = Nginx(find_nginx(), folder, replicas)
             team = Team(nginx, replicas, api)
             try:
