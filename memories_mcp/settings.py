@@ -212,7 +212,7 @@ class Settings:
     max_calls_per_caller: int = setting(
         "MEMORIES_MAX_CALLS_PER_CALLER",
         "Most calls that one key, token or person may have under way over HTTP",
-        100,
+        200,
         parse_positive_integer,
     )
     redis_url: str = setting(
