@@ -70,7 +70,7 @@ def problems_of(documents: list[dict[str, Any]]) -> Iterator[str]:
         for version in VERSIONS:
             try:
                 kubernetes_validate.validate(document, version, strict=True)
-            except Exception as error:
+            except Exception as error:  # the package has a class for each kind of problem
                 yield f"{document.get('kind')} in Kubernetes {version}: {str(error).partition(chr(10))[0]}"
 
 
