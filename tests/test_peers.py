@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from memories_mcp.errors import ConfigurationError
 from memories_mcp.server.http.peers import PeerAway, Peers
 from memories_mcp.server.http.workers import settings_of_workers
 from memories_mcp.settings import Settings
@@ -131,3 +132,12 @@ def test_workers_share_the_signing_key_and_divide_the_rates() -> None:
     assert settings.rate_limits["chat"] == (2, 60)
     assert settings.rate_limits["search"] == (2.5, 1)
     assert settings_of_workers(Settings(rate_limits={}), 4).rate_limits == {}
+
+
+def test_workers_divide_what_a_caller_may_spend() -> None:
+    settings = Settings(spend_limit={"chat": 100, "upload": 0})
+
+    assert settings_of_workers(settings, 4).spend_limit == {"chat": 25, "upload": 0}
+    assert settings_of_workers(Settings(), 4).spend_limit is None
+    with pytest.raises(ConfigurationError, match="chat is too small"):
+        settings_of_workers(Settings(spend_limit={"chat": 3}), 4)

@@ -123,13 +123,23 @@ def serve_workers(settings: Settings, host: str, port: int, announce: Callable[[
 
 
 def settings_of_workers(settings: Settings, workers: int) -> Settings:
-    """Return the settings of each worker: a common signing key, and its part of an account's rates and spending."""
+    """Return the settings of each worker: a common signing key, and its part of an account's rates and spending.
+
+    Raises:
+        ConfigurationError: A limit on spending is too small to be divided.
+    """
+    spend_limit = settings.spend_limit or {}
+    if small := [name for name, most in spend_limit.items() if 0 < most < workers]:
+        raise ConfigurationError(
+            f"MEMORIES_SPEND_LIMIT cannot be divided among {workers} workers: {', '.join(small)} is too small.",
+            next_step="Set at least one request for each worker, or start fewer workers.",
+        )
     rates = effective_rates(settings.rate_limits)
     parts = 1 if settings.redis_url else workers  # in Redis, all processes share the whole rate
     return settings.change(
         secret=settings.secret or token_hex(32),
         rate_limits={name: (requests / parts, seconds) for name, (requests, seconds) in rates.items()},
-        spend_limit={name: most // workers for name, most in (settings.spend_limit or {}).items()} or None,
+        spend_limit={name: most // workers for name, most in spend_limit.items()} or None,
     )
 
 
